@@ -1,0 +1,328 @@
+//! Where requests go in and outputs come out.
+//!
+//! [`Engine::submit`] does everything that decides an order before it returns: number, seed, place in the queue. Each
+//! sequence then has a task of its own that waits for its place, asks the strategy during the simulated prefill, and
+//! paces what it got. The scheduler is stepped under a lock that is never held across an await.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures::future::try_join;
+use futures::stream::Stream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::config::EngineConfig;
+use crate::latency::{LatencyModel, PrefillCounts};
+use crate::observer::{EngineEvent, EngineObserver};
+use crate::output::{CompletionOutput, OutputEvent};
+use crate::pacing::{pace, wait_until};
+use crate::request::GenerationRequest;
+use crate::scheduler::{Scheduler, SequenceId};
+use crate::seed::{self, Purpose};
+use crate::strategy::{Choice, ResponseStrategy, StrategyError};
+use crate::tokenizer::Tokenizer;
+
+/// One simulated vLLM engine.
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: EngineConfig,
+    latency: Box<dyn LatencyModel>,
+    tokenizer: Arc<dyn Tokenizer>,
+    observers: Vec<Arc<dyn EngineObserver>>,
+    state: Mutex<State>,
+}
+
+/// What the lock protects.
+struct State {
+    scheduler: Scheduler,
+    /// Sequences that wait, each with the way to tell its task that it is admitted.
+    waiting: HashMap<SequenceId, oneshot::Sender<()>>,
+    /// Requests accepted so far.
+    next_number: u64,
+}
+
+/// The waiting queue has no room for the request's sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the waiting queue is full: {waiting} sequences wait, {wanted} more do not fit")]
+pub struct QueueFull {
+    /// Sequences that were waiting.
+    pub waiting: usize,
+    /// Sequences that the request would have added.
+    pub wanted: u32,
+}
+
+impl Engine {
+    /// An engine with nothing to do. `observers` are told of every event, in this order.
+    pub fn new(
+        config: EngineConfig,
+        latency: impl LatencyModel + 'static,
+        tokenizer: Arc<dyn Tokenizer>,
+        observers: Vec<Arc<dyn EngineObserver>>,
+    ) -> Self {
+        let state = State {
+            scheduler: Scheduler::new(config.max_num_seqs, config.max_waiting_queue_length),
+            waiting: HashMap::new(),
+            next_number: 0,
+        };
+        let latency = Box::new(latency);
+        Self { shared: Arc::new(Shared { config, latency, tokenizer, observers, state: Mutex::new(state) }) }
+    }
+
+    /// The tokenizer of the served model.
+    pub fn tokenizer(&self) -> &dyn Tokenizer {
+        &*self.shared.tokenizer
+    }
+
+    /// What the engine was built with.
+    pub fn config(&self) -> &EngineConfig {
+        &self.shared.config
+    }
+
+    /// Accepts a request, or refuses it whole. Must be called within a tokio runtime. Dropping the stream aborts the
+    /// request: its places are free at once and its strategy calls are cancelled.
+    pub fn submit(
+        &self,
+        request: GenerationRequest,
+        strategy: Arc<dyn ResponseStrategy>,
+    ) -> Result<OutputStream, QueueFull> {
+        let n_choices = request.n_choices();
+        let request = Arc::new(request);
+        let mut state = self.shared.lock();
+        let ids = state
+            .scheduler
+            .enqueue(n_choices)
+            .map_err(|no_room| QueueFull { waiting: no_room.waiting, wanted: n_choices })?;
+        let number = state.next_number;
+        state.next_number += 1;
+
+        let request_id: Arc<str> = match &request.id {
+            Some(id) => id.as_str().into(),
+            None => format!("{:016x}", seed::derive(Purpose::Id, &[self.shared.config.seed, number])).into(),
+        };
+        let (events, receiver) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        for (index, id) in (0..).zip(ids) {
+            let (admit, admitted) = oneshot::channel();
+            state.waiting.insert(id, admit);
+            let choice = self.choice(&request, &request_id, number, index);
+            let sequence = Sequence::new(self.shared.clone(), id, choice, events.clone());
+            tasks.spawn(sequence.run(admitted, strategy.clone()));
+        }
+        state.admit();
+        Ok(OutputStream { request_id, receiver, unfinished: n_choices, tasks })
+    }
+
+    /// Sequences that run and that wait, at this moment.
+    pub fn load(&self) -> (usize, usize) {
+        let state = self.shared.lock();
+        (state.scheduler.n_running(), state.scheduler.n_waiting())
+    }
+
+    fn choice(&self, request: &Arc<GenerationRequest>, request_id: &Arc<str>, number: u64, index: u32) -> Choice {
+        let seed = match request.sampling.seed {
+            Some(seed) => seed::derive(Purpose::Answer, &[seed as u64, index.into()]),
+            None => seed::derive(Purpose::Answer, &[self.shared.config.seed, number, index.into()]),
+        };
+        let mut choice =
+            Choice { request: request.clone(), request_id: request_id.clone(), number, index, max_tokens: 0, seed };
+        let left = self.shared.config.max_model_len.saturating_sub(choice.prompt().n_tokens).max(1);
+        choice.max_tokens = request.sampling.max_tokens.unwrap_or(left).min(left);
+        choice
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere must not take all later requests with it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, choice: &Choice, event: EngineEvent<'_>) {
+        if self.observers.is_empty() {
+            return;
+        }
+        let at = Instant::now();
+        for observer in &self.observers {
+            observer.observe(choice, event, at);
+        }
+    }
+}
+
+impl State {
+    /// Gives free places to those who wait longest.
+    fn admit(&mut self) {
+        for id in self.scheduler.schedule() {
+            if let Some(admit) = self.waiting.remove(&id) {
+                // Fails only if its task was aborted meanwhile; that gives the place back when it is dropped.
+                let _ = admit.send(());
+            }
+        }
+    }
+}
+
+/// A sequence's place, waiting or running, and its duty to report one end. Both end when it is dropped.
+struct Sequence {
+    shared: Arc<Shared>,
+    id: SequenceId,
+    choice: Choice,
+    /// Unbounded, but holds at most the choice's `max_tokens` events: a slow client must not hold its place longer.
+    events: mpsc::UnboundedSender<Result<OutputEvent, StrategyError>>,
+    ended: bool,
+}
+
+impl Sequence {
+    fn new(
+        shared: Arc<Shared>,
+        id: SequenceId,
+        choice: Choice,
+        events: mpsc::UnboundedSender<Result<OutputEvent, StrategyError>>,
+    ) -> Self {
+        shared.tell(&choice, EngineEvent::Queued);
+        Self { shared, id, choice, events, ended: false }
+    }
+
+    async fn run(mut self, admitted: oneshot::Receiver<()>, strategy: Arc<dyn ResponseStrategy>) {
+        if admitted.await.is_err() {
+            return;
+        }
+        let start = Instant::now();
+        self.shared.tell(&self.choice, EngineEvent::Scheduled);
+        let mut rng =
+            seed::rng(Purpose::Latency, &[self.shared.config.seed, self.choice.number, self.choice.index.into()]);
+        let counts = PrefillCounts {
+            prompt_tokens: self.choice.prompt().n_tokens,
+            remote_prefill: self.choice.request.remote_prefill,
+        };
+        let prefilled_at = start + self.shared.latency.first_token(counts, &mut rng);
+
+        let prefill = async {
+            wait_until(prefilled_at).await;
+            Ok(())
+        };
+        let (output, answered_at) = match try_join(self.output(&*strategy), prefill).await {
+            Ok((answer, ())) => answer,
+            Err(error) => return self.fail(error),
+        };
+
+        // The first token waits for the slower of the two; the rest follow from it.
+        let first_token_at = prefilled_at.max(answered_at);
+        let (shared, choice, events) = (&self.shared, &self.choice, &self.events);
+        let next_gap = || shared.latency.next_token(&mut rng);
+        let n_tokens = output.n_tokens();
+        let mut last = None;
+        pace(first_token_at, n_tokens, next_gap, |tokens| {
+            shared.tell(choice, EngineEvent::Tokens(tokens.len()));
+            let event = OutputEvent { choice: choice.index, output: output.clone(), tokens };
+            if event.is_last() {
+                last = Some(event);
+            } else {
+                // Fails only when the stream is dropped, and then this task is aborted.
+                let _ = events.send(Ok(event));
+            }
+        })
+        .await;
+        // The place is free before the client can know that the answer is complete.
+        self.end(EngineEvent::Finished(output.finish_reason()));
+        if let Some(event) = last {
+            let _ = self.events.send(Ok(event));
+        }
+    }
+
+    /// The strategy's answer, cut to what the client gets, and when it was ready.
+    async fn output(&self, strategy: &dyn ResponseStrategy) -> Result<(Arc<CompletionOutput>, Instant), StrategyError> {
+        let completion = strategy.generate(&self.choice).await?;
+        let sampling = &self.choice.request.sampling;
+        CompletionOutput::new(completion, self.choice.max_tokens, sampling, &*self.shared.tokenizer)
+            .map(|output| (Arc::new(output), Instant::now()))
+            .map_err(|message| StrategyError::InvalidOutput { plugin: strategy.name().to_owned(), message })
+    }
+
+    fn fail(mut self, error: StrategyError) {
+        self.end(EngineEvent::Failed(&error));
+        let _ = self.events.send(Err(error));
+    }
+
+    /// Reports the one terminal event and gives the place to whoever waits longest.
+    fn end(&mut self, event: EngineEvent<'_>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        {
+            let mut state = self.shared.lock();
+            state.waiting.remove(&self.id);
+            state.scheduler.remove(self.id);
+            state.admit();
+        }
+        self.shared.tell(&self.choice, event);
+    }
+}
+
+impl Drop for Sequence {
+    fn drop(&mut self) {
+        self.end(EngineEvent::Aborted);
+    }
+}
+
+/// What comes out of one request: the events of all of its choices, as they fall due. Ends after the last token of
+/// the last choice, or after the first error.
+pub struct OutputStream {
+    request_id: Arc<str>,
+    receiver: mpsc::UnboundedReceiver<Result<OutputEvent, StrategyError>>,
+    /// Choices whose last token was not taken yet; 0 after an error.
+    unfinished: u32,
+    /// Aborted when the stream is dropped.
+    tasks: JoinSet<()>,
+}
+
+impl OutputStream {
+    /// Suffix of the request's ids on the wire.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// What has fallen due and was not taken yet, without waiting.
+    pub fn take_due(&mut self) -> Option<Result<OutputEvent, StrategyError>> {
+        if self.unfinished == 0 {
+            return None;
+        }
+        let event = self.receiver.try_recv().ok()?;
+        Some(self.count(event))
+    }
+
+    fn count(&mut self, event: Result<OutputEvent, StrategyError>) -> Result<OutputEvent, StrategyError> {
+        match &event {
+            Ok(output) if output.is_last() => self.unfinished -= 1,
+            Ok(_) => {}
+            Err(_) => {
+                self.unfinished = 0;
+                self.tasks.abort_all();
+            }
+        }
+        event
+    }
+}
+
+impl Stream for OutputStream {
+    type Item = Result<OutputEvent, StrategyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.unfinished == 0 {
+            return Poll::Ready(None);
+        }
+        self.receiver.poll_recv(context).map(|event| {
+            // All senders are gone although choices are missing: a task panicked, and the client must be told.
+            let event = event.unwrap_or(Err(StrategyError::Lost));
+            Some(self.count(event))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

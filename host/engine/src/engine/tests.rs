@@ -1,0 +1,299 @@
+//! The engine as its callers see it, on a paused clock: exact times, no sockets.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+
+use super::*;
+use crate::latency::{ConstantLatency, Jittered};
+use crate::output::{Completion, Content, FinishReason};
+use crate::request::{Endpoint, Prompt, PromptContent, SamplingParams, Wishes};
+use crate::tokenizer::BuiltinTokenizer;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Answers `words` tokens after thinking for a while.
+struct Words {
+    words: usize,
+    thinks: Duration,
+}
+
+impl ResponseStrategy for Words {
+    fn name(&self) -> &str {
+        "words"
+    }
+
+    fn generate<'a>(&'a self, _: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
+        Box::pin(async {
+            tokio::time::sleep(self.thinks).await;
+            Ok(Completion { content: Some(Content::Text("word ".repeat(self.words))), ..Default::default() })
+        })
+    }
+}
+
+/// Fails choice 1, answers the others.
+struct FailsSecondChoice;
+
+impl ResponseStrategy for FailsSecondChoice {
+    fn name(&self) -> &str {
+        "fails-second"
+    }
+
+    fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
+        Box::pin(async move {
+            match choice.index {
+                1 => Err(StrategyError::Internal { plugin: "fails-second".into(), message: "no".into() }),
+                _ => Ok(Completion { content: Some(Content::Text("word ".repeat(100))), ..Default::default() }),
+            }
+        })
+    }
+}
+
+/// Panics, as no strategy should.
+struct Panics;
+
+impl ResponseStrategy for Panics {
+    fn name(&self) -> &str {
+        "panics"
+    }
+
+    fn generate<'a>(&'a self, _: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
+        Box::pin(async { panic!("a defect") })
+    }
+}
+
+/// Keeps the order of events, and what runs now.
+#[derive(Default)]
+struct Record(Mutex<Vec<(u64, u32, &'static str)>>);
+
+impl EngineObserver for Record {
+    fn observe(&self, choice: &Choice, event: EngineEvent<'_>, _: Instant) {
+        let name = match event {
+            EngineEvent::Queued => "queued",
+            EngineEvent::Scheduled => "scheduled",
+            EngineEvent::Tokens(_) => return,
+            EngineEvent::Finished(_) => "finished",
+            EngineEvent::Failed(_) => "failed",
+            EngineEvent::Aborted => "aborted",
+        };
+        self.0.lock().unwrap().push((choice.number, choice.index, name));
+    }
+}
+
+impl Record {
+    fn of(&self, name: &str) -> Vec<(u64, u32)> {
+        let events = self.0.lock().unwrap();
+        events.iter().filter(|event| event.2 == name).map(|event| (event.0, event.1)).collect()
+    }
+
+    fn assert_each_ends_once(&self) {
+        let mut ends = HashMap::new();
+        for (number, index, name) in self.0.lock().unwrap().iter() {
+            let end = ends.entry((*number, *index)).or_insert(0);
+            *end += i32::from(matches!(*name, "finished" | "failed" | "aborted"));
+        }
+        assert!(ends.values().all(|end| *end == 1), "{ends:?}");
+    }
+}
+
+fn constant(ttft: Duration, itl: Duration) -> ConstantLatency {
+    let exactly = |mean| Jittered { mean, std_dev: Duration::ZERO };
+    ConstantLatency {
+        time_to_first_token: exactly(ttft),
+        inter_token_latency: exactly(itl),
+        kv_cache_transfer_latency: exactly(5 * MS),
+    }
+}
+
+fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConstantLatency) -> (Engine, Arc<Record>) {
+    let config = EngineConfig {
+        max_model_len: 1024,
+        max_num_seqs: NonZeroU32::new(max_num_seqs).unwrap(),
+        max_waiting_queue_length: max_waiting,
+        seed: 7,
+    };
+    let record = Arc::new(Record::default());
+    (Engine::new(config, latency, Arc::new(BuiltinTokenizer::default()), vec![record.clone()]), record)
+}
+
+fn request(sampling: SamplingParams) -> GenerationRequest {
+    GenerationRequest {
+        id: None,
+        endpoint: Endpoint::Completions,
+        model: "m".into(),
+        prompts: vec![Prompt { content: PromptContent::Text("hi".into()), n_tokens: 1 }],
+        sampling,
+        streaming: true,
+        remote_prefill: false,
+        wishes: Wishes::default(),
+        headers: Vec::new(),
+        raw_body: None,
+    }
+}
+
+fn words(words: usize) -> Arc<dyn ResponseStrategy> {
+    Arc::new(Words { words, thinks: Duration::ZERO })
+}
+
+fn submit(engine: &Engine, n_words: usize) -> OutputStream {
+    engine.submit(request(SamplingParams::default()), words(n_words)).unwrap()
+}
+
+/// When each event came, and how many tokens it had.
+async fn timeline(mut stream: OutputStream) -> Vec<(Duration, usize)> {
+    let start = Instant::now();
+    let mut events = Vec::new();
+    while let Some(event) = stream.next().await {
+        events.push((start.elapsed(), event.unwrap().tokens.len()));
+    }
+    events
+}
+
+#[tokio::test(start_paused = true)]
+async fn total_time_is_ttft_and_a_gap_for_each_further_token() {
+    let (engine, record) = engine(5, 10, constant(100 * MS, 20 * MS));
+    let events = timeline(submit(&engine, 4)).await;
+    assert_eq!(events, [(100 * MS, 1), (120 * MS, 1), (140 * MS, 1), (160 * MS, 1)]);
+    assert_eq!(record.of("finished"), [(0, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ttft_is_the_longer_of_simulated_prefill_and_strategy() {
+    let (engine, _) = engine(5, 10, constant(100 * MS, 20 * MS));
+    for (thinks, first) in [(30 * MS, 100 * MS), (250 * MS, 250 * MS)] {
+        let strategy = Arc::new(Words { words: 2, thinks });
+        let stream = engine.submit(request(SamplingParams::default()), strategy).unwrap();
+        assert_eq!(timeline(stream).await, [(first, 1), (first + 20 * MS, 1)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transferred_kv_cache_takes_the_place_of_ttft() {
+    let (engine, _) = engine(5, 10, constant(100 * MS, 20 * MS));
+    let decode = GenerationRequest { remote_prefill: true, ..request(SamplingParams::default()) };
+    assert_eq!(timeline(engine.submit(decode, words(2)).unwrap()).await, [(5 * MS, 1), (25 * MS, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_are_held_until_the_last_token_and_given_in_order_of_arrival() {
+    let (engine, record) = engine(2, 10, constant(10 * MS, 10 * MS));
+    let streams: Vec<_> = (0..6).map(|_| submit(&engine, 5)).collect();
+    assert_eq!(engine.load(), (2, 4));
+    let ends = futures::future::join_all(streams.into_iter().map(timeline)).await;
+    let last: Vec<_> = ends.iter().map(|events| events.last().unwrap().0.as_millis()).collect();
+    assert_eq!(last, [50, 50, 100, 100, 150, 150]);
+    assert_eq!(record.of("scheduled"), (0..6).map(|number| (number, 0)).collect::<Vec<_>>());
+    assert_eq!(engine.load(), (0, 0));
+    record.assert_each_ends_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_choice_is_a_sequence_of_its_own() {
+    let (engine, record) = engine(2, 10, constant(10 * MS, Duration::ZERO));
+    let stream = engine.submit(request(SamplingParams { n: 3, ..Default::default() }), words(2)).unwrap();
+    assert_eq!(engine.load(), (2, 1));
+    assert_eq!(timeline(stream).await, [(10 * MS, 2), (10 * MS, 2), (20 * MS, 2)]);
+    assert_eq!(record.of("finished").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_the_request_whole() {
+    let (engine, record) = engine(1, 2, constant(10 * MS, 10 * MS));
+    let _running = submit(&engine, 5);
+    let _waiting = submit(&engine, 5);
+    let refused = engine.submit(request(SamplingParams { n: 2, ..Default::default() }), words(5));
+    assert_eq!(refused.err(), Some(QueueFull { waiting: 1, wanted: 2 }));
+    assert_eq!(record.of("queued").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_stream_frees_its_place_at_once() {
+    let (engine, record) = engine(1, 10, constant(10 * MS, 10 * MS));
+    let mut running = submit(&engine, 1000);
+    let waiting = submit(&engine, 1000);
+    let last = submit(&engine, 1);
+    running.next().await.unwrap().unwrap();
+    let start = Instant::now();
+    drop((running, waiting));
+    assert_eq!(timeline(last).await, [(10 * MS, 1)]);
+    assert_eq!(start.elapsed(), 10 * MS);
+    assert_eq!(record.of("aborted"), [(0, 0), (1, 0)]);
+    record.assert_each_ends_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failed_choice_ends_the_request() {
+    let (engine, record) = engine(1, 10, constant(10 * MS, 10 * MS));
+    let n3 = request(SamplingParams { n: 3, ..Default::default() });
+    let events: Vec<_> = engine.submit(n3, Arc::new(FailsSecondChoice)).unwrap().collect().await;
+    let (last, before) = events.split_last().unwrap();
+    assert!(before.iter().all(Result::is_ok));
+    assert_eq!(last.as_ref().unwrap_err().to_string(), r#"plugin "fails-second": no"#);
+    tokio::task::yield_now().await;
+    assert_eq!(engine.load(), (0, 0));
+    record.assert_each_ends_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_its_own_request_with_an_error_and_no_other() {
+    let (engine, record) = engine(1, 10, constant(10 * MS, 10 * MS));
+    let lost = engine.submit(request(SamplingParams::default()), Arc::new(Panics)).unwrap();
+    let events: Vec<_> = lost.collect().await;
+    assert!(matches!(events[..], [Err(StrategyError::Lost)]), "{events:?}");
+    assert_eq!(timeline(submit(&engine, 1)).await.len(), 1);
+    record.assert_each_ends_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_answer_is_one_event() {
+    let (engine, _) = engine(1, 10, constant(10 * MS, 10 * MS));
+    let events: Vec<_> = submit(&engine, 0).collect().await;
+    let [Ok(event)] = &events[..] else { panic!("{events:?}") };
+    assert!(event.is_last());
+    assert_eq!((event.output.text(), event.output.finish_reason()), ("", &FinishReason::Stop));
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_is_cut_to_what_the_window_leaves() {
+    let (engine, _) = engine(1, 10, constant(Duration::ZERO, Duration::ZERO));
+    let mut long_prompt = request(SamplingParams { max_tokens: Some(100), ..Default::default() });
+    long_prompt.prompts[0].n_tokens = 1020;
+    let events: Vec<_> = engine.submit(long_prompt, words(50)).unwrap().collect().await;
+    let output = &events[0].as_ref().unwrap().output;
+    assert_eq!((output.n_tokens(), output.finish_reason()), (4, &FinishReason::Length));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ids_and_seeds_follow_from_the_seed_and_the_order() {
+    struct Seeds(Mutex<Vec<u64>>);
+    impl ResponseStrategy for Seeds {
+        fn name(&self) -> &str {
+            "seeds"
+        }
+        fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
+            self.0.lock().unwrap().push(choice.seed);
+            Box::pin(async { Ok(Completion::default()) })
+        }
+    }
+    let run = |first_has_seed: bool| async move {
+        let (engine, _) = engine(1, 10, constant(Duration::ZERO, Duration::ZERO));
+        let seeds = Arc::new(Seeds(Mutex::default()));
+        let mut ids = Vec::new();
+        for seed in [first_has_seed.then_some(1), None, Some(42)] {
+            let stream = engine.submit(request(SamplingParams { seed, ..Default::default() }), seeds.clone()).unwrap();
+            ids.push(stream.request_id().to_owned());
+            stream.collect::<Vec<_>>().await;
+        }
+        let seeds = seeds.0.lock().unwrap().clone();
+        (ids, seeds)
+    };
+    let (ids, seeds) = run(false).await;
+    assert_eq!(run(false).await, (ids.clone(), seeds.clone()));
+    assert!(ids.iter().all(|id| id.len() == 16) && ids[0] != ids[1]);
+    let (_, other) = run(true).await;
+    assert_ne!(seeds[0], other[0]);
+    assert_eq!(seeds[2], other[2], "a client's seed decides alone");
+}

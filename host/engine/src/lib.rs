@@ -1,0 +1,36 @@
+//! The simulated vLLM: who waits, who runs, when each token falls due.
+//!
+//! One way through: a [`GenerationRequest`] goes into [`Engine::submit`], takes its place in the
+//! [`scheduler`], is answered by a [`ResponseStrategy`] while its simulated prefill runs, and comes out of an
+//! [`OutputStream`] token by token, at the pace that a [`LatencyModel`] sets. Observers are told what happened.
+//!
+//! Invariants:
+//! - Nothing here does I/O or names HTTP, WebAssembly, ZeroMQ or Prometheus; the only clock is `tokio::time`.
+//! - `scheduler` is stepped: not async, ignorant of time. `pacing` is the only file that sleeps.
+//! - Every accepted sequence reports exactly one of [`EngineEvent::Finished`], [`EngineEvent::Failed`] and
+//!   [`EngineEvent::Aborted`], and holds its place exactly until then.
+//! - Randomness comes from seeds ([`seed`]): the same seed and the same requests give the same answers.
+
+pub mod config;
+pub mod engine;
+pub mod request;
+pub mod strategy;
+
+pub mod output;
+pub mod scheduler;
+
+pub mod latency;
+mod pacing;
+
+pub mod observer;
+pub mod seed;
+pub mod tokenizer;
+
+pub use config::EngineConfig;
+pub use engine::{Engine, OutputStream, QueueFull};
+pub use latency::{ConstantLatency, LatencyModel};
+pub use observer::{EngineEvent, EngineObserver};
+pub use output::{Completion, CompletionOutput, Content, FinishReason, OutputEvent};
+pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};
+pub use strategy::{Choice, ResponseStrategy, StrategyError};
+pub use tokenizer::{BuiltinTokenizer, Tokenizer};

@@ -1,0 +1,29 @@
+//! Those who are told what happened. They cannot answer, fail or delay anything: metrics, event publishers, logs.
+
+use tokio::time::Instant;
+
+use crate::output::FinishReason;
+use crate::strategy::{Choice, StrategyError};
+
+/// What happened to one sequence (one choice of a request).
+#[derive(Debug, Clone, Copy)]
+pub enum EngineEvent<'a> {
+    /// It took its place in the waiting queue.
+    Queued,
+    /// It left the queue and its prefill began.
+    Scheduled,
+    /// So many tokens fell due together; the first time, that is the end of prefill.
+    Tokens(usize),
+    /// Terminal: its last token was sent.
+    Finished(&'a FinishReason),
+    /// Terminal: its strategy gave no output.
+    Failed(&'a StrategyError),
+    /// Terminal: its client went away, or a sibling choice failed.
+    Aborted,
+}
+
+/// Told of everything, in order per sequence, from whatever thread it happens on. Must not block.
+pub trait EngineObserver: Send + Sync {
+    /// `event` happened to `choice` at `at`.
+    fn observe(&self, choice: &Choice, event: EngineEvent<'_>, at: Instant);
+}

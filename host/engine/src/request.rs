@@ -1,0 +1,204 @@
+//! A request as the engine sees it: validated, in range, with its prompt counted. No wire format, no HTTP.
+
+/// The endpoint that a request came in on. Strategies may answer differently by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `POST /v1/chat/completions`
+    ChatCompletions,
+    /// `POST /v1/completions`
+    Completions,
+}
+
+/// One HTTP request's worth of generation: `prompts.len() * sampling.n` choices.
+#[derive(Debug, Clone)]
+pub struct GenerationRequest {
+    /// Suffix of the ids on the wire, if the client chose one; else the engine makes one from its seed.
+    pub id: Option<String>,
+    /// Where the request came in.
+    pub endpoint: Endpoint,
+    /// The served name that the answer will carry.
+    pub model: String,
+    /// At least one. Only completions may have several.
+    pub prompts: Vec<Prompt>,
+    /// How to sample, as vLLM names it.
+    pub sampling: SamplingParams,
+    /// Whether the client asked for a stream. Timing does not depend on it; strategies may.
+    pub streaming: bool,
+    /// The prompt was prefilled elsewhere and its KV cache is transferred: transfer latency replaces TTFT.
+    pub remote_prefill: bool,
+    /// What the client offered and asked for beyond text.
+    pub wishes: Wishes,
+    /// Request headers that some plugin wants to see, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body as the client sent it, if some plugin wants to see it.
+    pub raw_body: Option<String>,
+}
+
+impl GenerationRequest {
+    /// How many choices, and so sequences, the request makes.
+    pub fn n_choices(&self) -> u32 {
+        // Both factors are bounded by validation (1,024 prompts, n up to 16,384).
+        self.prompts.len() as u32 * self.sampling.n
+    }
+}
+
+/// A prompt and its length in tokens of the served model.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// What the client sent.
+    pub content: PromptContent,
+    /// Less than the context window: a prompt that fills it was refused.
+    pub n_tokens: u32,
+}
+
+/// What the client sent as its prompt.
+#[derive(Debug, Clone)]
+pub enum PromptContent {
+    /// A conversation, oldest message first.
+    Chat(Vec<Message>),
+    /// Plain text.
+    Text(String),
+    /// Token ids of the served model.
+    TokenIds(Vec<u32>),
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, Default)]
+pub struct Message {
+    /// `system`, `user`, `assistant`, `tool`, … as the client wrote it: vLLM passes any role.
+    pub role: String,
+    /// Who speaks, where several share a role.
+    pub name: Option<String>,
+    /// The content in order.
+    pub parts: Vec<ContentPart>,
+    /// Calls that an assistant message made.
+    pub tool_calls: Vec<ToolCall>,
+    /// The call that a tool message answers.
+    pub tool_call_id: Option<String>,
+}
+
+impl Message {
+    /// The text parts, in order.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            ContentPart::Text(text) => Some(text.as_str()),
+            ContentPart::Other { .. } => None,
+        })
+    }
+}
+
+/// A part of a message's content.
+#[derive(Debug, Clone)]
+pub enum ContentPart {
+    /// Text.
+    Text(String),
+    /// Anything else, by its `type`; it costs no prompt tokens.
+    Other {
+        /// `image_url`, `input_audio`, …
+        kind: String,
+        /// The part as JSON text.
+        json: String,
+    },
+}
+
+/// A function call in a message.
+#[derive(Debug, Clone)]
+pub struct ToolCall {
+    /// The call's id on the wire.
+    pub id: Option<String>,
+    /// The function's name.
+    pub name: String,
+    /// JSON text, as the client sent it.
+    pub arguments: String,
+}
+
+/// vLLM's sampling parameters, as far as they shape a simulated answer.
+#[derive(Debug, Clone)]
+pub struct SamplingParams {
+    /// Choices per prompt, at least 1.
+    pub n: u32,
+    /// What the client asked for, at least 1. None: as much as the context window leaves.
+    pub max_tokens: Option<u32>,
+    /// Strategies pad to it; stop strings do not count before it is reached.
+    pub min_tokens: u32,
+    /// Generate to the limit instead of ending when the answer does.
+    pub ignore_eos: bool,
+    /// Strings that end the output, none of them empty.
+    pub stop: Vec<String>,
+    /// Keep the stop string in the output.
+    pub include_stop_str_in_output: bool,
+    /// Makes the answer independent of all other requests.
+    pub seed: Option<i64>,
+}
+
+impl Default for SamplingParams {
+    fn default() -> Self {
+        Self {
+            n: 1,
+            max_tokens: None,
+            min_tokens: 0,
+            ignore_eos: false,
+            stop: Vec::new(),
+            include_stop_str_in_output: false,
+            seed: None,
+        }
+    }
+}
+
+/// What a client offers (tools) and asks for (format, reasoning) beyond plain text.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// Functions that the model may call.
+    pub tools: Vec<Tool>,
+    /// Which of them it may or must call.
+    pub tool_choice: ToolChoice,
+    /// False: at most one call.
+    pub parallel_tool_calls: bool,
+    /// What the content must look like.
+    pub format: OutputFormat,
+    /// `low`, `medium`, `high`, …
+    pub reasoning_effort: Option<String>,
+}
+
+/// A function that the model may call.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    /// The function's name.
+    pub name: String,
+    /// What it does.
+    pub description: Option<String>,
+    /// JSON Schema of its arguments, as JSON text.
+    pub parameters: String,
+}
+
+/// OpenAI's `tool_choice`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// No calls.
+    #[default]
+    None,
+    /// The model decides.
+    Auto,
+    /// At least one call.
+    Required,
+    /// This function.
+    Function(String),
+}
+
+/// `response_format` and `structured_outputs`.
+#[derive(Debug, Clone, Default)]
+pub enum OutputFormat {
+    /// Any text.
+    #[default]
+    Free,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that this schema admits, as JSON text.
+    JsonSchema(String),
+    /// One of these strings.
+    Choice(Vec<String>),
+    /// Text that this expression matches.
+    Regex(String),
+    /// Kind and text of anything else.
+    Other(String, String),
+}

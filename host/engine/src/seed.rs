@@ -1,0 +1,48 @@
+//! Seeds for everything that looks random, each derived from what should decide it and nothing else.
+
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
+
+/// The generator that the engine draws from. Its sequence is fixed by its name, not by a library version.
+pub type EngineRng = Xoshiro256PlusPlus;
+
+/// What a seed is for, so that equal inputs still give unrelated streams.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose {
+    /// The strategy's randomness.
+    Answer,
+    /// Jitter of TTFT and inter-token latency.
+    Latency,
+    /// Ids on the wire.
+    Id,
+}
+
+/// Folds `parts` into one seed. Order matters; neighbouring inputs give unrelated seeds.
+pub fn derive(purpose: Purpose, parts: &[u64]) -> u64 {
+    let start = SplitMix64::seed_from_u64(purpose as u64).next_u64();
+    parts.iter().fold(start, |seed, part| SplitMix64::seed_from_u64(seed ^ part).next_u64())
+}
+
+/// A generator for one purpose.
+pub fn rng(purpose: Purpose, parts: &[u64]) -> EngineRng {
+    EngineRng::seed_from_u64(derive(purpose, parts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purposes_and_parts_give_unrelated_seeds() {
+        let seeds = [
+            derive(Purpose::Answer, &[7, 0]),
+            derive(Purpose::Answer, &[7, 1]),
+            derive(Purpose::Answer, &[0, 7]),
+            derive(Purpose::Latency, &[7, 0]),
+        ];
+        for (index, seed) in seeds.iter().enumerate() {
+            assert!(!seeds[..index].contains(seed), "{seeds:?}");
+        }
+        assert_eq!(seeds[0], derive(Purpose::Answer, &[7, 0]));
+    }
+}

@@ -1,0 +1,156 @@
+//! One call of a guest: a turn, an instance, a first slice here, the rest elsewhere.
+//!
+//! A call is polled once on the thread that asked. Good plugins end within that slice (at most two epochs). One that
+//! does not is moved, store and all, to the guest runtime, where it may spin or sleep without delaying anybody's tokens.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures::future::BoxFuture;
+use tokio::task::JoinSet;
+use tracing::debug;
+use wasmtime::{Error, Store, UpdateDeadline};
+
+use crate::error::CallError;
+use crate::imports::Guest;
+use crate::limits::{BudgetSpent, HANDLES, MemoryDenied, RESULT_BYTES};
+use crate::panic_text;
+use crate::plugin::{Exports, Live, Plugin};
+
+/// Epochs that a slice may see begin. With 1 it could end within its first microsecond.
+const SLICE_EPOCHS: u64 = 2;
+
+/// Who asks, for logs and for the guest's randomness.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) request_id: Arc<str>,
+    pub(crate) seed: u64,
+}
+
+/// Whether an instance is initialised before it is asked. `describe` alone comes before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Init {
+    Before,
+    Not,
+}
+
+impl Plugin {
+    /// Calls the guest within its limits. `work` is what to ask of the instance.
+    pub(crate) async fn call<T, F>(self: &Arc<Self>, caller: Caller, init: Init, work: F) -> Result<T, CallError>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Store<Guest>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<T>> + Send + 'static,
+    {
+        let permit = self.turn().await?;
+        let plugin = self.clone();
+        let mut call = Box::pin(async move {
+            // All that a call holds goes with it, wherever it runs and however it ends.
+            let _held = (permit, plugin.runtime.ticking());
+            plugin.run(caller, init, work).await
+        });
+        if self.starts_here() {
+            if let Poll::Ready(result) = futures::poll!(&mut call) {
+                return result;
+            }
+            self.took_long();
+        }
+        let wall = self.limits.wall;
+        let limited = async move { tokio::time::timeout(wall, call).await.unwrap_or(Err(CallError::Timeout(wall))) };
+        // Aborted when this future is dropped: the client has gone away.
+        let mut task = JoinSet::new();
+        task.spawn_on(limited, self.runtime.guest_threads());
+        match task.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(lost)) => Err(CallError::Trap(lost.to_string())),
+            None => Err(CallError::Trap("the call was lost".into())),
+        }
+    }
+
+    async fn run<T, F>(&self, caller: Caller, init: Init, work: F) -> Result<T, CallError>
+    where
+        F: for<'a> FnOnce(&'a mut Store<Guest>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<T>>,
+    {
+        let mut live = match self.take_idle() {
+            Some(mut live) => {
+                live.store.data_mut().renew(caller.request_id, caller.seed);
+                live.store.set_epoch_deadline(SLICE_EPOCHS);
+                live
+            }
+            None => self.instance(caller, init).await?,
+        };
+        match work(&mut live.store, &live.exports).await {
+            Ok(result) => {
+                self.log_output(live.store.data());
+                if init == Init::Before {
+                    self.give_back(live);
+                }
+                Ok(result)
+            }
+            // After a trap nothing in the store can be trusted: it is dropped.
+            Err(error) => Err(self.judge(&error, live.store.data())),
+        }
+    }
+
+    /// A fresh instance. Its limits are set before it exists: instantiation runs guest code too.
+    async fn instance(&self, caller: Caller, init: Init) -> Result<Live, CallError> {
+        let guest = Guest::new(self.offer.clone(), &self.limits, caller.request_id, caller.seed);
+        let mut store = Store::new(&self.runtime.engine, guest);
+        store.limiter(|guest| &mut guest.limiter);
+        store.set_hostcall_fuel(RESULT_BYTES);
+        store.set_max_component_handles(HANDLES);
+        store.set_epoch_deadline(SLICE_EPOCHS);
+        store.epoch_deadline_callback(|mut context| {
+            let guest = context.data_mut();
+            guest.ticks += 1;
+            if guest.ticks > guest.tick_budget {
+                return Err(BudgetSpent.into());
+            }
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        match self.exports(&mut store, init).await {
+            Ok(Ok(exports)) => Ok(Live { store, exports, served: 0 }),
+            Ok(Err(refused)) => Err(CallError::Init(refused)),
+            Err(error) => Err(self.judge(&error, store.data())),
+        }
+    }
+
+    async fn exports(&self, store: &mut Store<Guest>, init: Init) -> wasmtime::Result<Result<Exports, String>> {
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let lifecycle = self.interfaces.lifecycle.load(&mut *store, &instance)?;
+        let generator = match &self.interfaces.generator {
+            Some(indices) => Some(indices.load(&mut *store, &instance)?),
+            None => None,
+        };
+        if init == Init::Before
+            && let Err(refused) = lifecycle.call_init(&mut *store, &self.config).await?
+        {
+            return Ok(Err(refused));
+        }
+        Ok(Ok(Exports { lifecycle, generator }))
+    }
+
+    /// Which limit `error` is, or what the guest said when it crashed.
+    fn judge(&self, error: &Error, guest: &Guest) -> CallError {
+        self.log_output(guest);
+        if error.is::<BudgetSpent>() {
+            CallError::Timeout(self.limits.cpu)
+        } else if error.is::<MemoryDenied>() {
+            CallError::Memory(self.limits.memory)
+        } else if format!("{error:#}").contains("fuel allocated for hostcalls") {
+            // wasmtime has no type for it; a test of ours fails if it changes its words.
+            CallError::OutputLimit(RESULT_BYTES)
+        } else {
+            CallError::Trap(panic_text::describe(error, &guest.printed()))
+        }
+    }
+
+    /// At most one record a call, of bounded size, whatever the guest printed.
+    fn log_output(&self, guest: &Guest) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let printed = guest.printed();
+            if !printed.is_empty() {
+                debug!(plugin = self.name(), printed, "the plugin printed");
+            }
+        }
+    }
+}

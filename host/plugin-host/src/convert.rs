@@ -1,0 +1,172 @@
+//! Domain types to WIT records and back. Nothing is decided here but whether a record keeps its contract.
+
+use rehearsal_engine::request::{self, OutputFormat, ToolChoice};
+use rehearsal_engine::strategy::Rejection;
+use rehearsal_engine::{Choice, Completion, Content, Endpoint, FinishReason, PromptContent, StrategyError};
+
+use crate::bindings::{generator, types};
+use crate::needs::Needs;
+
+/// What a generator is sent for one choice.
+pub(crate) fn request(choice: &Choice, needs: &Needs) -> types::Request {
+    let request = &choice.request;
+    let sampling = &request.sampling;
+    let wishes = &request.wishes;
+    types::Request {
+        id: choice.request_id.to_string(),
+        endpoint: endpoint(request.endpoint),
+        model: request.model.clone(),
+        prompt: prompt(&choice.prompt().content),
+        prompt_tokens: choice.prompt().n_tokens,
+        max_tokens: choice.max_tokens,
+        max_tokens_given: sampling.max_tokens.is_some(),
+        min_tokens: sampling.min_tokens,
+        ignore_eos: sampling.ignore_eos,
+        stop: sampling.stop.clone(),
+        streaming: request.streaming,
+        choices: request.n_choices(),
+        choice_index: choice.index,
+        number: choice.number,
+        seed: choice.seed,
+        tools: wishes.tools.iter().map(tool).collect(),
+        tool_choice: match &wishes.tool_choice {
+            ToolChoice::None => types::ToolChoice::None,
+            ToolChoice::Auto => types::ToolChoice::Auto,
+            ToolChoice::Required => types::ToolChoice::Required,
+            ToolChoice::Function(name) => types::ToolChoice::Function(name.clone()),
+        },
+        parallel_tool_calls: wishes.parallel_tool_calls,
+        format: match &wishes.format {
+            OutputFormat::Free => types::OutputFormat::Free,
+            OutputFormat::JsonObject => types::OutputFormat::JsonObject,
+            OutputFormat::JsonSchema(schema) => types::OutputFormat::JsonSchema(schema.clone()),
+            OutputFormat::Choice(choices) => types::OutputFormat::Choice(choices.clone()),
+            OutputFormat::Regex(regex) => types::OutputFormat::Regex(regex.clone()),
+            OutputFormat::Other(kind, text) => types::OutputFormat::Other((kind.clone(), text.clone())),
+        },
+        reasoning_effort: wishes.reasoning_effort.clone(),
+        headers: request.headers.iter().filter(|(name, _)| needs.wants_header(name)).cloned().collect(),
+        raw_body: if needs.raw_body() { request.raw_body.clone() } else { None },
+        extras: Vec::new(),
+    }
+}
+
+fn endpoint(endpoint: Endpoint) -> types::Endpoint {
+    match endpoint {
+        Endpoint::ChatCompletions => types::Endpoint::ChatCompletions,
+        Endpoint::Completions => types::Endpoint::Completions,
+    }
+}
+
+fn prompt(content: &PromptContent) -> types::Prompt {
+    match content {
+        PromptContent::Chat(messages) => types::Prompt::Chat(messages.iter().map(message).collect()),
+        PromptContent::Text(text) => types::Prompt::Text(text.clone()),
+        PromptContent::TokenIds(ids) => types::Prompt::TokenIds(ids.clone()),
+    }
+}
+
+fn message(message: &request::Message) -> types::Message {
+    types::Message {
+        role: match message.role.as_str() {
+            "system" => types::Role::System,
+            "developer" => types::Role::Developer,
+            "user" => types::Role::User,
+            "assistant" => types::Role::Assistant,
+            "tool" => types::Role::Tool,
+            other => types::Role::Other(other.to_owned()),
+        },
+        name: message.name.clone(),
+        parts: message.parts.iter().map(part).collect(),
+        tool_calls: message.tool_calls.iter().map(tool_call).collect(),
+        tool_call_id: message.tool_call_id.clone(),
+    }
+}
+
+fn part(part: &request::ContentPart) -> types::ContentPart {
+    match part {
+        request::ContentPart::Text(text) => types::ContentPart::Text(text.clone()),
+        request::ContentPart::Other { kind, json } => match kind.as_str() {
+            "image_url" | "input_audio" | "audio_url" | "video_url" => {
+                types::ContentPart::Media(types::Media { kind: kind.clone(), prompt_tokens: 0 })
+            }
+            _ => types::ContentPart::Other((kind.clone(), json.clone())),
+        },
+    }
+}
+
+fn tool(tool: &request::Tool) -> types::Tool {
+    types::Tool { name: tool.name.clone(), description: tool.description.clone(), parameters: tool.parameters.clone() }
+}
+
+fn tool_call(call: &request::ToolCall) -> types::ToolCall {
+    types::ToolCall { id: call.id.clone(), name: call.name.clone(), arguments: call.arguments.clone() }
+}
+
+/// What a generator answered.
+pub(crate) fn completion(
+    answer: Result<generator::Completion, types::CallError>,
+    plugin: &str,
+) -> Result<Completion, StrategyError> {
+    let answer = answer.map_err(|error| call_error(error, plugin))?;
+    let invalid = |message: &str| StrategyError::InvalidOutput { plugin: plugin.to_owned(), message: message.into() };
+    if !answer.tool_calls.is_empty() {
+        return Err(invalid("it returned tool calls, which this server does not serve yet"));
+    }
+    if answer.reasoning.is_some() {
+        return Err(invalid("it returned reasoning, which this server does not serve yet"));
+    }
+    Ok(Completion {
+        content: answer.content.map(content),
+        token_limit: answer.token_limit,
+        finish: answer.finish.map(finish_reason),
+    })
+}
+
+fn content(content: generator::Content) -> Content {
+    match content {
+        generator::Content::Text(text) => Content::Text(text),
+        generator::Content::Split(split) => Content::Split { text: split.text, ends: split.ends },
+        generator::Content::Pieces(pieces) => {
+            let mut text = String::with_capacity(pieces.iter().map(String::len).sum());
+            let ends = pieces
+                .iter()
+                .map(|piece| {
+                    text.push_str(piece);
+                    text.len() as u32
+                })
+                .collect();
+            Content::Split { text, ends }
+        }
+        generator::Content::TokenIds(ids) => Content::TokenIds(ids),
+    }
+}
+
+fn finish_reason(reason: generator::FinishReason) -> FinishReason {
+    match reason {
+        generator::FinishReason::Stop => FinishReason::Stop,
+        generator::FinishReason::Length => FinishReason::Length,
+        generator::FinishReason::ToolCalls => FinishReason::ToolCalls,
+        generator::FinishReason::ContentFilter => FinishReason::ContentFilter,
+        generator::FinishReason::Other(reason) => FinishReason::Other(reason),
+    }
+}
+
+fn call_error(error: types::CallError, plugin: &str) -> StrategyError {
+    match error {
+        types::CallError::Internal(message) => StrategyError::Internal { plugin: plugin.to_owned(), message },
+        types::CallError::Reject(error) if (400..600).contains(&error.status) => StrategyError::Rejected(Rejection {
+            plugin: Some(plugin.to_owned()),
+            status: error.status,
+            message: error.message,
+            kind: error.kind,
+            code: error.code,
+            param: error.param,
+            headers: error.headers,
+        }),
+        types::CallError::Reject(error) => StrategyError::InvalidOutput {
+            plugin: plugin.to_owned(),
+            message: format!("it rejected the request with status {}, which is not 400 to 599", error.status),
+        },
+    }
+}

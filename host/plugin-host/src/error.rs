@@ -1,0 +1,95 @@
+//! Why a plugin could not be loaded, and why a call failed. Each names the plugin.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rehearsal_engine::StrategyError;
+
+/// A plugin that could not be loaded, which stops the server at its start.
+#[derive(Debug, thiserror::Error)]
+#[error("plugin {plugin:?}: {problem}")]
+pub struct LoadError {
+    plugin: String,
+    problem: LoadProblem,
+}
+
+impl LoadError {
+    pub(crate) fn new(plugin: impl Into<String>, problem: impl Into<LoadProblem>) -> Self {
+        Self { plugin: plugin.into(), problem: problem.into() }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadProblem {
+    #[error("the name may have only a-z, 0-9 and \"-\"")]
+    BadName,
+    #[error("the name is taken by another plugin")]
+    NameTaken,
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{} bytes are more than the {} that a component may have", size, max)]
+    TooLarge { size: u64, max: u64 },
+    #[error("the file's SHA-256 is {found}, the configuration wants {wanted}")]
+    WrongHash { wanted: String, found: String },
+    #[error("this is a core module, not a component: build it for wasm32-wasip2")]
+    CoreModule,
+    #[error("this is not a WebAssembly file")]
+    NotWasm,
+    #[error("it does not compile: {0:#}")]
+    Compile(wasmtime::Error),
+    #[error("it imports {0}, which no plugin is given: build it without what needs that")]
+    UnknownImport(String),
+    #[error("it was built for {found}, this server speaks {wanted}: build it against this server's wit/")]
+    WrongVersion { found: String, wanted: &'static str },
+    #[error("it does not export {0}")]
+    MissingExport(&'static str),
+    #[error("it exports no strategy: none of {0}")]
+    NoStrategy(&'static str),
+    #[error("its exports do not fit the contract: {0:#}")]
+    Mismatch(wasmtime::Error),
+    #[error("it needs {0:?}, which this server does not offer")]
+    UnknownNeed(String),
+    #[error("its configuration schema is not one: {0}")]
+    BadSchema(String),
+    #[error("its configuration has no key {0:?}")]
+    UnknownConfigKey(String),
+    #[error("its configuration is wrong at {at:?}: {message}")]
+    BadConfig { at: String, message: String },
+    #[error("it refused its configuration: {0}")]
+    Init(String),
+    #[error("the trial of {export} failed: {error}")]
+    Trial { export: &'static str, error: String },
+    #[error("cannot set up the WebAssembly runtime: {0:#}")]
+    Runtime(wasmtime::Error),
+    #[error("cannot start the threads that run plugins: {0}")]
+    Threads(std::io::Error),
+}
+
+/// Why one call gave no result.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    Trap(String),
+    Timeout(Duration),
+    Memory(usize),
+    OutputLimit(usize),
+    /// `init` refused the configuration it had accepted at the start.
+    Init(String),
+    Saturated {
+        running: usize,
+        waiting: usize,
+    },
+}
+
+impl CallError {
+    pub(crate) fn into_strategy_error(self, plugin: &str) -> StrategyError {
+        let plugin = plugin.to_owned();
+        match self {
+            Self::Trap(message) => StrategyError::Trap { plugin, message },
+            Self::Timeout(limit) => StrategyError::Timeout { plugin, limit },
+            Self::Memory(limit) => StrategyError::Memory { plugin, limit },
+            Self::OutputLimit(limit) => StrategyError::OutputLimit { plugin, limit },
+            Self::Init(message) => StrategyError::Internal { plugin, message },
+            Self::Saturated { running, waiting } => StrategyError::Saturated { plugin, running, waiting },
+        }
+    }
+}

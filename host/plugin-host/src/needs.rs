@@ -1,0 +1,86 @@
+//! What plugins say they want to be sent beyond the request's own fields.
+
+/// The needs of one plugin, or of several together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    raw_body: bool,
+    headers: Vec<HeaderPattern>,
+}
+
+/// A header's name in lower case, or how it begins (`x-tenant-*`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum HeaderPattern {
+    Exactly(String),
+    Beginning(String),
+}
+
+/// Headers that begin so are for plugins, without being asked for.
+const OURS: &str = "x-rehearsal-";
+
+impl Needs {
+    /// Reads the names that a plugin's description gives. Fails with the first one that the host does not know.
+    pub(crate) fn parse(names: &[String]) -> Result<Self, String> {
+        let mut needs = Self::default();
+        for name in names {
+            match name.as_str() {
+                "raw-body" => needs.raw_body = true,
+                // A generator is always sent the prompt and the tools.
+                "prompt" | "tools" => {}
+                _ => match name.strip_prefix("header:").map(str::to_ascii_lowercase) {
+                    Some(header) if header.is_empty() || header == "*" => return Err(name.clone()),
+                    Some(header) => needs.headers.push(match header.strip_suffix('*') {
+                        Some(beginning) => HeaderPattern::Beginning(beginning.to_owned()),
+                        None => HeaderPattern::Exactly(header),
+                    }),
+                    None => return Err(name.clone()),
+                },
+            }
+        }
+        Ok(needs)
+    }
+
+    /// Whether the body is wanted as it came.
+    pub fn raw_body(&self) -> bool {
+        self.raw_body
+    }
+
+    /// Whether the header `name`, in lower case, is wanted.
+    pub fn wants_header(&self, name: &str) -> bool {
+        name.starts_with(OURS)
+            || self.headers.iter().any(|pattern| match pattern {
+                HeaderPattern::Exactly(header) => header == name,
+                HeaderPattern::Beginning(beginning) => name.starts_with(beginning.as_str()),
+            })
+    }
+
+    pub(crate) fn union(mut self, other: &Self) -> Self {
+        self.raw_body |= other.raw_body;
+        self.headers.extend(other.headers.iter().cloned());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needs(names: &[&str]) -> Result<Needs, String> {
+        Needs::parse(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn headers_are_wanted_by_name_by_beginning_or_because_they_are_ours() {
+        let needs = needs(&["header:X-Tenant-*", "header:authorization", "prompt"]).unwrap();
+        for wanted in ["x-tenant-id", "authorization", "x-rehearsal-mode"] {
+            assert!(needs.wants_header(wanted), "{wanted}");
+        }
+        assert!(!needs.wants_header("x-tenan") && !needs.wants_header("cookie"));
+        assert!(!needs.raw_body());
+    }
+
+    #[test]
+    fn an_unknown_need_is_named() {
+        assert_eq!(needs(&["raw-body", "gpu"]), Err("gpu".into()));
+        assert_eq!(needs(&["header:*"]), Err("header:*".into()));
+    }
+}

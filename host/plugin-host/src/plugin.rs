@@ -1,0 +1,156 @@
+//! A loaded plugin: its component, ready to instantiate, and what calls of it share.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use crate::bindings::{generator, lifecycle};
+use crate::error::CallError;
+use crate::imports::{Guest, Offer};
+use crate::limits::Limits;
+use crate::needs::Needs;
+use crate::runtime::Runtime;
+
+/// Calls that start on the guest runtime after one did not end in its first slice.
+const STAYS_AWAY: u32 = 64;
+
+/// A plugin as it serves.
+pub(crate) struct Plugin {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) pre: InstancePre<Guest>,
+    pub(crate) interfaces: Interfaces,
+    pub(crate) offer: Arc<Offer>,
+    /// JSON text of the configuration.
+    pub(crate) config: String,
+    pub(crate) limits: Limits,
+    pub(crate) needs: Needs,
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    /// Instances that may serve again.
+    idle: Mutex<Vec<Live>>,
+    away: AtomicU32,
+}
+
+/// Where to find each interface that the component exports.
+pub(crate) struct Interfaces {
+    pub(crate) lifecycle: lifecycle::GuestIndices,
+    pub(crate) generator: Option<generator::GuestIndices>,
+}
+
+/// An instance and its functions.
+pub(crate) struct Live {
+    pub(crate) store: Store<Guest>,
+    pub(crate) exports: Exports,
+    /// Calls that it has served.
+    pub(crate) served: u32,
+}
+
+/// What one instance can be asked.
+pub(crate) struct Exports {
+    pub(crate) lifecycle: lifecycle::Guest,
+    pub(crate) generator: Option<generator::Guest>,
+}
+
+impl Plugin {
+    pub(crate) fn new(
+        runtime: Arc<Runtime>,
+        pre: InstancePre<Guest>,
+        interfaces: Interfaces,
+        offer: Offer,
+        config: String,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            runtime,
+            pre,
+            interfaces,
+            offer: Arc::new(offer),
+            config,
+            permits: Arc::new(Semaphore::new(limits.concurrency)),
+            limits,
+            needs: Needs::default(),
+            waiting: AtomicUsize::new(0),
+            idle: Mutex::default(),
+            away: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.offer.plugin
+    }
+
+    pub(crate) fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    pub(crate) fn exports_generator(&self) -> bool {
+        self.interfaces.generator.is_some()
+    }
+
+    /// Waits for its turn; refuses at once if too many wait already.
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, CallError> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let saturated = CallError::Saturated { running: self.limits.concurrency, waiting: self.limits.waiting };
+        let place = Waiting::take(&self.waiting, self.limits.waiting);
+        if place.is_none() {
+            return Err(saturated);
+        }
+        // The semaphore is never closed; were it, the call would be one too many.
+        self.permits.clone().acquire_owned().await.map_err(|_| saturated)
+    }
+
+    /// An instance that has served before and may again.
+    pub(crate) fn take_idle(&self) -> Option<Live> {
+        if self.limits.reuse <= 1 {
+            return None;
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Keeps an instance for another call, unless it has served its share.
+    pub(crate) fn give_back(&self, mut live: Live) {
+        live.served += 1;
+        if live.served < self.limits.reuse {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(live);
+        }
+    }
+
+    /// Whether a call may start on the serving threads: not for a while after one was found to take long.
+    pub(crate) fn starts_here(&self) -> bool {
+        let stays_away = |away: u32| away.checked_sub(1);
+        self.away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, stays_away).is_err()
+    }
+
+    /// A call did not end in its first slice.
+    pub(crate) fn took_long(&self) {
+        self.away.store(STAYS_AWAY, Ordering::Relaxed);
+    }
+
+    /// Forgets what its trial left behind.
+    pub(crate) fn forget_trial(&self) {
+        self.offer.state.clear();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.away.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A place among those who wait, given back when it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn take(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
+        let one_more = |count: usize| (count < max).then_some(count + 1);
+        waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Self(waiting))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,231 @@
+//! wasmtime, configured for many short calls that cannot be trusted: pooled instances, an epoch that bounds every
+//! slice of guest code, and threads of their own for calls that take longer than a slice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tracing::warn;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Cache, CacheConfig, Config, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::bindings::{log, state, tokenizer, types};
+use crate::error::{LoadError, LoadProblem};
+use crate::imports::Guest;
+use crate::limits::{Limits, TABLE_ELEMENTS};
+
+/// One epoch. Guest code that runs longer than two of them yields.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+
+/// Core instances that one component may be made of: Rust's are 4, Python's 14.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 20;
+
+/// Ticks without any call after which the ticker sleeps until the next one.
+const IDLE_TICKS: u32 = 100;
+
+/// What all plugins share.
+pub(crate) struct Runtime {
+    pub(crate) engine: wasmtime::Engine,
+    pub(crate) linker: Linker<Guest>,
+    guest_threads: Option<tokio::runtime::Runtime>,
+    ticker: Ticker,
+}
+
+impl Runtime {
+    /// A runtime with room for the instances that `limits` admit.
+    pub(crate) fn new<'a>(limits: impl Iterator<Item = &'a Limits>) -> Result<Self, LoadError> {
+        let problem = |problem: LoadProblem| LoadError::new("*", problem);
+        let engine = engine(limits).map_err(|error| problem(LoadProblem::Runtime(error)))?;
+        let linker = linker(&engine).map_err(|error| problem(LoadProblem::Runtime(error)))?;
+        let threads = |error| problem(LoadProblem::Threads(error));
+        let guest_threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("guest")
+            .enable_time()
+            .build()
+            .map_err(threads)?;
+        let ticker = Ticker::start(engine.weak()).map_err(threads)?;
+        Ok(Self { engine, linker, guest_threads: Some(guest_threads), ticker })
+    }
+
+    /// Where calls go on that did not end in their first slice.
+    pub(crate) fn guest_threads(&self) -> &Handle {
+        self.guest_threads.as_ref().expect("only drop takes it").handle()
+    }
+
+    /// Keeps the epoch ticking until the guard is dropped.
+    pub(crate) fn ticking(self: &Arc<Self>) -> Ticking {
+        self.ticker.shared.enter();
+        Ticking(self.ticker.shared.clone())
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(threads) = self.guest_threads.take() {
+            // Not joined: a drop may happen in an async context, where waiting is not allowed.
+            threads.shutdown_background();
+        }
+    }
+}
+
+fn engine<'a>(limits: impl Iterator<Item = &'a Limits>) -> wasmtime::Result<wasmtime::Engine> {
+    let (mut calls, mut memory) = (0, 0);
+    for limits in limits {
+        calls += limits.concurrency;
+        memory = memory.max(limits.memory);
+    }
+    // Twice, because a call that was given up keeps its slot for a moment, and reloads overlap.
+    let instances = u32::try_from(2 * calls.max(1)).unwrap_or(u32::MAX);
+
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances, memory)));
+    wasmtime::Engine::new(&config).or_else(|error| {
+        warn!(
+            error = format!("{error:#}"),
+            "no pool of instances, calls will cost more; is the address space limited?"
+        );
+        let mut on_demand = self::config();
+        on_demand.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        wasmtime::Engine::new(&on_demand)
+    })
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        // Calls are 2 to 4 times cheaper without it, and no interface of ours is async.
+        .concurrency_support(false)
+        // Deterministic on every machine.
+        .wasm_relaxed_simd(false);
+    match Cache::new(CacheConfig::new()) {
+        Ok(cache) => drop(config.cache(Some(cache))),
+        // A read-only file system: components are compiled at each start, 50 ms each.
+        Err(error) => tracing::debug!(error = format!("{error:#}"), "no cache of compiled components"),
+    }
+    config
+}
+
+fn pool(instances: u32, memory: usize) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
+        .total_stacks(instances)
+        .max_memories_per_component(2)
+        .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memory_size(memory)
+        .table_elements(TABLE_ELEMENTS)
+        .pagemap_scan(wasmtime::Enabled::Auto)
+        .linear_memory_keep_resident(if kernel_has_pagemap_scan() { 4 << 20 } else { 64 << 10 })
+        .table_keep_resident(64 << 10);
+    pool
+}
+
+/// Linux 6.7 and later can tell which pages a guest touched; without that, keeping more resident costs more than it saves.
+fn kernel_has_pagemap_scan() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.trim().parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 7)
+}
+
+fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    tokenizer::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
+    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
+    state::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
+    types::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
+    Ok(linker)
+}
+
+/// The thread that advances the epoch, on absolute deadlines: relative sleeps of 1 ms would each be half as long again.
+struct Ticker {
+    shared: Arc<Pulse>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Pulse {
+    calls: AtomicUsize,
+    asleep: AtomicBool,
+    stopped: AtomicBool,
+    thread: std::sync::OnceLock<thread::Thread>,
+}
+
+/// Somebody needs the epoch to advance.
+pub(crate) struct Ticking(Arc<Pulse>);
+
+impl Ticker {
+    fn start(engine: EngineWeak) -> std::io::Result<Self> {
+        let shared = Arc::new(Pulse {
+            calls: AtomicUsize::new(0),
+            asleep: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            thread: std::sync::OnceLock::new(),
+        });
+        let pulse = shared.clone();
+        let thread = thread::Builder::new().name("epoch".into()).spawn(move || pulse.run(&engine))?;
+        let _ = shared.thread.set(thread.thread().clone());
+        Ok(Self { shared, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // Fails only if the ticker panicked, which it has no way to.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Pulse {
+    fn run(&self, engine: &EngineWeak) {
+        let mut next = Instant::now();
+        let mut idle = 0;
+        while !self.stopped.load(Ordering::SeqCst) {
+            idle = if self.calls.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+            if idle > IDLE_TICKS {
+                self.sleep();
+                idle = 0;
+                next = Instant::now();
+            }
+            next += TICK;
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+            let Some(engine) = engine.upgrade() else { return };
+            engine.increment_epoch();
+        }
+    }
+
+    /// Says that it sleeps before it looks for calls once more; a call counts itself before it looks for sleep. So
+    /// one of the two sees the other.
+    fn sleep(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+        while self.calls.load(Ordering::SeqCst) == 0 && !self.stopped.load(Ordering::SeqCst) {
+            thread::park();
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    fn enter(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::SeqCst);
+    }
+}

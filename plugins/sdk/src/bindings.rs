@@ -1,0 +1,45 @@
+//! What the macros make of `wit/`. One world per exported interface, so that a plugin composes what it exports; the
+//! shared types come from the first.
+
+#![allow(missing_docs, clippy::all, reason = "generated code")]
+
+/// The shared types and what the host offers.
+pub mod host {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package rehearsal:sdk-host; world imports {
+            include rehearsal:strategy/host@0.1.0;
+            import rehearsal:strategy/types@0.1.0;
+        }",
+        world: "rehearsal:sdk-host/imports",
+        additional_derives: [PartialEq, Clone],
+        generate_all,
+    });
+}
+
+/// `lifecycle`, which every plugin exports.
+pub mod lifecycle {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package rehearsal:sdk-lifecycle; world lifecycle-only { export rehearsal:strategy/lifecycle@0.1.0; }",
+        world: "rehearsal:sdk-lifecycle/lifecycle-only",
+        with: { "rehearsal:strategy/types@0.1.0": crate::bindings::host::rehearsal::strategy::types },
+        pub_export_macro: true,
+        export_macro_name: "export_lifecycle",
+        default_bindings_module: "rehearsal_sdk::bindings::lifecycle",
+    });
+}
+
+/// `generator`.
+pub mod generator {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package rehearsal:sdk-generator; world generator-only { export rehearsal:strategy/generator@0.1.0; }",
+        world: "rehearsal:sdk-generator/generator-only",
+        with: { "rehearsal:strategy/types@0.1.0": crate::bindings::host::rehearsal::strategy::types },
+        additional_derives: [PartialEq, Clone],
+        pub_export_macro: true,
+        export_macro_name: "export_generator",
+        default_bindings_module: "rehearsal_sdk::bindings::generator",
+    });
+}

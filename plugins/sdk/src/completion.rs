@@ -1,0 +1,55 @@
+//! Shorthand for what plugins return most.
+
+use crate::{ApiError, CallError, Completion, Content, Description};
+
+impl Completion {
+    /// An answer that the host splits into tokens, cuts and finishes.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            reasoning: None,
+            content: Some(Content::Text(text.into())),
+            tool_calls: Vec::new(),
+            token_limit: None,
+            finish: None,
+            extras: Vec::new(),
+        }
+    }
+
+    /// The same answer, cut by the host after `n_tokens`.
+    pub fn limited_to(self, n_tokens: u32) -> Self {
+        Self { token_limit: Some(n_tokens), ..self }
+    }
+}
+
+impl Description {
+    /// A description with no needs and a configuration that may be any object.
+    pub fn new(name: &str, version: &str, summary: &str) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            summary: summary.into(),
+            needs: Vec::new(),
+            config_schema: None,
+            extras: Vec::new(),
+        }
+    }
+
+    /// The same, with a JSON Schema that the host checks the configuration against.
+    pub fn with_config_schema(self, schema: &str) -> Self {
+        Self { config_schema: Some(schema.into()), ..self }
+    }
+}
+
+impl CallError {
+    /// An error answer with this status (400 to 599) and message.
+    pub fn reject(status: u16, message: impl Into<String>) -> Self {
+        Self::Reject(ApiError {
+            status,
+            message: message.into(),
+            kind: None,
+            code: None,
+            param: None,
+            headers: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,43 @@
+//! The macro that makes a type a component.
+
+/// Exports a plugin and what it can do: `export!(MyPlugin: generator);`.
+///
+/// Expands to nothing outside WebAssembly, so that the crate links and tests natively.
+#[macro_export]
+macro_rules! export {
+    ($plugin:ident: $($interface:ident),+ $(,)?) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            struct Exports;
+
+            static PLUGIN: ::std::sync::OnceLock<$plugin> = ::std::sync::OnceLock::new();
+
+            impl $crate::bindings::lifecycle::exports::rehearsal::strategy::lifecycle::Guest for Exports {
+                fn describe() -> $crate::Description {
+                    <$plugin as $crate::Plugin>::describe()
+                }
+
+                fn init(config: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
+                    let plugin = <$plugin as $crate::Plugin>::new(&config)?;
+                    // The host calls `init` once per instance.
+                    PLUGIN.set(plugin).map_err(|_| "init was called twice".into())
+                }
+            }
+
+            $crate::bindings::lifecycle::export_lifecycle!(
+                Exports with_types_in $crate::bindings::lifecycle
+            );
+            $($crate::export!(@ $interface);)+
+        };
+    };
+    (@ generator) => {
+        impl $crate::bindings::generator::exports::rehearsal::strategy::generator::Guest for Exports {
+            fn generate(request: $crate::Request) -> ::std::result::Result<$crate::Completion, $crate::CallError> {
+                let plugin = PLUGIN.get().ok_or_else(|| $crate::CallError::Internal("not initialised".into()))?;
+                $crate::Generator::generate(plugin, &request)
+            }
+        }
+
+        $crate::bindings::generator::export_generator!(Exports with_types_in $crate::bindings::generator);
+    };
+}

@@ -1,0 +1,70 @@
+//! Write a Rehearsal plugin in Rust.
+//!
+//! A plugin is a type that implements [`Plugin`] (who it is, how it is configured) and what it can do, today
+//! [`Generator`]; [`export!`] makes it a component. It is built as
+//! `cargo rustc --lib --crate-type cdylib --target wasm32-wasip2`, and because it is a plain library it is tested
+//! natively, without a server:
+//!
+//! ```
+//! use rehearsal_sdk::{CallError, Completion, Description, Generator, Plugin, Request, export};
+//!
+//! struct Shout;
+//!
+//! impl Plugin for Shout {
+//!     fn describe() -> Description {
+//!         Description::new("shout", env!("CARGO_PKG_VERSION"), "says it louder")
+//!     }
+//!
+//!     fn new(_config: &str) -> Result<Self, String> {
+//!         Ok(Self)
+//!     }
+//! }
+//!
+//! impl Generator for Shout {
+//!     fn generate(&self, request: &Request) -> Result<Completion, CallError> {
+//!         Ok(Completion::text(request.last_user_text().to_uppercase()))
+//!     }
+//! }
+//!
+//! export!(Shout: generator);
+//!
+//! let request = Request::chat("be quick");
+//! assert_eq!(Shout::new("{}").unwrap().generate(&request).unwrap(), Completion::text("BE QUICK"));
+//! ```
+//!
+//! The host paces, cuts at `max-tokens` and at stop strings, counts tokens and decides the finish reason: a plugin
+//! that returns plain text is complete. `min-tokens` and `ignore-eos` are the plugin's to honour.
+
+#[doc(hidden)]
+pub mod bindings;
+
+mod completion;
+mod export;
+mod host;
+mod request;
+mod rng;
+
+pub use bindings::generator::exports::rehearsal::strategy::generator::{Completion, Content, FinishReason, SplitText};
+pub use bindings::host::rehearsal::strategy::types::{
+    ApiError, CallError, ContentPart, Endpoint, Media, Message, OutputFormat, Prompt, Request, Role, Tool, ToolCall,
+    ToolChoice,
+};
+pub use bindings::lifecycle::exports::rehearsal::strategy::lifecycle::Description;
+pub use host::{log, state, tokenizer};
+pub use rng::{Rng, RngExt, rng};
+
+/// What every plugin says of itself, and how one comes to be.
+pub trait Plugin: Sized + 'static {
+    /// Name, version, one line of summary, and what the host is to send. Does not depend on the configuration.
+    fn describe() -> Description;
+
+    /// A plugin with its configuration: the JSON text of an object, `{}` if the user gave none. Called once per
+    /// instance, and the host may make a new one for each call. An error stops the server at its start.
+    fn new(config: &str) -> Result<Self, String>;
+}
+
+/// Makes the model's output.
+pub trait Generator: Plugin {
+    /// The whole output of one choice. Must depend on `request` alone: equal requests get equal answers.
+    fn generate(&self, request: &Request) -> Result<Completion, CallError>;
+}
