@@ -1,1 +1,13 @@
+//! What the end-to-end tests share. A server is a real process, found by its printed address, gone when dropped.
 
+mod client;
+mod server;
+
+pub use client::{Answer, Event, StreamAnswer, content_of};
+pub use server::{Refusal, Server};
+
+/// The component that does what its prompt tells it; see `tests/components`.
+pub const MISBEHAVE: &str = env!("MISBEHAVE_COMPONENT");
+
+/// The repository's root.
+pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

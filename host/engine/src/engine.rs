@@ -1,15 +1,15 @@
 //! Where requests go in and outputs come out.
 //!
-//! [`Engine::submit`] does everything that decides an order before it returns: number, seed, place in the queue. Each
-//! sequence then has a task of its own that waits for its place, asks the strategy during the simulated prefill, and
-//! paces what it got. The scheduler is stepped under a lock that is never held across an await.
+//! [`Engine::submit`] does everything that decides an order before it returns: number, seed, place in the queue. The
+//! request then has a task in which each of its sequences waits for its place, asks the strategy during the simulated
+//! prefill, and paces what it got. The scheduler is stepped under a lock that is never held across an await.
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use futures::future::try_join;
+use futures::future::{join_all, try_join};
 use futures::stream::Stream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -107,16 +107,20 @@ impl Engine {
             None => format!("{:016x}", seed::derive(Purpose::Id, &[self.shared.config.seed, number])).into(),
         };
         let (events, receiver) = mpsc::unbounded_channel();
-        let mut tasks = JoinSet::new();
-        for (index, id) in (0..).zip(ids) {
-            let (admit, admitted) = oneshot::channel();
-            state.waiting.insert(id, admit);
-            let choice = self.choice(&request, &request_id, number, index);
-            let sequence = Sequence::new(self.shared.clone(), id, choice, events.clone());
-            tasks.spawn(sequence.run(admitted, strategy.clone()));
-        }
+        let sequences: Vec<_> = (0..)
+            .zip(ids)
+            .map(|(index, id)| {
+                let (admit, admitted) = oneshot::channel();
+                state.waiting.insert(id, admit);
+                let choice = self.choice(&request, &request_id, number, index);
+                Sequence::new(self.shared.clone(), id, choice, events.clone()).run(admitted, strategy.clone())
+            })
+            .collect();
         state.admit();
-        Ok(OutputStream { request_id, receiver, unfinished: n_choices, tasks })
+        // One task for all choices, so that those that fall due together come out in the order of their indices.
+        let mut task = JoinSet::new();
+        task.spawn(async move { drop(join_all(sequences).await) });
+        Ok(OutputStream { request_id, receiver, unfinished: n_choices, task })
     }
 
     /// Sequences that run and that wait, at this moment.
@@ -278,7 +282,7 @@ pub struct OutputStream {
     /// Choices whose last token was not taken yet; 0 after an error.
     unfinished: u32,
     /// Aborted when the stream is dropped.
-    tasks: JoinSet<()>,
+    task: JoinSet<()>,
 }
 
 impl OutputStream {
@@ -296,13 +300,18 @@ impl OutputStream {
         Some(self.count(event))
     }
 
+    /// Whether everything was taken: the last token of the last choice, or an error.
+    pub fn is_finished(&self) -> bool {
+        self.unfinished == 0
+    }
+
     fn count(&mut self, event: Result<OutputEvent, StrategyError>) -> Result<OutputEvent, StrategyError> {
         match &event {
             Ok(output) if output.is_last() => self.unfinished -= 1,
             Ok(_) => {}
             Err(_) => {
                 self.unfinished = 0;
-                self.tasks.abort_all();
+                self.task.abort_all();
             }
         }
         event

@@ -125,7 +125,9 @@ impl CompletionOutput {
             (None, None) => FinishReason::Stop,
         };
         if let Some(stop) = &stop {
-            ends.truncate(stop.token_idx + 1);
+            ends.truncate(stop.token_idx);
+            // The token that completed it may have more text behind it.
+            ends.push(stop.text_end as u32);
             text.truncate(stop.text_end);
         }
         if !sampling.stop.is_empty() && !sampling.include_stop_str_in_output {
@@ -282,6 +284,7 @@ mod tests {
         let sampling = SamplingParams { include_stop_str_in_output: true, ..stopping_at(&["wo th"]) };
         let output = output("one two three four", 10, sampling);
         assert_eq!((output.text(), output.n_tokens()), ("one two th", 3));
+        assert_eq!(streamed(&output), ["one ", "two ", "th"]);
     }
 
     #[test]

@@ -117,7 +117,8 @@ pub struct ToolCall {
 pub struct SamplingParams {
     /// Choices per prompt, at least 1.
     pub n: u32,
-    /// What the client asked for, at least 1. None: as much as the context window leaves.
+    /// What the client asked for; 0 only where it wants nothing but its prompt back. None: as much as the context
+    /// window leaves.
     pub max_tokens: Option<u32>,
     /// Strategies pad to it; stop strings do not count before it is reached.
     pub min_tokens: u32,

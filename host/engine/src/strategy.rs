@@ -28,7 +28,7 @@ pub struct Choice {
     pub number: u64,
     /// 0 to `n_choices - 1`; choices of one prompt are neighbours.
     pub index: u32,
-    /// Most output tokens, at least 1: what the client asked for, or what the window leaves if that is less.
+    /// Most output tokens: what the client asked for, or what the window leaves if that is less.
     pub max_tokens: u32,
     /// The only randomness a strategy needs.
     pub seed: u64,

@@ -18,7 +18,8 @@ pub(crate) fn request(choice: &Choice, needs: &Needs) -> types::Request {
         model: request.model.clone(),
         prompt: prompt(&choice.prompt().content),
         prompt_tokens: choice.prompt().n_tokens,
-        max_tokens: choice.max_tokens,
+        // The contract promises at least 1; the host cuts to the 0 that an echo of the prompt alone asks for.
+        max_tokens: choice.max_tokens.max(1),
         max_tokens_given: sampling.max_tokens.is_some(),
         min_tokens: sampling.min_tokens,
         ignore_eos: sampling.ignore_eos,

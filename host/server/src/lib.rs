@@ -1,1 +1,24 @@
+//! The process: what the user typed becomes a [`config::Config`], that becomes an [`app::App`], that answers HTTP.
+//!
+//! Read `main.rs` first, then [`app`]. Requests come in through [`routes`], are read and judged by [`api`] and
+//! [`validate`], go to the engine, and leave as JSON or through [`sse`].
+//!
+//! Invariants:
+//! - The environment is read in [`args`] alone.
+//! - Status codes of domain errors stand in `api/error.rs` and nowhere else.
+//! - Every accepted socket has `TCP_NODELAY`: [`serve`].
 
+pub mod args;
+pub mod config;
+
+pub mod app;
+pub mod routes;
+
+pub mod api;
+pub mod validate;
+
+pub mod sse;
+pub mod transfer;
+
+pub mod logs;
+pub mod serve;

@@ -1,1 +1,101 @@
+//! A guest that does what its prompt tells it, so that a test can see what the host makes of it.
 
+use rehearsal_sdk::{
+    CallError, Completion, Content, Description, Generator, Plugin, Request, SplitText, export, log, state,
+};
+
+/// The plugin. Its configuration may tell it to misbehave before it has a prompt.
+pub struct Misbehave;
+
+impl Plugin for Misbehave {
+    fn describe() -> Description {
+        let mut description = Description::new("misbehave", env!("CARGO_PKG_VERSION"), "does what its prompt says");
+        description.needs = vec!["header:x-tenant-*".into(), "raw-body".into()];
+        description
+    }
+
+    fn new(config: &str) -> Result<Self, String> {
+        match config {
+            r#"{"init":"refuse"}"# => Err("this configuration will not do".into()),
+            r#"{"init":"panic"}"# => panic!("no configuration will do"),
+            r#"{"init":"spin"}"# => spin(),
+            _ => Ok(Self),
+        }
+    }
+}
+
+fn spin() -> ! {
+    loop {
+        std::hint::black_box(0);
+    }
+}
+
+impl Generator for Misbehave {
+    fn generate(&self, request: &Request) -> Result<Completion, CallError> {
+        let prompt = request.last_user_text();
+        let answer = match prompt.as_ref() {
+            "panic" => panic!("guest says no"),
+            "exit" => std::process::exit(3),
+            "spin" => spin(),
+            "sleep" => {
+                std::thread::sleep(std::time::Duration::from_secs(3600));
+                "slept".into()
+            }
+            "grow" => {
+                let mut hoard: Vec<Vec<u8>> = Vec::new();
+                loop {
+                    hoard.push(vec![1; 1 << 20]);
+                    std::hint::black_box(&hoard);
+                }
+            }
+            "return 32 MiB" => "x".repeat(32 << 20),
+            "flood" => {
+                for line in 0..200_000 {
+                    println!("line {line} of a flood that nobody asked for");
+                    log::log(log::Level::Info, "and as much in the log");
+                }
+                "flooded".into()
+            }
+            "split a character" => return Ok(split("né", &[2, 3])),
+            "go back" => return Ok(split("four", &[3, 2, 4])),
+            "stop short" => return Ok(split("four", &[1])),
+            "internal" => return Err(CallError::Internal("out of ideas".into())),
+            "reject" => return Err(reject()),
+            "reject with 200" => return Err(CallError::reject(200, "no error at all")),
+            "look around" => look_around(),
+            "count" => state::increment("calls", 1).to_string(),
+            "headers" => format!("{:?}", request.headers),
+            "raw body" => request.raw_body.clone().unwrap_or_default(),
+            other => other.to_owned(),
+        };
+        Ok(Completion::text(answer))
+    }
+}
+
+fn split(text: &str, ends: &[u32]) -> Completion {
+    let content = Content::Split(SplitText { text: text.into(), ends: ends.into() });
+    Completion { content: Some(content), ..Completion::text("") }
+}
+
+fn reject() -> CallError {
+    let CallError::Reject(mut error) = CallError::reject(429, "not so fast") else { unreachable!() };
+    error.kind = Some("tokens".into());
+    error.code = Some("rate_limit_exceeded".into());
+    error.headers = vec![("retry-after".into(), "7".into()), ("content-length".into(), "3".into())];
+    CallError::Reject(error)
+}
+
+/// What a guest can find out about the world: nothing that is not in its request.
+fn look_around() -> String {
+    let files = std::fs::read_dir("/").map(|_| ()).map_err(|_| "no files");
+    let network = std::net::TcpStream::connect("127.0.0.1:80").map(|_| ()).map_err(|_| "no network");
+    let variables = std::env::vars().count();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let random = {
+        use std::hash::{BuildHasher, Hasher};
+        std::collections::hash_map::RandomState::new().build_hasher().finish()
+    };
+    format!("{files:?} {network:?} {variables} {now} {random}")
+}
+
+export!(Misbehave: generator);

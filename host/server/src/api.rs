@@ -1,0 +1,12 @@
+//! The HTTP API: one file per endpoint, the wire formats, and what errors look like.
+
+pub mod chat_completions;
+pub mod completions;
+pub mod models;
+pub mod probes;
+
+pub mod body;
+pub mod fields;
+pub mod openai;
+
+pub mod error;

@@ -1,0 +1,161 @@
+//! `POST /v1/completions`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use rehearsal_engine::{CompletionOutput, OutputEvent, Prompt, PromptContent, Tokenizer};
+use serde::Serialize;
+
+use super::body::{CompletionRequest, json_object};
+use super::error::ApiError;
+use super::openai::{Answer, ChunkWriter, Envelope, collect, completion_tokens, write_number, write_pair};
+use crate::app::App;
+use crate::sse::{self, Chunks};
+use crate::validate;
+
+/// Continues one or more prompts, in one piece or as a stream.
+pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    let request = CompletionRequest::read(&json_object(&headers, &body)?)?;
+    let (transfer, include_usage) = (request.common.transfer, request.common.include_usage);
+    let echo = request.echo;
+    let request = validate::completion(request, &headers, &body, &app)?;
+    let (stream, n_choices) = (request.streaming, request.n_choices());
+    let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
+    let echoes =
+        if echo { Echoes::new(&request.prompts, request.sampling.n, app.engine.tokenizer()) } else { Echoes::none() };
+
+    let output = app.engine.submit(request, app.strategy.clone())?;
+    let envelope = Envelope::new("cmpl-", output.request_id(), prompt_tokens, transfer, &app);
+    if stream {
+        return sse::respond(output, TextChunks::new(envelope, echoes, n_choices, include_usage)).await;
+    }
+    let outputs = collect(output, n_choices).await?;
+    let choices =
+        (0..).zip(&outputs).map(|(index, output)| TextChoice::new(index, output, &echoes, &envelope)).collect();
+    let tokens = completion_tokens(&outputs);
+    Ok(Json(Answer::new("text_completion", envelope, tokens, choices, None)).into_response())
+}
+
+/// What `echo` puts before each answer: the prompt, token ids decoded.
+struct Echoes {
+    prompts: Vec<String>,
+    n: u32,
+}
+
+impl Echoes {
+    fn none() -> Self {
+        Self { prompts: Vec::new(), n: 1 }
+    }
+
+    fn new(prompts: &[Prompt], n: u32, tokenizer: &dyn Tokenizer) -> Self {
+        let text = |prompt: &Prompt| match &prompt.content {
+            PromptContent::Text(text) => text.clone(),
+            PromptContent::TokenIds(ids) => tokenizer.decode(ids),
+            PromptContent::Chat(_) => String::new(),
+        };
+        Self { prompts: prompts.iter().map(text).collect(), n }
+    }
+
+    /// What comes before the text of this choice.
+    fn before(&self, choice: u32) -> &str {
+        self.prompts.get((choice / self.n) as usize).map_or("", String::as_str)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct TextChoice {
+    index: u32,
+    text: String,
+    logprobs: Option<()>,
+    finish_reason: String,
+    stop_reason: Option<String>,
+    token_ids: Option<()>,
+    prompt_logprobs: Option<()>,
+    prompt_token_ids: Option<()>,
+    routed_experts: Option<()>,
+    weight_versions: Option<()>,
+}
+
+impl TextChoice {
+    fn new(index: u32, output: &CompletionOutput, echoes: &Echoes, envelope: &Envelope) -> Self {
+        Self {
+            index,
+            text: [echoes.before(index), output.text()].concat(),
+            logprobs: None,
+            finish_reason: envelope.finish_reason(output.finish_reason()).to_owned(),
+            stop_reason: output.stop_reason().map(str::to_owned),
+            token_ids: None,
+            prompt_logprobs: None,
+            prompt_token_ids: None,
+            routed_experts: None,
+            weight_versions: None,
+        }
+    }
+}
+
+/// `text_completion` chunks.
+struct TextChunks {
+    writer: ChunkWriter,
+    envelope: Envelope,
+    echoes: Echoes,
+    /// By choice: whether its first chunk, which carries the echo, was written.
+    begun: Vec<bool>,
+    include_usage: bool,
+    completion_tokens: u32,
+}
+
+impl TextChunks {
+    fn new(envelope: Envelope, echoes: Echoes, n_choices: u32, include_usage: bool) -> Self {
+        let writer = ChunkWriter::new("text_completion", &envelope, include_usage);
+        let begun = vec![false; n_choices as usize];
+        Self { writer, envelope, echoes, begun, include_usage, completion_tokens: 0 }
+    }
+}
+
+impl Chunks for TextChunks {
+    fn begin(&mut self, _: &mut Vec<u8>) {}
+
+    fn tokens(&mut self, event: &OutputEvent, out: &mut Vec<u8>) {
+        self.completion_tokens += event.tokens.len() as u32;
+        let n_tokens = event.output.n_tokens();
+        let (echoes, begun) = (&self.echoes, &mut self.begun[event.choice as usize]);
+        let mut text = |out: &mut Vec<u8>, token: &str| {
+            write_number(out, r#"{"index":"#, event.choice);
+            let is_first = !std::mem::replace(begun, true);
+            match if is_first { echoes.before(event.choice) } else { "" } {
+                "" => write_pair(out, r#","text":"#, token),
+                prompt => write_pair(out, r#","text":"#, &[prompt, token].concat()),
+            }
+        };
+        const TAIL: &[u8] = br#","prompt_token_ids":null,"token_ids":null,"weight_versions":null}"#;
+        for token_idx in event.tokens.clone() {
+            if token_idx + 1 < n_tokens {
+                self.writer.middle(out, |out| {
+                    text(out, event.output.token_text(token_idx));
+                    out.extend_from_slice(br#","logprobs":null,"finish_reason":null,"stop_reason":null"#);
+                    out.extend_from_slice(TAIL);
+                });
+            }
+        }
+        if event.is_last() {
+            let last_text = n_tokens.checked_sub(1).map_or("", |last| event.output.token_text(last));
+            self.writer.last(out, |out| {
+                text(out, last_text);
+                let finish_reason = self.envelope.finish_reason(event.output.finish_reason());
+                write_pair(out, r#","logprobs":null,"finish_reason":"#, finish_reason);
+                write_pair(out, r#","stop_reason":"#, &event.output.stop_reason());
+                out.extend_from_slice(TAIL);
+            });
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if self.include_usage {
+            self.writer.usage(out, &self.envelope, self.completion_tokens);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a client is told when something is wrong: vLLM's body, and the only place that knows status codes.
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rehearsal_engine::{QueueFull, StrategyError};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::fields::FieldErrors;
+
+/// Everything that can be wrong with a request.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The body is not declared as JSON.
+    #[error("1 validation error:\n  unsupported media type: the body must be 'application/json'")]
+    UnsupportedMediaType,
+    /// The body is not JSON, or its fields are of the wrong type.
+    #[error(transparent)]
+    Fields(#[from] FieldErrors),
+    /// A value is out of its range, or contradicts another one.
+    #[error("{message}{}", suffix(*.param, .value.as_deref()))]
+    Invalid {
+        /// What is wrong.
+        message: String,
+        /// The field at fault, where vLLM names it.
+        param: Option<&'static str>,
+        /// Its value, where vLLM repeats it.
+        value: Option<String>,
+    },
+    /// No such model is served.
+    #[error("The model `{model}` does not exist. Served here: {}.", served.join(", "))]
+    UnknownModel {
+        /// What the client asked for.
+        model: String,
+        /// What it could have asked for.
+        served: Vec<String>,
+    },
+    /// The waiting queue has no room.
+    #[error(transparent)]
+    QueueFull(#[from] QueueFull),
+    /// The plugin gave no output.
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
+}
+
+/// vLLM repeats the field and its value behind the message.
+fn suffix(param: Option<&str>, value: Option<&str>) -> String {
+    match (param, value) {
+        (Some(param), Some(value)) => format!(" (parameter={param}, value={value})"),
+        (Some(param), None) => format!(" (parameter={param})"),
+        (None, _) => String::new(),
+    }
+}
+
+impl ApiError {
+    /// A range or a contradiction that vLLM reports without naming a field.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into(), param: None, value: None }
+    }
+
+    /// One that names the field.
+    pub fn invalid_param(param: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into(), param: Some(param), value: None }
+    }
+
+    /// One that names the field and repeats its value.
+    pub fn invalid_value(param: &'static str, value: impl ToString, message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into(), param: Some(param), value: Some(value.to_string()) }
+    }
+
+    /// The body, with the status inside it.
+    pub fn body(&self) -> ErrorBody {
+        let (status, kind) = self.status_and_type();
+        let mut error = ErrorObject {
+            message: self.to_string(),
+            kind: kind.into(),
+            param: None,
+            code: Value::from(status.as_u16()),
+        };
+        match self {
+            Self::UnsupportedMediaType | Self::QueueFull(_) => {}
+            Self::Fields(fields) => error.param = Some(fields.first_loc().to_owned()),
+            Self::Invalid { param, .. } => error.param = param.map(str::to_owned),
+            Self::UnknownModel { .. } => error.param = Some("model".into()),
+            Self::Strategy(StrategyError::Rejected(rejection)) => {
+                error.kind = rejection.kind.clone().unwrap_or(error.kind);
+                error.param = rejection.param.clone();
+                error.code = rejection.code.clone().map_or(error.code, Value::String);
+            }
+            Self::Strategy(failure) => error.code = plugin_code(failure).map_or(error.code, Value::from),
+        }
+        ErrorBody { error }
+    }
+
+    fn status_and_type(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::UnsupportedMediaType | Self::Fields(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "BadRequestError"),
+            Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "NotFoundError"),
+            Self::QueueFull(_) => (StatusCode::TOO_MANY_REQUESTS, "RateLimitError"),
+            Self::Strategy(error) => match error {
+                StrategyError::Rejected(rejection) => {
+                    let status = StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                    (status, usual_type(status))
+                }
+                StrategyError::Internal { .. }
+                | StrategyError::Trap { .. }
+                | StrategyError::Timeout { .. }
+                | StrategyError::Memory { .. }
+                | StrategyError::OutputLimit { .. }
+                | StrategyError::InvalidOutput { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "plugin_error"),
+                StrategyError::Saturated { .. } => (StatusCode::SERVICE_UNAVAILABLE, "plugin_error"),
+                StrategyError::Lost => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+            },
+        }
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
+        let mut headers = Vec::new();
+        if let Self::Strategy(error) = self {
+            if let Some(plugin) = error.plugin() {
+                headers.push(("x-rehearsal-plugin".into(), plugin.into()));
+            }
+            match error {
+                StrategyError::Rejected(rejection) => headers.extend(rejection.headers.iter().cloned()),
+                StrategyError::Saturated { .. } => headers.push(("retry-after".into(), "1".into())),
+                _ => {}
+            }
+        }
+        headers
+    }
+}
+
+/// `error.code` of a plugin's failure.
+fn plugin_code(error: &StrategyError) -> Option<&'static str> {
+    match error {
+        StrategyError::Internal { .. } => Some("plugin_internal"),
+        StrategyError::Trap { .. } => Some("plugin_trap"),
+        StrategyError::Timeout { .. } => Some("plugin_timeout"),
+        StrategyError::Memory { .. } => Some("plugin_memory"),
+        StrategyError::OutputLimit { .. } => Some("plugin_output_limit"),
+        StrategyError::InvalidOutput { .. } => Some("plugin_invalid_output"),
+        StrategyError::Saturated { .. } => Some("plugin_saturated"),
+        StrategyError::Rejected(_) | StrategyError::Lost => None,
+    }
+}
+
+/// The type that vLLM and OpenAI's clients go with a status.
+fn usual_type(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "AuthenticationError",
+        403 => "PermissionDeniedError",
+        404 => "NotFoundError",
+        422 => "UnprocessableEntityError",
+        429 => "RateLimitError",
+        400..=499 => "BadRequestError",
+        _ => "InternalServerError",
+    }
+}
+
+/// `{"error": {…}}`
+#[derive(Debug, Serialize)]
+pub struct ErrorBody {
+    error: ErrorObject,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorObject {
+    message: String,
+    #[serde(rename = "type")]
+    kind: String,
+    param: Option<String>,
+    /// The status, but a plugin may say more in words.
+    code: Value,
+}
+
+/// Headers that decide where a message ends: nobody else's to set.
+const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "connection", "content-type"];
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, _) = self.status_and_type();
+        let mut response = (status, Json(self.body())).into_response();
+        for (name, value) in self.headers() {
+            let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
+            if !FRAMING.contains(&name.as_str()) {
+                response.headers_mut().append(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// A path that vLLM does not have either.
+pub async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, Json(serde_json::json!({ "detail": "Not Found" }))).into_response()
+}
+
+/// A known path with another method.
+pub async fn method_not_allowed() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, Json(serde_json::json!({ "detail": "Method Not Allowed" }))).into_response()
+}

@@ -1,0 +1,85 @@
+//! `GET /v1/models`.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use crate::app::App;
+
+/// One card for each served name.
+pub async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
+    let created = unix_time();
+    let card = |id: &String| ModelCard {
+        id: id.clone(),
+        object: "model",
+        created,
+        owned_by: "vllm",
+        root: app.model.clone(),
+        parent: None,
+        max_model_len: Some(app.engine.config().max_model_len),
+        permission: [Permission::new(app.next_permission_id(), created)],
+    };
+    Json(ModelList { object: "list", data: app.served_model_names.iter().map(card).collect() })
+}
+
+/// Seconds since 1970.
+pub fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+pub struct ModelList {
+    object: &'static str,
+    data: Vec<ModelCard>,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelCard {
+    id: String,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+    root: String,
+    parent: Option<String>,
+    max_model_len: Option<u32>,
+    permission: [Permission; 1],
+}
+
+#[derive(Debug, Serialize)]
+struct Permission {
+    id: String,
+    object: &'static str,
+    created: u64,
+    allow_create_engine: bool,
+    allow_sampling: bool,
+    allow_logprobs: bool,
+    allow_search_indices: bool,
+    allow_view: bool,
+    allow_fine_tuning: bool,
+    organization: &'static str,
+    group: Option<String>,
+    is_blocking: bool,
+}
+
+impl Permission {
+    fn new(id: String, created: u64) -> Self {
+        Self {
+            id: format!("modelperm-{id}"),
+            object: "model_permission",
+            created,
+            allow_create_engine: false,
+            allow_sampling: true,
+            allow_logprobs: true,
+            allow_search_indices: false,
+            allow_view: true,
+            allow_fine_tuning: false,
+            organization: "*",
+            group: None,
+            is_blocking: false,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The assembly: plugins, engine, and what the handlers need to know of the configuration.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+
+use rehearsal_engine::seed::{self, Purpose};
+use rehearsal_engine::{BuiltinTokenizer, Engine, ResponseStrategy, Tokenizer};
+use rehearsal_plugin_host::{Needs, PluginHost};
+
+use crate::config::{Config, Pod};
+
+/// The vLLM that we stand in for.
+pub const VLLM_VERSION: &str = "0.33.0";
+
+/// A server, ready to answer.
+pub struct App {
+    /// The simulated engine.
+    pub engine: Engine,
+    /// The plugin that answers.
+    pub strategy: Arc<dyn ResponseStrategy>,
+    /// What plugins want to be sent.
+    pub needs: Needs,
+    /// `root` of the model cards.
+    pub model: String,
+    /// Names in the API; the first one is reported.
+    pub served_model_names: Vec<String>,
+    /// Refuse what vLLM would cut.
+    pub strict_context_window: bool,
+    /// Who we are in a cluster.
+    pub pod: Pod,
+    /// `system_fingerprint` of every answer.
+    pub fingerprint: String,
+    /// The port that is listened on, once it is.
+    port: AtomicU16,
+    /// Numbers the permission ids of model cards.
+    model_cards: AtomicU64,
+    _plugins: PluginHost,
+}
+
+impl App {
+    /// Loads plugins and builds the engine. Fails with every problem.
+    pub async fn new(config: &Config) -> Result<Self, Vec<String>> {
+        let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());
+        let plugins = PluginHost::load(config.plugins.clone(), tokenizer.clone()).await;
+        let plugins = plugins.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let Some(strategy) = plugins.generator(&config.mode) else {
+            return Err(vec![unknown_mode(&config.mode, &plugins)]);
+        };
+        tracing::info!(seed = config.engine.seed, mode = config.mode, model = config.model, "engine ready");
+        Ok(Self {
+            engine: Engine::new(config.engine.clone(), config.latency, tokenizer, Vec::new()),
+            strategy,
+            needs: plugins.needs(),
+            model: config.model.clone(),
+            served_model_names: config.served_model_names.clone(),
+            strict_context_window: config.strict_context_window,
+            pod: config.pod.clone(),
+            fingerprint: fingerprint(&config.model),
+            port: AtomicU16::new(config.port),
+            model_cards: AtomicU64::new(0),
+            _plugins: plugins,
+        })
+    }
+
+    /// The name that answers carry.
+    pub fn reported_model(&self) -> &str {
+        &self.served_model_names[0]
+    }
+
+    /// Where other servers can reach us, as far as we know.
+    pub fn reachable_host(&self) -> &str {
+        self.pod.ip.as_deref().unwrap_or("127.0.0.1")
+    }
+
+    /// The port that is listened on.
+    pub fn port(&self) -> u16 {
+        self.port.load(Ordering::Relaxed)
+    }
+
+    /// Tells the app which port it got.
+    pub fn set_port(&self, port: u16) {
+        self.port.store(port, Ordering::Relaxed);
+    }
+
+    /// 16 hex digits for a model card's permission.
+    pub fn next_permission_id(&self) -> String {
+        let number = self.model_cards.fetch_add(1, Ordering::Relaxed);
+        // Numbers of requests count from 0; these must not meet them.
+        format!("{:016x}", seed::derive(Purpose::Id, &[self.engine.config().seed, number, 1]))
+    }
+}
+
+fn unknown_mode(mode: &str, plugins: &PluginHost) -> String {
+    let builtins = rehearsal_builtin::BUILTINS.iter().map(|builtin| builtin.name);
+    let mut known: Vec<_> = builtins.chain(plugins.generators()).collect();
+    known.sort_unstable();
+    known.dedup();
+    format!("mode: {mode:?} is no plugin that generates; known are {}", known.join(", "))
+}
+
+/// Looks like vLLM's, follows from the model.
+fn fingerprint(model: &str) -> String {
+    let bytes: Vec<u64> = model.bytes().map(u64::from).collect();
+    format!("vllm-{VLLM_VERSION}-{:08x}", seed::derive(Purpose::Id, &bytes) as u32)
+}

@@ -1,0 +1,74 @@
+//! The table of keys: flag, file key, default and help in one row each. A test holds the README against it.
+
+/// One key of the configuration.
+#[derive(Debug)]
+pub struct Key {
+    /// In kebab case, as the seeds and vLLM spell it.
+    pub name: &'static str,
+    /// How many values it takes on the command line.
+    pub takes: Takes,
+    /// As the user would write it; empty: none.
+    pub default: &'static str,
+    /// An environment variable that is another spelling of it.
+    pub env: Option<&'static str>,
+    /// One line.
+    pub help: &'static str,
+}
+
+/// What follows a flag. The name stands for the value in the help.
+#[derive(Debug, Clone, Copy)]
+pub enum Takes {
+    /// One value.
+    One(&'static str),
+    /// One or more; a list in the file.
+    Several(&'static str),
+    /// Nothing, or `true` or `false`; `--no-<name>` is false.
+    Switch,
+    /// It has no flag.
+    FileOnly,
+}
+
+const fn key(name: &'static str, takes: Takes, default: &'static str, help: &'static str) -> Key {
+    Key { name, takes, default, env: None, help }
+}
+
+use Takes::{FileOnly, One, Several, Switch};
+
+/// All keys, in the order of the help.
+pub const KEYS: &[Key] = &[
+    key("config", One("FILE"), "", "YAML file with any of these keys; flags win over it"),
+    key("host", One("ADDRESS"), "0.0.0.0", "address to listen on"),
+    key("port", One("PORT"), "8000", "port to listen on; 0: the system picks one, and it is printed"),
+    Key {
+        name: "model",
+        takes: One("NAME"),
+        default: "",
+        env: Some("SIM_MODEL"),
+        help: "the model that is served, in name only; required",
+    },
+    key("served-model-name", Several("NAME"), "", "names in the API, the first one is reported; else the model's"),
+    key("max-model-len", One("TOKENS"), "1024", "context window, prompt and output together; 32k and the like"),
+    key("max-num-seqs", One("N"), "5", "sequences that run at once, at least 1"),
+    key("max-waiting-queue-length", One("N"), "1000", "sequences that may wait; more are answered with 429"),
+    key("strict-context-window", Switch, "false", "refuse prompt + max_tokens over the window instead of cutting"),
+    key("mode", One("PLUGIN"), "random", "the plugin that answers: random, echo, or one given with --plugin"),
+    key("plugin", Several("NAME=FILE"), "", "load a component; NAME=FILE#sha256:HEX pins it"),
+    key("plugin-config", Several("NAME=JSON"), "", "configuration of a plugin, a JSON object"),
+    key("plugins", FileOnly, "", "plugins with their configuration and limits"),
+    key(
+        "time-to-first-token",
+        One("TIME"),
+        "0",
+        "from the queue's end to the first token; milliseconds, or 1.5s, 250us",
+    ),
+    key("time-to-first-token-std-dev", One("TIME"), "0", "its standard deviation, at most 30 % of it"),
+    key("inter-token-latency", One("TIME"), "0", "from one token to the next"),
+    key("inter-token-latency-std-dev", One("TIME"), "0", "its standard deviation, at most 30 % of it"),
+    key("kv-cache-transfer-latency", One("TIME"), "0", "in the place of time-to-first-token after a remote prefill"),
+    key("kv-cache-transfer-latency-std-dev", One("TIME"), "0", "its standard deviation, at most 30 % of it"),
+    key("seed", One("N"), "", "what all randomness derives from; else the time, and it is printed"),
+    key("shutdown-timeout", One("SECONDS"), "0", "how long running requests may go on after SIGTERM or SIGINT"),
+    key("v", One("LEVEL"), "0", "verbosity as klog counts it: 0 info, 2 debug, 4 trace"),
+    key("log-level", One("LEVEL"), "", "error, warn, info, debug or trace, or a tracing filter; wins over -v"),
+    key("log-format", One("FORMAT"), "text", "text or json"),
+];

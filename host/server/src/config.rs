@@ -1,0 +1,176 @@
+//! What the user said, understood: typed and in range, or a list of everything that is wrong with it.
+
+mod plugins;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rehearsal_engine::latency::Jittered;
+use rehearsal_engine::{ConstantLatency, EngineConfig};
+use rehearsal_plugin_host::PluginSpec;
+use serde_json::Value;
+
+use crate::args::{KEYS, Settings};
+
+/// The configuration of a server; valid by construction.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port to listen on; 0: the system picks.
+    pub port: u16,
+    /// The model's name; `root` of its cards.
+    pub model: String,
+    /// Names in the API; at least one, the first is reported.
+    pub served_model_names: Vec<String>,
+    /// The engine's limits and seed.
+    pub engine: EngineConfig,
+    /// How long things take.
+    pub latency: ConstantLatency,
+    /// Refuse what vLLM would cut.
+    pub strict_context_window: bool,
+    /// The plugin that answers.
+    pub mode: String,
+    /// Plugins to load: those that the user named, and the built-in that `mode` names.
+    pub plugins: Vec<PluginSpec>,
+    /// Who we are in a cluster.
+    pub pod: Pod,
+    /// How long running requests may go on after a signal.
+    pub shutdown_timeout: Duration,
+    /// What to log.
+    pub log: LogConfig,
+}
+
+/// Environment variables that Kubernetes sets from the downward API.
+#[derive(Debug, Clone, Default)]
+pub struct Pod {
+    /// `POD_NAME`
+    pub name: Option<String>,
+    /// `POD_NAMESPACE`
+    pub namespace: Option<String>,
+    /// `POD_IP`
+    pub ip: Option<String>,
+}
+
+/// What to log, and how.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// A filter that `tracing` understands.
+    pub filter: String,
+    /// JSON lines instead of text.
+    pub json: bool,
+}
+
+impl Config {
+    /// Understands `settings`. Fails with every problem, each with the key, the value and where it came from.
+    pub fn new(settings: &Settings) -> Result<Self, Vec<String>> {
+        let mut reader = Reader { settings, problems: Vec::new() };
+        let model = reader.model();
+        let mode = reader.read("mode", values::name);
+        let config = Self {
+            host: reader.read("host", values::address),
+            port: reader.read("port", values::whole_number),
+            served_model_names: reader.served_model_names(&model),
+            model,
+            engine: EngineConfig {
+                max_model_len: reader.read("max-model-len", values::token_count),
+                max_num_seqs: reader.read("max-num-seqs", values::whole_number::<NonZeroU32>),
+                max_waiting_queue_length: reader.read("max-waiting-queue-length", values::whole_number),
+                seed: reader.optional("seed", values::seed).unwrap_or_else(time_as_seed),
+            },
+            latency: ConstantLatency {
+                time_to_first_token: reader.jittered("time-to-first-token"),
+                inter_token_latency: reader.jittered("inter-token-latency"),
+                kv_cache_transfer_latency: reader.jittered("kv-cache-transfer-latency"),
+            },
+            strict_context_window: reader.read("strict-context-window", values::switch),
+            plugins: plugins::read(&mut reader, &mode),
+            mode,
+            pod: Pod {
+                name: settings.variable("POD_NAME").map(str::to_owned),
+                namespace: settings.variable("POD_NAMESPACE").map(str::to_owned),
+                ip: settings.variable("POD_IP").map(str::to_owned),
+            },
+            shutdown_timeout: reader.read("shutdown-timeout", values::seconds),
+            log: LogConfig { filter: reader.log_filter(), json: reader.read("log-format", values::is_json_format) },
+        };
+        if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
+    }
+
+    /// The name that answers carry, whichever alias was asked for.
+    pub fn reported_model(&self) -> &str {
+        &self.served_model_names[0]
+    }
+}
+
+/// Reads keys and collects what is wrong with them.
+struct Reader<'a> {
+    settings: &'a Settings,
+    problems: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// The value of a key that has a default.
+    fn read<T>(&mut self, key: &str, parse: impl Fn(&Value) -> Result<T, String>) -> T {
+        self.optional(key, &parse).unwrap_or_else(|| {
+            let default = KEYS.iter().find(|known| known.name == key).map_or("", |known| known.default);
+            parse(&Value::String(default.to_owned())).expect("a test parses every default")
+        })
+    }
+
+    /// The value of a key, if the user gave one that makes sense.
+    fn optional<T>(&mut self, key: &str, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
+        let (value, origin) = self.settings.get(key)?;
+        parse(value).map_err(|problem| self.problems.push(format!("{key}: {problem} (from {origin})"))).ok()
+    }
+
+    fn model(&mut self) -> String {
+        match self.settings.get("model") {
+            Some(_) => self.optional("model", values::name).unwrap_or_default(),
+            None => {
+                self.problems.push("model: a model name is required, for example --model my-model".into());
+                String::new()
+            }
+        }
+    }
+
+    fn served_model_names(&mut self, model: &str) -> Vec<String> {
+        let names = self.optional("served-model-name", values::names).unwrap_or_default();
+        if names.is_empty() { vec![model.to_owned()] } else { names }
+    }
+
+    fn jittered(&mut self, key: &str) -> Jittered {
+        let std_dev_key = format!("{key}-std-dev");
+        let mean = self.read(key, values::duration);
+        let std_dev = self.read(&std_dev_key, values::duration);
+        // The seeds' rule: more would be cut off at 70 % of the mean too often to look Gaussian.
+        if std_dev * 10 > mean * 3 {
+            self.problems.push(format!("{std_dev_key}: {std_dev:?} is more than 30 % of {key} ({mean:?})"));
+        }
+        Jittered { mean, std_dev }
+    }
+
+    fn log_filter(&mut self) -> String {
+        let verbosity: u32 = self.read("v", values::whole_number);
+        let from_verbosity = match verbosity {
+            0..=1 => "info",
+            2..=3 => "debug",
+            4.. => "trace",
+        };
+        self.optional("log-level", values::log_filter).unwrap_or_else(|| from_verbosity.to_owned())
+    }
+}
+
+fn time_as_seed() -> u64 {
+    // 64 bits of nanoseconds last until 2554.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
+}
+
+/// `name=rest` entries, by name.
+type ByName = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests;

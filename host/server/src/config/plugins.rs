@@ -1,0 +1,151 @@
+//! Which plugins to load: `--plugin`, `--plugin-config`, `plugins:` in the file, and the built-in that `mode` names.
+
+use std::time::Duration;
+
+use rehearsal_plugin_host::{Limits, PluginSource, PluginSpec};
+use serde_json::{Map, Value};
+
+use super::{ByName, Reader, values};
+
+/// The specifications, in the order of their names. Problems go to the reader.
+pub(super) fn read(reader: &mut Reader<'_>, mode: &str) -> Vec<PluginSpec> {
+    let mut specs = reader.optional("plugins", listed).unwrap_or_default();
+    for (name, source) in reader.optional("plugin", |value| pairs(value, "a file")).unwrap_or_default() {
+        match specs.iter_mut().find(|spec| spec.name == name) {
+            Some(spec) => spec.source = file(&source),
+            None => specs.push(Listed { name, source: file(&source), ..Listed::default() }),
+        }
+    }
+    for (name, config) in reader.optional("plugin-config", |value| pairs(value, "a JSON object")).unwrap_or_default() {
+        match serde_json::from_str(&config) {
+            Ok(config) => match specs.iter_mut().find(|spec| spec.name == name) {
+                Some(spec) => spec.config = config,
+                None => specs.push(Listed { name, config, ..Listed::default() }),
+            },
+            Err(error) => {
+                reader.problems.push(format!("plugin-config: {config:?} of {name} is not a JSON object: {error}"));
+            }
+        }
+    }
+    let names_mode = specs.iter().any(|spec| spec.name == mode);
+    if !names_mode && rehearsal_builtin::find(mode).is_some() {
+        specs.push(Listed { name: mode.to_owned(), ..Listed::default() });
+    }
+    specs.into_iter().filter_map(|spec| resolve(spec, reader)).collect()
+}
+
+/// A plugin as it is written down; without a source it means a built-in.
+#[derive(Default)]
+struct Listed {
+    name: String,
+    source: Option<PluginSource>,
+    config: Map<String, Value>,
+    limits: Limits,
+}
+
+fn resolve(listed: Listed, reader: &mut Reader<'_>) -> Option<PluginSpec> {
+    let Listed { name, source, config, limits } = listed;
+    let source = match (source, rehearsal_builtin::find(&name)) {
+        (Some(_), Some(_)) => {
+            reader.problems.push(format!("plugins: {name:?} is the name of a built-in plugin, choose another"));
+            return None;
+        }
+        (Some(source), None) => source,
+        (None, Some(builtin)) => PluginSource::Embedded(builtin.component),
+        (None, None) => {
+            reader.problems.push(format!("plugins: {name:?} is no built-in plugin and has no path"));
+            return None;
+        }
+    };
+    Some(PluginSpec { name, source, config, limits })
+}
+
+/// `path` or `path#sha256:hex`.
+fn file(text: &str) -> Option<PluginSource> {
+    let (path, sha256) = match text.split_once("#sha256:") {
+        Some((path, hash)) => (path, Some(hash.to_ascii_lowercase())),
+        None => (text, None),
+    };
+    Some(PluginSource::File { path: path.into(), sha256 })
+}
+
+fn pairs(value: &Value, wanted: &str) -> Result<ByName, String> {
+    let pair = |value: &Value| {
+        let text = values::name(value)?;
+        match text.split_once('=') {
+            Some((name, rest)) if !name.is_empty() && !rest.is_empty() => Ok((name.to_owned(), rest.to_owned())),
+            _ => Err(format!("{text:?} is not a name, \"=\" and {wanted}")),
+        }
+    };
+    match value {
+        Value::Array(values) => values.iter().map(pair).collect(),
+        // A file may write them as a mapping.
+        Value::Object(entries) => Ok(entries
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .collect()),
+        other => pair(other).map(|pair| ByName::from([pair])),
+    }
+}
+
+/// The `plugins:` list of a file.
+fn listed(value: &Value) -> Result<Vec<Listed>, String> {
+    let entries = value.as_array().ok_or("it must be a list of plugins")?;
+    entries
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| plugin(entry).map_err(|problem| format!("[{index}]: {problem}")))
+        .collect()
+}
+
+fn plugin(entry: &Value) -> Result<Listed, String> {
+    let mut listed = Listed::default();
+    for (key, value) in entry.as_object().ok_or_else(|| format!("{entry} is not a mapping"))? {
+        match key.as_str() {
+            "name" => listed.name = values::name(value)?,
+            "path" => listed.source = file(&values::name(value)?),
+            "config" => listed.config = value.as_object().ok_or("config must be a mapping")?.clone(),
+            "limits" => listed.limits = limits(value)?,
+            _ => return Err(format!("unknown key {key:?}; known are name, path, config, limits")),
+        }
+    }
+    if listed.name.is_empty() { Err("it has no name".into()) } else { Ok(listed) }
+}
+
+fn limits(value: &Value) -> Result<Limits, String> {
+    let mut limits = Limits::default();
+    for (key, value) in value.as_object().ok_or("limits must be a mapping")? {
+        let at = |problem: String| format!("limits.{key}: {problem}");
+        match key.as_str() {
+            "cpu" => limits.cpu = time(value).map_err(at)?,
+            "wall" => limits.wall = time(value).map_err(at)?,
+            "memory" => limits.memory = memory(value).map_err(at)?,
+            "reuse" => limits.reuse = at_least_one(value).map_err(at)? as u32,
+            "concurrency" => limits.concurrency = at_least_one(value).map_err(at)?,
+            "waiting" => limits.waiting = values::whole_number(value).map_err(at)?,
+            _ => {
+                return Err(format!(
+                    "unknown key limits.{key}; known are cpu, wall, memory, reuse, concurrency, waiting"
+                ));
+            }
+        }
+    }
+    Ok(limits)
+}
+
+fn time(value: &Value) -> Result<Duration, String> {
+    let time = values::duration(value)?;
+    if time < Duration::from_millis(1) { Err(format!("{time:?} is less than 1 ms")) } else { Ok(time) }
+}
+
+/// Up to what a 32-bit guest can address.
+fn memory(value: &Value) -> Result<usize, String> {
+    let memory = values::bytes(value)?;
+    let range = 64 << 10..=4 << 30;
+    if range.contains(&memory) { Ok(memory) } else { Err(format!("{memory} bytes are not between 64 KiB and 4 GiB")) }
+}
+
+fn at_least_one(value: &Value) -> Result<usize, String> {
+    let number: usize = values::whole_number(value)?;
+    if (1..=10_000).contains(&number) { Ok(number) } else { Err(format!("{number} is not between 1 and 10000")) }
+}

@@ -1,0 +1,169 @@
+//! What users type, and what comes of it.
+
+use super::*;
+use crate::args::{self, Parsed};
+
+fn config_with_env(line: &str, env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let args = std::iter::once("rehearsal").chain(line.split_whitespace()).map(str::to_owned).collect();
+    let env = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+    match args::parse(args, env)? {
+        Parsed::Run(settings) => Config::new(&settings),
+        Parsed::Print(text) => panic!("{text}"),
+    }
+}
+
+fn config(line: &str) -> Result<Config, Vec<String>> {
+    config_with_env(line, &[])
+}
+
+/// Writes `text` to a file of its own and returns its path.
+fn file(name: &str, text: &str) -> String {
+    let path = std::env::temp_dir().join(format!("rehearsal-config-{}-{name}.yaml", std::process::id()));
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_default_is_the_seeds() {
+    let config = config("--model m").unwrap();
+    assert_eq!((config.port, config.mode.as_str()), (8000, "random"));
+    assert_eq!(config.served_model_names, ["m"]);
+    assert_eq!(config.engine.max_model_len, 1024);
+    assert_eq!(config.engine.max_num_seqs.get(), 5);
+    assert_eq!(config.engine.max_waiting_queue_length, 1000);
+    assert_eq!(config.latency.time_to_first_token, Jittered::default());
+    assert_eq!(config.latency.inter_token_latency, Jittered::default());
+    assert_eq!(config.latency.kv_cache_transfer_latency, Jittered::default());
+    assert_eq!((config.log.filter.as_str(), config.log.json), ("info", false));
+    assert_eq!(config.plugins.len(), 1);
+}
+
+#[test]
+fn a_key_has_four_spellings() {
+    let path = file("spellings", "max-num-seqs: 9");
+    for line in ["--max-num-seqs 9", "--max-num-seqs=9", "--max_num_seqs 9", &format!("--config {path}")] {
+        assert_eq!(config(&format!("--model m {line}")).unwrap().engine.max_num_seqs.get(), 9, "{line}");
+    }
+    for (line, expected) in [
+        ("", false),
+        ("--strict-context-window", true),
+        ("--strict-context-window=true", true),
+        ("--strict-context-window false", false),
+        ("--no-strict-context-window", false),
+    ] {
+        assert_eq!(config(&format!("--model m {line}")).unwrap().strict_context_window, expected, "{line}");
+    }
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let path = file("layers", "model: from-file\nport: 1\nmax-num-seqs: 3\n");
+    let env = [("SIM_MODEL", "from-env")];
+    let layered = config_with_env(&format!("--config {path} --port 2"), &env).unwrap();
+    assert_eq!((layered.model.as_str(), layered.port), ("from-env", 2));
+    assert_eq!(layered.engine.max_num_seqs.get(), 3);
+    assert_eq!(config_with_env("positional", &env).unwrap().model, "positional");
+    assert_eq!(config(&format!("--config {path}")).unwrap().model, "from-file");
+}
+
+#[test]
+fn durations_are_milliseconds_or_have_units() {
+    let ttft = |text: &str| {
+        config(&format!("--model m --time-to-first-token {text}")).map(|config| config.latency.time_to_first_token.mean)
+    };
+    for (text, micros) in [("7", 7_000), ("250us", 250), ("0.1ms", 100), ("1.5s", 1_500_000), ("1m30s", 90_000_000)] {
+        assert_eq!(ttft(text), Ok(Duration::from_micros(micros)), "{text}");
+    }
+    for text in ["-5", "5 parsecs", "ms", "1.5", "1s5", "1e400s"] {
+        assert!(ttft(&text.replace(' ', "")).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn large_numbers_may_be_abbreviated() {
+    let window =
+        |text: &str| config(&format!("--model m --max-model-len {text}")).map(|config| config.engine.max_model_len);
+    for (text, tokens) in [("32k", 32_000), ("32K", 32_768), ("1m", 1_000_000), ("25.6k", 25_600), ("1", 1)] {
+        assert_eq!(window(text), Ok(tokens), "{text}");
+    }
+    for text in ["0", "-1", "32x", "1.5", "9t", "k"] {
+        assert!(window(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn all_problems_are_listed_at_once() {
+    let path = file("problems", "max-num-seq: 3\nmode: [a, b]\n");
+    let unknown = config(&format!("--prot 1 2 --max-num-seqs 0 --config {path}")).unwrap_err();
+    assert_eq!(
+        unknown,
+        [
+            "unknown flag --prot; did you mean --port?".to_owned(),
+            format!("{path}: unknown key \"max-num-seq\"; did you mean max-num-seqs?"),
+        ]
+    );
+    let path = file("values", "mode: [a, b]\nserved-model-name: [a, b]\n");
+    let values = config(&format!(
+        "--max-num-seqs 0 --port 70000 --inter-token-latency 10 --inter-token-latency-std-dev 4 --config {path}"
+    ));
+    assert_eq!(
+        values.unwrap_err(),
+        [
+            "model: a model name is required, for example --model my-model".to_owned(),
+            format!("mode: [\"a\",\"b\"] is not a single value (from {path})"),
+            "port: \"70000\" is not a whole number in its range (from the command line)".to_owned(),
+            "max-num-seqs: \"0\" is not a whole number in its range (from the command line)".to_owned(),
+            "inter-token-latency-std-dev: 4ms is more than 30 % of inter-token-latency (10ms)".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn plugins_come_from_flags_and_from_the_file() {
+    let path = file(
+        "plugins",
+        "model: m
+mode: mine
+plugins:
+  - name: mine
+    path: mine.wasm
+    config: {greeting: hello}
+    limits: {cpu: 50ms, wall: 1s, memory: 128MiB, reuse: 100, concurrency: 4, waiting: 8}
+  - name: echo
+    limits: {reuse: 2}
+",
+    );
+    let config =
+        config(&format!(r#"--config {path} --plugin other=o.wasm#sha256:AB --plugin-config other={{"a":1}}"#)).unwrap();
+    let names: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+    assert_eq!(names, ["mine", "echo", "other"]);
+    let mine = &config.plugins[0];
+    assert_eq!(mine.config["greeting"], "hello");
+    assert_eq!((mine.limits.memory, mine.limits.reuse, mine.limits.concurrency), (128 << 20, 100, 4));
+    let rehearsal_plugin_host::PluginSource::File { path, sha256 } = &config.plugins[2].source else { panic!() };
+    assert_eq!((path.to_str(), sha256.as_deref()), (Some("o.wasm"), Some("ab")));
+    assert_eq!(config.plugins[2].config["a"], 1);
+}
+
+#[test]
+fn plugins_that_cannot_be_meant_are_refused() {
+    let problems = config("--model m --plugin echo=mine.wasm --plugin nothing --plugin-config ghost={}").unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "plugin: \"nothing\" is not a name, \"=\" and a file (from the command line)".to_owned(),
+            "plugins: \"ghost\" is no built-in plugin and has no path".to_owned()
+        ]
+    );
+    let problems = config("--model m --plugin echo=mine.wasm").unwrap_err();
+    assert_eq!(problems, ["plugins: \"echo\" is the name of a built-in plugin, choose another"]);
+}
+
+#[test]
+fn verbosity_is_klogs_and_a_level_wins() {
+    for (line, filter) in
+        [("-v 4", "trace"), ("-v=2", "debug"), ("--v 1", "info"), ("-v 4 --log-level warning", "warn")]
+    {
+        assert_eq!(config(&format!("--model m {line}")).unwrap().log.filter, filter, "{line}");
+    }
+}

@@ -1,0 +1,143 @@
+//! Single values: from a flag's text, or from a file where they may already be numbers. Each error has the value.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+/// The value as the user would have typed it.
+fn text(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.trim().to_owned()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(switch) => Ok(switch.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(format!("{value} is not a single value")),
+    }
+}
+
+pub(super) fn name(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    if name.is_empty() { Err("it is empty".into()) } else { Ok(name) }
+}
+
+/// One or more names: a list, or one string with spaces between them.
+pub(super) fn names(value: &Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::Array(values) => values.iter().map(name).collect(),
+        _ => Ok(text(value)?.split_whitespace().map(str::to_owned).collect()),
+    }
+}
+
+pub(super) fn whole_number<T: FromStr>(value: &Value) -> Result<T, String> {
+    let text = text(value)?;
+    text.parse().map_err(|_| format!("{text:?} is not a whole number in its range"))
+}
+
+/// Any 64-bit number, signed or not: a seed is only a seed.
+pub(super) fn seed(value: &Value) -> Result<u64, String> {
+    whole_number(value).or_else(|problem| whole_number::<i64>(value).map(|seed| seed as u64).map_err(|_| problem))
+}
+
+pub(super) fn switch(value: &Value) -> Result<bool, String> {
+    match text(value)?.as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(format!("{other:?} is neither true nor false")),
+    }
+}
+
+pub(super) fn address(value: &Value) -> Result<IpAddr, String> {
+    let text = text(value)?;
+    if text == "localhost" {
+        return Ok(IpAddr::from([127, 0, 0, 1]));
+    }
+    text.parse().map_err(|_| format!("{text:?} is not an IP address"))
+}
+
+/// vLLM's way of writing large numbers: `32k` is 32,000 and `32K` is 32,768; likewise m, M, g, G, t, T.
+pub(super) fn token_count(value: &Value) -> Result<u32, String> {
+    let text = text(value)?;
+    let problem = || format!("{text:?} is not a number of tokens from 1 to {}", u32::MAX);
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, unit)) if unit.is_ascii_alphabetic() => (&text[..at], unit),
+        _ => (text.as_str(), ' '),
+    };
+    let factor: f64 = match unit {
+        ' ' => 1.0,
+        'k' => 1e3,
+        'm' => 1e6,
+        'g' => 1e9,
+        't' => 1e12,
+        'K' => 1024f64,
+        'M' => 1024f64.powi(2),
+        'G' => 1024f64.powi(3),
+        'T' => 1024f64.powi(4),
+        _ => return Err(problem()),
+    };
+    let count = digits.parse::<f64>().map_err(|_| problem())? * factor;
+    let in_range = (1.0..=f64::from(u32::MAX)).contains(&count) && count.fract() == 0.0;
+    if in_range { Ok(count as u32) } else { Err(problem()) }
+}
+
+/// A number of milliseconds, or a sum of numbers with units as Go writes durations: `1.5s`, `250us`, `1m30s`.
+pub(super) fn duration(value: &Value) -> Result<Duration, String> {
+    let text = text(value)?;
+    let problem = || format!("{text:?} is not a duration: write milliseconds, or a number with ns, us, ms, s, m or h");
+    if let Ok(millis) = text.parse::<u64>() {
+        return Ok(Duration::from_millis(millis));
+    }
+    let mut rest = text.as_str();
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(problem)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| problem())?;
+        let after = &rest[digits..];
+        let unit = &after[..after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len())];
+        let seconds = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(problem()),
+        };
+        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| problem())?;
+        rest = &after[unit.len()..];
+    }
+    if text.is_empty() { Err(problem()) } else { Ok(total) }
+}
+
+/// A number of seconds, as vLLM counts its shutdown timeout, or a duration with units.
+pub(super) fn seconds(value: &Value) -> Result<Duration, String> {
+    match whole_number(value) {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => duration(value),
+    }
+}
+
+/// A number of bytes, or one with a unit: `64MiB`.
+pub(super) fn bytes(value: &Value) -> Result<usize, String> {
+    let text = text(value)?;
+    let size: bytesize::ByteSize = text.parse().map_err(|_| format!("{text:?} is not a size like 64MiB"))?;
+    usize::try_from(size.as_u64()).map_err(|_| format!("{text:?} is too large"))
+}
+
+pub(super) fn log_filter(value: &Value) -> Result<String, String> {
+    let text = name(value)?.to_lowercase();
+    let text = if text == "warning" { "warn".to_owned() } else { text };
+    match EnvFilter::try_new(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(format!("{text:?} is neither a level nor a filter: {error}")),
+    }
+}
+
+pub(super) fn is_json_format(value: &Value) -> Result<bool, String> {
+    match text(value)?.as_str() {
+        "json" => Ok(true),
+        "text" => Ok(false),
+        other => Err(format!("{other:?} is neither text nor json")),
+    }
+}

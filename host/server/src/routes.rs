@@ -1,0 +1,53 @@
+//! The URL table, one line per endpoint.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::HeaderValue;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{any, get, post};
+
+use crate::api::{chat_completions, completions, error, models, probes};
+use crate::app::App;
+
+/// All routes of one server.
+pub fn router(app: Arc<App>) -> Router {
+    let generating = Router::new()
+        .route("/v1/chat/completions", post(chat_completions::create))
+        .route("/v1/completions", post(completions::create))
+        .route_layer(middleware::from_fn_with_state(app.clone(), name_the_pod));
+    Router::new()
+        .merge(generating)
+        .route("/v1/models", get(models::list))
+        .route("/version", get(probes::version))
+        .route("/health", get(probes::healthy))
+        .route("/health/ready", get(probes::healthy))
+        .route("/ready", get(probes::healthy))
+        .route("/ping", any(probes::ping))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        // vLLM has no limit either: long prompts are the context window's business.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(app)
+}
+
+/// Tells a router's tests which of several servers answered.
+async fn name_the_pod(State(app): State<Arc<App>>, request: axum::extract::Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let mut add = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    if let Some(pod) = &app.pod.name {
+        add("x-inference-pod", pod);
+        add("x-inference-port", &app.port().to_string());
+    }
+    if let Some(namespace) = &app.pod.namespace {
+        add("x-inference-namespace", namespace);
+    }
+    response
+}

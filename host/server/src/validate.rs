@@ -1,0 +1,238 @@
+//! From a body whose types are right to a request that the engine can take: model known, values in range, prompt
+//! counted and within the context window. The order of the checks is vLLM's.
+
+use axum::http::HeaderMap;
+use rehearsal_engine::request::{Message, Wishes};
+use rehearsal_engine::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams, Tokenizer};
+
+use crate::api::body::{ChatCompletionRequest, CommonFields, CompletionRequest, Ranged, WirePrompt};
+use crate::api::error::ApiError;
+use crate::app::App;
+use crate::transfer::Leg;
+
+/// Choices per prompt (`VLLM_MAX_N_SEQUENCES`).
+const MAX_N: i64 = 16_384;
+
+/// Log-probabilities per token that vLLM serves.
+const MAX_LOGPROBS: i64 = 20;
+
+/// A chat request for the engine.
+pub fn chat(
+    request: ChatCompletionRequest,
+    headers: &HeaderMap,
+    body: &[u8],
+    app: &App,
+) -> Result<GenerationRequest, ApiError> {
+    check_model(&request.common, app)?;
+    let n_tokens = request.messages.iter().map(|message| count(message, app.engine.tokenizer())).sum();
+    let sampling = sampling(&request.common, &[Counted { n_tokens, at_least: false }], 1, app)?;
+    let prompt = Prompt { content: PromptContent::Chat(request.messages), n_tokens };
+    let wishes = Wishes {
+        tools: request.tools,
+        tool_choice: request.tool_choice,
+        parallel_tool_calls: request.parallel_tool_calls,
+        format: request.common.format.clone(),
+        reasoning_effort: request.reasoning_effort,
+    };
+    let prompts = vec![prompt];
+    Ok(generation_request(Endpoint::ChatCompletions, prompts, sampling, wishes, &request.common, headers, body, app))
+}
+
+/// A text completion request for the engine.
+pub fn completion(
+    request: CompletionRequest,
+    headers: &HeaderMap,
+    body: &[u8],
+    app: &App,
+) -> Result<GenerationRequest, ApiError> {
+    check_model(&request.common, app)?;
+    let mut prompts = Vec::with_capacity(request.prompts.len());
+    let mut counted = Vec::with_capacity(request.prompts.len());
+    for prompt in request.prompts {
+        // vLLM cuts a text while it tokenizes it, and so knows only a lower bound.
+        let at_least = matches!(prompt, WirePrompt::Text(_));
+        let prompt = counted_prompt(prompt, app.engine.tokenizer())?;
+        counted.push(Counted { n_tokens: prompt.n_tokens, at_least });
+        prompts.push(prompt);
+    }
+    // An echo may ask for the prompt alone.
+    let least_tokens = if request.echo { 0 } else { 1 };
+    let sampling = sampling(&request.common, &counted, least_tokens, app)?;
+    let wishes = Wishes { format: request.common.format.clone(), parallel_tool_calls: true, ..Default::default() };
+    Ok(generation_request(Endpoint::Completions, prompts, sampling, wishes, &request.common, headers, body, app))
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one struct, put together in one place")]
+fn generation_request(
+    endpoint: Endpoint,
+    prompts: Vec<Prompt>,
+    sampling: SamplingParams,
+    wishes: Wishes,
+    common: &CommonFields,
+    headers: &HeaderMap,
+    body: &[u8],
+    app: &App,
+) -> GenerationRequest {
+    let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let wanted = headers.iter().filter(|(name, _)| app.needs.wants_header(name.as_str()));
+    GenerationRequest {
+        id: id.or(common.request_id.as_deref()).map(str::to_owned),
+        endpoint,
+        model: app.reported_model().to_owned(),
+        prompts,
+        sampling,
+        streaming: common.stream,
+        remote_prefill: common.transfer.is_some_and(|transfer| transfer.leg == Leg::Decode),
+        wishes,
+        headers: wanted
+            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect(),
+        raw_body: app.needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
+    }
+}
+
+fn check_model(common: &CommonFields, app: &App) -> Result<(), ApiError> {
+    match common.model.as_deref() {
+        None | Some("") => Ok(()),
+        Some(model) if app.served_model_names.iter().any(|served| served == model) => Ok(()),
+        Some(model) => Err(ApiError::UnknownModel { model: model.to_owned(), served: app.served_model_names.clone() }),
+    }
+}
+
+fn count(message: &Message, tokenizer: &dyn Tokenizer) -> u32 {
+    message.texts().map(|text| tokenizer.count(text)).sum()
+}
+
+fn counted_prompt(prompt: WirePrompt, tokenizer: &dyn Tokenizer) -> Result<Prompt, ApiError> {
+    match prompt {
+        WirePrompt::Text(text) => {
+            let n_tokens = tokenizer.count(&text);
+            Ok(Prompt { content: PromptContent::Text(text), n_tokens })
+        }
+        WirePrompt::TokenIds(ids) => {
+            let id = |id: &i64| {
+                u32::try_from(*id).map_err(|_| ApiError::invalid(format!("token id {id} is out of vocabulary")))
+            };
+            let ids = ids.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+            Ok(Prompt { n_tokens: ids.len() as u32, content: PromptContent::TokenIds(ids) })
+        }
+    }
+}
+
+/// A prompt's length, as a message may speak of it.
+struct Counted {
+    n_tokens: u32,
+    at_least: bool,
+}
+
+fn sampling(
+    common: &CommonFields,
+    prompts: &[Counted],
+    least_tokens: i64,
+    app: &App,
+) -> Result<SamplingParams, ApiError> {
+    let max_model_len = app.engine.config().max_model_len;
+    for prompt in prompts {
+        check_window(common, prompt, max_model_len, app.strict_context_window)?;
+    }
+    if let Some((name, max_tokens)) = common.max_tokens
+        && max_tokens < least_tokens
+    {
+        return Err(ApiError::invalid_value(name, max_tokens, format!("{name} must be at least 1, got {max_tokens}")));
+    }
+    let max_tokens = common.max_tokens.map(|(_, max_tokens)| max_tokens as u32);
+    check_ranges(&common.ranged, common.n)?;
+    // Effective, for the longest answer that any prompt leaves room for.
+    let shortest = prompts.iter().map(|prompt| prompt.n_tokens).min().unwrap_or(0);
+    let room = max_tokens.unwrap_or(u32::MAX).min(max_model_len - shortest);
+    let min_tokens = u32::try_from(common.min_tokens)
+        .map_err(|_| ApiError::invalid(format!("min_tokens must be at least 0, got {}", common.min_tokens)))?;
+    if min_tokens > room {
+        return Err(ApiError::invalid(format!("min_tokens must not be above max_tokens={room}, got {min_tokens}")));
+    }
+    if common.stop.iter().any(String::is_empty) {
+        return Err(ApiError::invalid("stop must not have an empty string"));
+    }
+    Ok(SamplingParams {
+        n: common.n as u32,
+        max_tokens,
+        min_tokens,
+        ignore_eos: common.ignore_eos,
+        stop: common.stop.clone(),
+        include_stop_str_in_output: common.include_stop_str_in_output,
+        seed: common.seed,
+    })
+}
+
+fn check_window(common: &CommonFields, prompt: &Counted, max_model_len: u32, strict: bool) -> Result<(), ApiError> {
+    if prompt.n_tokens > max_model_len {
+        let (bound, value) = if prompt.at_least { ("at least ", max_model_len + 1) } else { ("", prompt.n_tokens) };
+        let message = format!(
+            "This model's maximum context length is {max_model_len} tokens. The prompt has {bound}{value} input tokens, \
+             which leaves no room for output. Please shorten the prompt."
+        );
+        return Err(ApiError::invalid_value("input_tokens", value, message));
+    }
+    if let Some((name, max_tokens)) = common.max_tokens {
+        if max_tokens > i64::from(max_model_len) {
+            let message = format!("{name}={max_tokens} cannot be greater than max_model_len={max_model_len}");
+            return Err(ApiError::invalid_value(name, max_tokens, message));
+        }
+        let total = i64::from(prompt.n_tokens) + max_tokens;
+        if strict && total > i64::from(max_model_len) {
+            let message = format!(
+                "This model's maximum context length is {max_model_len} tokens. You asked for {total} tokens ({} in \
+                 the prompt, {max_tokens} for the completion). Please reduce one of them.",
+                prompt.n_tokens
+            );
+            return Err(ApiError::invalid_value(name, max_tokens, message));
+        }
+    }
+    if prompt.n_tokens == max_model_len {
+        let message =
+            format!("max_tokens must be at least 1, got 0: the prompt fills the context of {max_model_len} tokens");
+        return Err(ApiError::invalid_value("max_tokens", 0, message));
+    }
+    Ok(())
+}
+
+fn check_ranges(ranged: &Ranged, n: i64) -> Result<(), ApiError> {
+    if n < 1 {
+        return Err(ApiError::invalid(format!("n must be at least 1, got {n}")));
+    }
+    if n > MAX_N {
+        return Err(ApiError::invalid(format!("n must be at most {MAX_N}, got {n}")));
+    }
+    for (name, value) in
+        [("presence_penalty", ranged.presence_penalty), ("frequency_penalty", ranged.frequency_penalty)]
+    {
+        if let Some(value) = value.filter(|value| !(-2.0..=2.0).contains(value)) {
+            return Err(ApiError::invalid(format!("{name} must be in [-2, 2], got {value:?}")));
+        }
+    }
+    if let Some(value) = ranged.repetition_penalty.filter(|value| *value <= 0.0) {
+        return Err(ApiError::invalid(format!("repetition_penalty must be greater than 0, got {value:?}")));
+    }
+    if let Some(value) = ranged.temperature.filter(|value| !(0.0..=2.0).contains(value)) {
+        let message = format!("temperature must be in [0, 2], got {value:?}");
+        return Err(ApiError::invalid_value("temperature", format!("{value:?}"), message));
+    }
+    if let Some(value) = ranged.top_p.filter(|value| !(*value > 0.0 && *value <= 1.0)) {
+        let message = format!("top_p must be in (0, 1], got {value:?}");
+        return Err(ApiError::invalid_value("top_p", format!("{value:?}"), message));
+    }
+    if let Some(value) = ranged.top_k.filter(|value| *value < -1) {
+        return Err(ApiError::invalid(format!("top_k must be 0 or -1 to be off, or at least 1, got {value}")));
+    }
+    if let Some(value) = ranged.min_p.filter(|value| !(0.0..=1.0).contains(value)) {
+        return Err(ApiError::invalid(format!("min_p must be in [0, 1], got {value:?}")));
+    }
+    if let Some((_, value)) = ranged.logprobs.filter(|(_, value)| *value > MAX_LOGPROBS) {
+        let message = format!("logprobs of {value} are more than the {MAX_LOGPROBS} allowed");
+        return Err(ApiError::invalid_value("logprobs", value, message));
+    }
+    if n > 1 && ranged.temperature == Some(0.0) {
+        return Err(ApiError::invalid(format!("n must be 1 with a temperature of 0 (greedy sampling), got {n}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Clients that nobody here wrote, in an environment that the suite makes for itself.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rehearsal_tests::ROOT;
+
+use crate::serve;
+
+/// The official `openai` Python package, with pytest, against two servers.
+#[tokio::test]
+async fn the_openai_python_package() {
+    let echo = serve("--mode echo --max-model-len 100").await;
+    let random = serve("--seed 1").await;
+    let busy = serve("--max-num-seqs 1 --max-waiting-queue-length 0 --time-to-first-token 30s").await;
+    let tests = Path::new(ROOT).join("tests/clients/python");
+    let urls = [("ECHO_URL", &echo.url), ("RANDOM_URL", &random.url), ("BUSY_URL", &busy.url)];
+    let status = tokio::task::spawn_blocking({
+        let urls = urls.map(|(name, url)| (name, url.clone()));
+        move || {
+            Command::new(environment(&tests))
+                .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+                .arg(&tests)
+                .envs(urls)
+                .status()
+        }
+    });
+    assert!(status.await.unwrap().expect("python runs").success());
+}
+
+/// A virtual environment with what `requirements.txt` asks for, kept in the target folder; its Python.
+fn environment(tests: &Path) -> PathBuf {
+    let requirements = tests.join("requirements.txt");
+    let wanted = std::fs::read(&requirements).expect("requirements.txt is there");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let (python, installed) = (folder.join("bin/python"), folder.join("installed.txt"));
+    if std::fs::read(&installed).ok().as_deref() != Some(wanted.as_slice()) {
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
+        run(Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(&requirements));
+        std::fs::write(installed, wanted).expect("the target folder is writable");
+    }
+    python
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+}

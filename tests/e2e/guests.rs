@@ -1,0 +1,147 @@
+//! Guests that misbehave: each call ends in bounded time with the error that the README's table has, and nobody else
+//! notices.
+
+use std::time::{Duration, Instant};
+
+use rehearsal_tests::{MISBEHAVE, Server, content_of};
+use serde_json::json;
+
+use crate::EXE;
+
+const CHAT: &str = "/v1/chat/completions";
+
+async fn serve(more: &[&str]) -> Server {
+    let plugin = format!("guest={MISBEHAVE}");
+    let args = ["--model", "m", "--mode", "guest", "--plugin", &plugin];
+    Server::start(EXE, &[&args, more].concat()).await
+}
+
+#[tokio::test]
+async fn each_misdeed_has_its_error() {
+    let server = serve(&[]).await;
+    for (prompt, code, message) in [
+        ("panic", "plugin_trap", r#"plugin "guest" crashed: panicked at tests/components/src/lib.rs:"#),
+        ("exit", "plugin_trap", r#"plugin "guest" crashed: it exited with status "#),
+        ("spin", "plugin_timeout", r#"plugin "guest" ran longer than 200 ms"#),
+        ("sleep", "plugin_timeout", r#"plugin "guest" ran longer than 2000 ms"#),
+        ("grow", "plugin_memory", r#"plugin "guest" wanted more than 64 MiB"#),
+        ("return 32 MiB", "plugin_output_limit", r#"plugin "guest" returned more than 16 MiB"#),
+        ("split a character", "plugin_invalid_output", r#"plugin "guest": ends[0] = 2 is not on a character boundary"#),
+        ("go back", "plugin_invalid_output", r#"plugin "guest": ends[1] = 2 is less than ends[0] = 3"#),
+        ("stop short", "plugin_invalid_output", r#"plugin "guest": the last of 1 ends is 1"#),
+        ("internal", "plugin_internal", r#"plugin "guest": out of ideas"#),
+        ("reject with 200", "plugin_invalid_output", r#"plugin "guest": it rejected the request with status 200"#),
+    ] {
+        let start = Instant::now();
+        let answer = server.post(CHAT, &Server::chat(prompt, &json!({}))).await;
+        assert!(start.elapsed() < Duration::from_secs(10), "{prompt} took {:?}", start.elapsed());
+        let error = &answer.json["error"];
+        assert_eq!((answer.status, error["type"].as_str()), (500, Some("plugin_error")), "{prompt}: {}", answer.text);
+        assert_eq!(error["code"], code, "{prompt}: {}", answer.text);
+        assert!(error["message"].as_str().unwrap().starts_with(message), "{prompt}: {}", answer.text);
+        assert_eq!(answer.header("x-rehearsal-plugin"), Some("guest"));
+        // Streams fail before their first byte, so they have a status too.
+        let streamed = server.post(CHAT, &Server::chat(prompt, &json!({ "stream": true }))).await;
+        assert_eq!(streamed.json["error"]["code"], code);
+    }
+    let panic = server.post(CHAT, &Server::chat("panic", &json!({}))).await;
+    assert!(panic.text.contains("guest says no"), "{}", panic.text);
+    let well = server.post(CHAT, &Server::chat("still here", &json!({}))).await;
+    assert_eq!(content_of(&well.json["choices"][0]), "still here");
+}
+
+#[tokio::test]
+async fn a_rejection_is_sent_as_it_is_but_for_framing() {
+    let server = serve(&[]).await;
+    let answer = server.post(CHAT, &Server::chat("reject", &json!({}))).await;
+    assert_eq!(answer.status, 429);
+    let error = json!({ "message": "not so fast", "type": "tokens", "param": null, "code": "rate_limit_exceeded" });
+    assert_eq!(answer.json["error"], error);
+    assert_eq!(answer.header("retry-after"), Some("7"));
+    assert_eq!(answer.header("content-length"), Some(answer.text.len().to_string().as_str()));
+}
+
+#[tokio::test]
+async fn a_flood_is_harmless() {
+    let server = serve(&["--config", &limits("cpu: 5s, wall: 20s")]).await;
+    let answer = server.post(CHAT, &Server::chat("flood", &json!({}))).await;
+    assert_eq!(content_of(&answer.json["choices"][0]), "flooded");
+}
+
+#[tokio::test]
+async fn a_guest_sees_nothing_but_its_request() {
+    let server = serve(&[]).await;
+    let body = Server::chat("look around", &json!({ "seed": 1 }));
+    let seen = server.post(CHAT, &body).await.json["choices"].clone();
+    let text = content_of(&seen[0]);
+    assert!(text.starts_with(r#"Err("no files") Err("no network") 0 1767225600 "#), "{text}");
+    assert_eq!(server.post(CHAT, &body).await.json["choices"], seen, "its randomness follows from the seed");
+}
+
+#[tokio::test]
+async fn a_guest_gets_the_headers_and_the_body_that_it_needs() {
+    let server = serve(&[]).await;
+    let headers = [("x-tenant-id", "t1"), ("x-rehearsal-note", "n"), ("authorization", "secret")];
+    let ask = async |prompt: &str| {
+        let body = Server::chat(prompt, &json!({})).to_string();
+        let answer = server.post_text(CHAT, "application/json", &body, &headers).await;
+        (content_of(&answer.json["choices"][0]).to_owned(), body)
+    };
+    let (seen, _) = ask("headers").await;
+    assert!(seen.contains(r#"("x-tenant-id", "t1")"#) && seen.contains(r#"("x-rehearsal-note", "n")"#), "{seen}");
+    assert!(!seen.contains("secret"), "{seen}");
+    let (seen, sent) = ask("raw body").await;
+    assert_eq!(seen, sent);
+}
+
+#[tokio::test]
+async fn state_outlives_calls_and_forgets_the_trial() {
+    let server = serve(&[]).await;
+    for expected in ["1", "2", "3"] {
+        let answer = server.post(CHAT, &Server::chat("count", &json!({}))).await;
+        assert_eq!(content_of(&answer.json["choices"][0]), expected);
+    }
+}
+
+#[tokio::test]
+async fn more_calls_than_may_wait_are_refused_with_503() {
+    let server = serve(&["--max-num-seqs", "10", "--config", &limits("concurrency: 1, waiting: 1")]).await;
+    let body = Server::chat("sleep", &json!({}));
+    let answers = futures::future::join_all((0..5).map(|_| server.post(CHAT, &body))).await;
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 503).collect();
+    assert_eq!(refused.len(), 3);
+    for answer in refused {
+        assert_eq!(answer.json["error"]["code"], "plugin_saturated");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+}
+
+#[tokio::test]
+async fn a_spinning_guest_leaves_other_streams_their_pace() {
+    let server = serve(&["--max-num-seqs", "20", "--inter-token-latency", "20", "--time-to-first-token", "20"]).await;
+    let text = "w ".repeat(40);
+    let good = (0..10).map(|_| async {
+        let stream = server.stream(CHAT, &Server::chat(&text, &json!({}))).await;
+        assert_eq!(stream.text(0), text);
+        stream.token_times()
+    });
+    let spin = async {
+        for _ in 0..3 {
+            assert_eq!(server.post(CHAT, &Server::chat("spin", &json!({}))).await.status, 500);
+        }
+    };
+    let (times, ()) = tokio::join!(futures::future::join_all(good), spin);
+    for times in times {
+        // Deadlines are absolute: even on a loaded machine the end comes close to where it belongs.
+        let took = *times.last().unwrap() - times[0];
+        assert!(took >= Duration::from_millis(700) && took < Duration::from_millis(2500), "{took:?}");
+    }
+}
+
+/// A configuration file that sets the guest's limits.
+fn limits(limits: &str) -> String {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    std::fs::write(file.path(), format!("plugins: [{{name: guest, path: x, limits: {{{limits}}}}}]\n")).unwrap();
+    let (_, path) = file.keep().unwrap();
+    path.to_str().unwrap().to_owned()
+}

@@ -1,0 +1,22 @@
+//! The server from outside: a process, sockets, bytes. One test binary, because each one links wasmtime again.
+
+mod answers;
+mod clients;
+mod determinism;
+mod errors;
+mod golden;
+mod guests;
+mod queue;
+mod start;
+mod transfer;
+
+use rehearsal_tests::Server;
+
+/// The binary under test.
+const EXE: &str = env!("CARGO_BIN_EXE_rehearsal");
+
+/// A server for the model `m`.
+async fn serve(args: &str) -> Server {
+    let args: Vec<_> = ["--model", "m"].into_iter().chain(args.split_whitespace()).collect();
+    Server::start(EXE, &args).await
+}

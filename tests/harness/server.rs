@@ -1,0 +1,87 @@
+//! A server process.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// A start takes far less; a machine under load may need more.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running server on a port of its own.
+pub struct Server {
+    child: Child,
+    /// `http://127.0.0.1:<port>`
+    pub url: String,
+    /// Keeps its connections alive between requests.
+    pub http: reqwest::Client,
+}
+
+/// A server that did not start.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Exit code.
+    pub code: Option<i32>,
+    /// What it said.
+    pub stderr: String,
+}
+
+impl Server {
+    /// Starts the binary `exe` with `args`, on a port that the system picks.
+    ///
+    /// # Panics
+    /// If it does not listen within a minute.
+    pub async fn start(exe: &str, args: &[&str]) -> Self {
+        Self::start_with_env(exe, args, &[]).await
+    }
+
+    /// The same, with environment variables.
+    pub async fn start_with_env(exe: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = command(exe, args, env).spawn().expect("the binary exists");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut stderr = child.stderr.take().expect("stderr is piped");
+        let mut line = String::new();
+        let mut stdout = BufReader::new(stdout);
+        tokio::time::timeout(START_LIMIT, stdout.read_line(&mut line))
+            .await
+            .expect("it says where it listens")
+            .unwrap();
+        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+            let mut said = String::new();
+            stderr.read_to_string(&mut said).await.unwrap();
+            panic!("the server did not start: {line}{said}");
+        };
+        // Read on, or a full pipe would stop the server.
+        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+        tokio::spawn(async move { tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await });
+        Self { child, url: format!("http://{address}"), http: reqwest::Client::new() }
+    }
+
+    /// Starts a server that must refuse to.
+    pub async fn refused(exe: &str, args: &[&str]) -> Refusal {
+        let output = tokio::time::timeout(START_LIMIT, command(exe, args, &[]).output()).await;
+        let output = output.expect("it ends").expect("the binary exists");
+        Refusal { code: output.status.code(), stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
+    }
+
+    /// Sends SIGTERM and waits for the end; the exit code.
+    pub async fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().expect("it runs").to_string();
+        Command::new("kill").arg(pid).status().await.expect("kill exists");
+        let status = tokio::time::timeout(START_LIMIT, self.child.wait()).await.expect("it ends").unwrap();
+        status.code()
+    }
+}
+
+fn command(exe: &str, args: &[&str], env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(exe);
+    command.args(["--host", "127.0.0.1", "--port", "0"]).args(args);
+    // The machine's own settings are not the test's.
+    for name in ["POD_NAME", "POD_NAMESPACE", "POD_IP", "SIM_MODEL", "RUST_BACKTRACE"] {
+        command.env_remove(name);
+    }
+    command.envs(env.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
