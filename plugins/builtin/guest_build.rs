@@ -13,7 +13,7 @@ const TARGET: &str = "wasm32-wasip2";
 ///
 /// # Panics
 /// With the command that helps if the target is missing, and with cargo's own output if the build fails.
-pub fn build_guest(workspace: &Path, package: &str) -> PathBuf {
+pub(crate) fn build_guest(workspace: &Path, package: &str) -> PathBuf {
     require_target();
     let target_dir = guest_target_dir();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -28,7 +28,7 @@ pub fn build_guest(workspace: &Path, package: &str) -> PathBuf {
 }
 
 /// Tells cargo to run the build script again when any of these changes.
-pub fn rerun_if_changed(workspace: &Path, paths: &[&str]) {
+pub(crate) fn rerun_if_changed(workspace: &Path, paths: &[&str]) {
     for path in paths {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }

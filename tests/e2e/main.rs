@@ -1,8 +1,11 @@
 //! The server from outside: a process, sockets, bytes. One test binary, because each one links wasmtime again.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod answers;
 mod clients;
 mod determinism;
+mod docs;
 mod errors;
 mod golden;
 mod guests;

@@ -46,7 +46,7 @@ impl Choice {
 pub enum StrategyError {
     /// An error answer, on purpose or because the request is wrong: the client gets it as it is.
     #[error("{}", .0.message)]
-    Rejected(Rejection),
+    Rejected(Box<Rejection>),
     /// The plugin says that it failed.
     #[error("plugin {plugin:?}: {message}")]
     Internal {
@@ -147,7 +147,7 @@ pub struct Rejection {
 }
 
 fn mebibytes(bytes: usize) -> String {
-    if bytes % (1 << 20) == 0 { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
+    if bytes.is_multiple_of(1 << 20) { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
 }
 
 fn millis(limit: Duration) -> String {

@@ -156,15 +156,17 @@ fn finish_reason(reason: generator::FinishReason) -> FinishReason {
 fn call_error(error: types::CallError, plugin: &str) -> StrategyError {
     match error {
         types::CallError::Internal(message) => StrategyError::Internal { plugin: plugin.to_owned(), message },
-        types::CallError::Reject(error) if (400..600).contains(&error.status) => StrategyError::Rejected(Rejection {
-            plugin: Some(plugin.to_owned()),
-            status: error.status,
-            message: error.message,
-            kind: error.kind,
-            code: error.code,
-            param: error.param,
-            headers: error.headers,
-        }),
+        types::CallError::Reject(error) if (400..600).contains(&error.status) => {
+            StrategyError::Rejected(Box::new(Rejection {
+                plugin: Some(plugin.to_owned()),
+                status: error.status,
+                message: error.message,
+                kind: error.kind,
+                code: error.code,
+                param: error.param,
+                headers: error.headers,
+            }))
+        }
         types::CallError::Reject(error) => StrategyError::InvalidOutput {
             plugin: plugin.to_owned(),
             message: format!("it rejected the request with status {}, which is not 400 to 599", error.status),

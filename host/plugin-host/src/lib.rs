@@ -1,6 +1,6 @@
 //! Strategies that are WebAssembly components: loaded at start, called through the engine's traits.
 //!
-//! The way of a call: [`Generator`] (an engine trait) → `convert` (domain to WIT records) → `call` (a permit, an
+//! The way of a call: `Generator` (an engine trait) → `convert` (domain to WIT records) → `call` (a permit, an
 //! instance, a first slice on the caller's thread, the rest on the guest runtime) → `convert` back.
 //!
 //! Invariants:

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tracing::warn;
+use tracing::{debug, warn};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -21,6 +21,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Core instances that one component may be made of: Rust's are 4, Python's 14.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 20;
+
+/// Of the threads that run what takes long: about a tenth of the others' share when all cores are busy.
+const GUEST_NICENESS: i32 = 10;
 
 /// Ticks without any call after which the ticker sleeps until the next one.
 const IDLE_TICKS: u32 = 100;
@@ -44,6 +47,7 @@ impl Runtime {
             .worker_threads(2)
             .thread_name("guest")
             .enable_time()
+            .on_thread_start(give_way)
             .build()
             .map_err(threads)?;
         let ticker = Ticker::start(engine.weak()).map_err(threads)?;
@@ -59,6 +63,14 @@ impl Runtime {
     pub(crate) fn ticking(self: &Arc<Self>) -> Ticking {
         self.ticker.shared.enter();
         Ticking(self.ticker.shared.clone())
+    }
+}
+
+/// Where cores are few, a guest that spins must not compete with the threads that pace tokens. On Linux a niceness is
+/// the thread's own.
+fn give_way() {
+    if let Err(error) = rustix::process::nice(GUEST_NICENESS) {
+        debug!(%error, "guest threads keep their priority");
     }
 }
 
@@ -104,7 +116,7 @@ fn config() -> Config {
     match Cache::new(CacheConfig::new()) {
         Ok(cache) => drop(config.cache(Some(cache))),
         // A read-only file system: components are compiled at each start, 50 ms each.
-        Err(error) => tracing::debug!(error = format!("{error:#}"), "no cache of compiled components"),
+        Err(error) => debug!(error = format!("{error:#}"), "no cache of compiled components"),
     }
     config
 }

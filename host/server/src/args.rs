@@ -128,7 +128,7 @@ fn known_flags(args: Vec<String>, problems: &mut Vec<String>) -> Vec<String> {
     let mut skips_values = false;
     for arg in args {
         let Some(flag) = arg.strip_prefix("--").filter(|flag| !flag.is_empty()) else {
-            if !(skips_values && !arg.starts_with('-')) {
+            if !skips_values || arg.starts_with('-') {
                 known.push(arg);
             }
             continue;

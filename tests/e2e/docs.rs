@@ -1,0 +1,141 @@
+//! The documents stay true: their configuration parses, their commands run, their tables are complete.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rehearsal_server::args::{self, KEYS, Parsed};
+use rehearsal_server::config::Config;
+use rehearsal_tests::{ROOT, Server};
+use serde_json::Value;
+
+use crate::EXE;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The fenced blocks of a document in one language.
+fn blocks(document: &str, language: &str) -> Vec<String> {
+    let mut parts = document.split("```");
+    parts.next();
+    // Text of a block, text between blocks, and so on.
+    let inside = parts.step_by(2).filter_map(|block| block.strip_prefix(&format!("{language}\n")));
+    inside.map(str::to_owned).collect()
+}
+
+fn configured(args: &[&str]) -> Result<Config, Vec<String>> {
+    let args = std::iter::once("rehearsal").chain(args.iter().copied()).map(str::to_owned).collect();
+    match args::parse(args, |_| None)? {
+        Parsed::Run(settings) => Config::new(&settings),
+        Parsed::Print(text) => panic!("{text}"),
+    }
+}
+
+fn configured_by(text: &str) -> Result<Config, Vec<String>> {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    configured(&["--config", file.path().to_str().unwrap()])
+}
+
+fn manifests() -> Vec<PathBuf> {
+    let folder = Path::new(ROOT).join("manifests");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    assert!(!files.is_empty());
+    files
+}
+
+#[test]
+fn every_configuration_block_and_manifest_is_understood() {
+    let readme = blocks(&read("README.md"), "yaml");
+    assert!(!readme.is_empty());
+    for block in readme {
+        configured_by(&block).unwrap_or_else(|problems| panic!("{problems:?} in\n{block}"));
+    }
+    for path in manifests() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let documents: Vec<Value> =
+            text.split("\n---\n").map(|document| serde_yaml_ng::from_str(document).expect("valid YAML")).collect();
+        if documents[0].get("kind").is_none() {
+            configured_by(&text).unwrap_or_else(|problems| panic!("{problems:?} in {}", path.display()));
+            continue;
+        }
+        for document in documents {
+            let containers = document["spec"]["template"]["spec"]["containers"].as_array().cloned().unwrap_or_default();
+            for container in containers {
+                let args: Vec<_> =
+                    container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+                configured(&args).unwrap_or_else(|problems| panic!("{problems:?} in {}", path.display()));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_manifest_and_folder_is_in_its_table() {
+    let index = read("manifests/README.md");
+    for path in manifests() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(index.contains(&format!("| `{name}` |")), "{name} is not in manifests/README.md");
+    }
+}
+
+/// Key and default of each row of the README's table, and of a row of the program's own.
+#[test]
+fn the_readmes_table_is_the_programs() {
+    let readme = read("README.md");
+    let rows = readme.lines().skip_while(|line| *line != "| key | default | meaning |").skip(2);
+    let rows: BTreeMap<String, String> = rows
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            (cells[1].trim_matches('`').to_owned(), cells[2].to_owned())
+        })
+        .collect();
+    // What has no default of its own is described in words.
+    let in_words = ["model", "served-model-name", "seed"];
+    for key in KEYS {
+        let default = rows.get(key.name).unwrap_or_else(|| panic!("{} is not in the README", key.name));
+        if !in_words.contains(&key.name) {
+            assert_eq!(default, key.default, "{}", key.name);
+        }
+    }
+    assert_eq!(rows.len(), KEYS.len());
+}
+
+#[tokio::test]
+async fn the_readmes_commands_work() {
+    let readme = read("README.md");
+    let commands = blocks(&readme, "sh");
+    let servers: Vec<_> = commands.iter().filter_map(|command| command.trim().strip_prefix("cargo run -- ")).collect();
+    let requests: Vec<_> = commands.iter().filter(|command| command.starts_with("curl ")).collect();
+    assert_eq!((servers.len(), requests.len()), (2, 2), "each server is followed by a request");
+    for (arguments, request) in servers.iter().zip(requests) {
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
+        let server = Server::start(EXE, &arguments).await;
+        let (path, body) = curl(request);
+        let answer = server.post_text(path, "application/json", body, &[]).await;
+        assert_eq!(answer.status, 200, "{request}\n{}", answer.text);
+    }
+}
+
+/// Path and body of a curl command.
+fn curl(command: &str) -> (&str, &str) {
+    let path = command.split("http://localhost:8000").nth(1).unwrap().split(' ').next().unwrap();
+    let body = command.split("-d '").nth(1).unwrap().split('\'').next().unwrap();
+    (path, body)
+}
+
+/// Links between documents lead somewhere.
+#[test]
+fn links_lead_to_files() {
+    for document in ["README.md", "wit/README.md", "plugins/README.md", "tests/README.md", "manifests/README.md"] {
+        let text = read(document);
+        let folder = Path::new(ROOT).join(document).parent().unwrap().to_owned();
+        for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if !target.starts_with("http") {
+                assert!(folder.join(target).exists(), "{document} links to {target}");
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Prints what must be measured and not asserted: how a spinning guest disturbs other streams, and how long a
+//! zero-latency stream takes over one connection. Compare figures of one run only. Started by `tests/load/run`.
+
+use std::time::{Duration, Instant};
+
+use rehearsal_tests::{MISBEHAVE, Server};
+use serde_json::json;
+
+const CHAT: &str = "/v1/chat/completions";
+const STREAMS: usize = 50;
+const TOKENS: usize = 200;
+const GAP: Duration = Duration::from_millis(20);
+
+#[tokio::main]
+async fn main() {
+    let exe = std::env::args().nth(1).expect("the path of the binary is the first argument");
+    beside_a_spinning_guest(&exe).await;
+    over_one_connection(&exe).await;
+}
+
+async fn beside_a_spinning_guest(exe: &str) {
+    let plugin = format!("guest={MISBEHAVE}");
+    let gap = format!("{}ms", GAP.as_millis());
+    let args =
+        ["--model", "m", "--mode", "guest", "--plugin", &plugin, "--max-num-seqs", "100", "--max-model-len", "64k"];
+    let server = Server::start(exe, &[&args[..], &["--inter-token-latency", &gap]].concat()).await;
+    println!("{STREAMS} streams of {TOKENS} tokens, one each {GAP:?}; how far gaps are off, in ms:");
+    println!("{:28}{:>8}{:>8}{:>8}", "", "p50", "p99", "max");
+    for round in 1..=3 {
+        let alone = deviations(&server).await;
+        let spin = async {
+            loop {
+                server.post(CHAT, &Server::chat("spin", &json!({}))).await;
+            }
+        };
+        let beside = tokio::select! {
+            beside = deviations(&server) => beside,
+            () = spin => unreachable!("it spins for ever"),
+        };
+        for (name, deviations) in [("alone", &alone), ("beside a spinning guest", &beside)] {
+            let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| quantile(deviations, share).as_secs_f64() * 1e3);
+            println!("{:28}{p50:8.2}{p99:8.2}{max:8.2}", format!("round {round}, {name}"));
+        }
+        let ratio = quantile(&beside, 0.99).as_secs_f64() / quantile(&alone, 0.99).as_secs_f64();
+        println!("{:28}{:>8}{ratio:8.2}", "", "ratio");
+    }
+}
+
+/// By how much each gap of each stream differs from what it should be, sorted.
+async fn deviations(server: &Server) -> Vec<Duration> {
+    let text = "w ".repeat(TOKENS);
+    let body = Server::chat(&text, &json!({}));
+    let streams = futures::future::join_all((0..STREAMS).map(|_| server.stream(CHAT, &body))).await;
+    let mut deviations: Vec<_> = streams
+        .iter()
+        .flat_map(|stream| {
+            let times = stream.token_times();
+            assert_eq!(times.len(), TOKENS);
+            times.windows(2).map(|pair| (pair[1] - pair[0]).abs_diff(GAP)).collect::<Vec<_>>()
+        })
+        .collect();
+    deviations.sort();
+    deviations
+}
+
+async fn over_one_connection(exe: &str) {
+    let server = Server::start(exe, &["--model", "m", "--mode", "echo"]).await;
+    let body = Server::chat("one two three four five six seven eight nine ten", &json!({}));
+    // The connection, the caches, the branch predictors.
+    for _ in 0..100 {
+        server.stream(CHAT, &body).await;
+    }
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        let start = Instant::now();
+        server.stream(CHAT, &body).await;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    println!("100 streams of 10 tokens without latency, one after the other over one connection:");
+    println!("p50 {:?}, p99 {:?}", quantile(&times, 0.5), quantile(&times, 0.99));
+}
+
+fn quantile(sorted: &[Duration], share: f64) -> Duration {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
