@@ -8,7 +8,8 @@ use serde_json::json;
 
 const CHAT: &str = "/v1/chat/completions";
 const STREAMS: usize = 50;
-const TOKENS: usize = 200;
+const TOKENS: usize = 100;
+const ROUNDS: usize = 7;
 const GAP: Duration = Duration::from_millis(20);
 
 #[tokio::main]
@@ -26,7 +27,8 @@ async fn beside_a_spinning_guest(exe: &str) {
     let server = Server::start(exe, &[&args[..], &["--inter-token-latency", &gap]].concat()).await;
     println!("{STREAMS} streams of {TOKENS} tokens, one each {GAP:?}; how far gaps are off, in ms:");
     println!("{:28}{:>8}{:>8}{:>8}", "", "p50", "p99", "max");
-    for round in 1..=3 {
+    let mut ratios = Vec::new();
+    for round in 1..=ROUNDS {
         let alone = deviations(&server).await;
         let spin = async {
             loop {
@@ -41,9 +43,11 @@ async fn beside_a_spinning_guest(exe: &str) {
             let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| quantile(deviations, share).as_secs_f64() * 1e3);
             println!("{:28}{p50:8.2}{p99:8.2}{max:8.2}", format!("round {round}, {name}"));
         }
-        let ratio = quantile(&beside, 0.99).as_secs_f64() / quantile(&alone, 0.99).as_secs_f64();
-        println!("{:28}{:>8}{ratio:8.2}", "", "ratio");
+        ratios.push(quantile(&beside, 0.99).as_secs_f64() / quantile(&alone, 0.99).as_secs_f64());
     }
+    // One stall of the machine decides a p99: the median of the rounds says more than any of them.
+    ratios.sort_by(f64::total_cmp);
+    println!("p99 beside a spinning guest over p99 alone, median of {ROUNDS} rounds: {:.2}", ratios[ROUNDS / 2]);
 }
 
 /// By how much each gap of each stream differs from what it should be, sorted.
