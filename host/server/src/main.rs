@@ -12,7 +12,8 @@ const USAGE: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match args::parse(std::env::args().collect(), |name| std::env::var(name).ok()) {
+    let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let settings = match args::parse(args, |name| std::env::var(name).ok()) {
         Ok(Parsed::Run(settings)) => settings,
         Ok(Parsed::Print(text)) => {
             print!("{text}");

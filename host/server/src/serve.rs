@@ -1,5 +1,6 @@
 //! From a bound socket to the last answer: listen, say where, serve, end on a signal.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,8 @@ pub async fn run(app: App, config: &Config) -> Result<()> {
     let listener = TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
     let address = listener.local_addr().context("the socket has no address")?;
     app.set_port(address.port());
-    println!("listening on http://{address}");
+    // Nobody may be reading; the log says it too.
+    let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     info!(%address, "listening");
     serve(listener, Arc::new(app), stop_signal()?, config.shutdown_timeout).await
 }
