@@ -7,7 +7,8 @@ use std::{env, fs};
 mod guest_build;
 
 /// Name on the command line, and the crate that implements it.
-const PLUGINS: [(&str, &str); 2] = [("echo", "rehearsal-echo"), ("random", "rehearsal-random")];
+const PLUGINS: [(&str, &str); 3] =
+    [("echo", "rehearsal-echo"), ("random", "rehearsal-random"), ("tool-call", "rehearsal-tool-call")];
 
 fn main() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -11,6 +11,7 @@ mod golden;
 mod guests;
 mod queue;
 mod start;
+mod tools;
 mod transfer;
 
 use rehearsal_tests::Server;

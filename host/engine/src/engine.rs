@@ -18,12 +18,12 @@ use tokio::time::Instant;
 use crate::config::EngineConfig;
 use crate::latency::{LatencyModel, PrefillCounts};
 use crate::observer::{EngineEvent, EngineObserver};
-use crate::output::{CompletionOutput, OutputEvent};
+use crate::output::{Completion, CompletionOutput, FinishReason, OutputEvent};
 use crate::pacing::{pace, wait_until};
-use crate::request::GenerationRequest;
+use crate::request::{GenerationRequest, ToolChoice};
 use crate::scheduler::{Scheduler, SequenceId};
 use crate::seed::{self, Purpose};
-use crate::strategy::{Choice, ResponseStrategy, StrategyError};
+use crate::strategy::{Choice, Strategies, StrategyError};
 use crate::tokenizer::Tokenizer;
 
 /// One simulated vLLM engine.
@@ -87,11 +87,7 @@ impl Engine {
 
     /// Accepts a request, or refuses it whole. Must be called within a tokio runtime. Dropping the stream aborts the
     /// request: its places are free at once and its strategy calls are cancelled.
-    pub fn submit(
-        &self,
-        request: GenerationRequest,
-        strategy: Arc<dyn ResponseStrategy>,
-    ) -> Result<OutputStream, QueueFull> {
+    pub fn submit(&self, request: GenerationRequest, strategies: Strategies) -> Result<OutputStream, QueueFull> {
         let n_choices = request.n_choices();
         let request = Arc::new(request);
         let mut state = self.shared.lock();
@@ -113,7 +109,7 @@ impl Engine {
                 let (admit, admitted) = oneshot::channel();
                 state.waiting.insert(id, admit);
                 let choice = self.choice(&request, &request_id, number, index);
-                Sequence::new(self.shared.clone(), id, choice, events.clone()).run(admitted, strategy.clone())
+                Sequence::new(self.shared.clone(), id, choice, events.clone()).run(admitted, strategies.clone())
             })
             .collect();
         state.admit();
@@ -192,7 +188,7 @@ impl Sequence {
         Self { shared, id, choice, events, ended: false }
     }
 
-    async fn run(mut self, admitted: oneshot::Receiver<()>, strategy: Arc<dyn ResponseStrategy>) {
+    async fn run(mut self, admitted: oneshot::Receiver<()>, strategies: Strategies) {
         if admitted.await.is_err() {
             return;
         }
@@ -210,7 +206,7 @@ impl Sequence {
             wait_until(prefilled_at).await;
             Ok(())
         };
-        let (output, answered_at) = match try_join(self.output(&*strategy), prefill).await {
+        let (output, answered_at) = match try_join(self.output(&strategies), prefill).await {
             Ok((answer, ())) => answer,
             Err(error) => return self.fail(error),
         };
@@ -239,13 +235,53 @@ impl Sequence {
         }
     }
 
-    /// The strategy's answer, cut to what the client gets, and when it was ready.
-    async fn output(&self, strategy: &dyn ResponseStrategy) -> Result<(Arc<CompletionOutput>, Instant), StrategyError> {
-        let completion = strategy.generate(&self.choice).await?;
+    /// What the strategies answer, cut to what the client gets, and when it was ready.
+    async fn output(&self, strategies: &Strategies) -> Result<(Arc<CompletionOutput>, Instant), StrategyError> {
+        let (completion, plugin) = match self.tool_calls(strategies).await? {
+            Some(calls) => calls,
+            None => (strategies.generator.generate(&self.choice).await?, strategies.generator.name()),
+        };
+        let completion = self.with_call_ids(completion);
         let sampling = &self.choice.request.sampling;
         CompletionOutput::new(completion, self.choice.max_tokens, sampling, &*self.shared.tokenizer)
             .map(|output| (Arc::new(output), Instant::now()))
-            .map_err(|message| StrategyError::InvalidOutput { plugin: strategy.name().to_owned(), message })
+            .map_err(|message| StrategyError::InvalidOutput { plugin: plugin.to_owned(), message })
+    }
+
+    /// The calls of offered tools, and who made them up; none if text is to be generated.
+    async fn tool_calls<'a>(&self, strategies: &'a Strategies) -> Result<Option<(Completion, &'a str)>, StrategyError> {
+        let wishes = &self.choice.request.wishes;
+        let Some(tool_caller) = &strategies.tool_caller else { return Ok(None) };
+        if wishes.tools.is_empty() || wishes.tool_choice == ToolChoice::None {
+            return Ok(None);
+        }
+        let mut tool_calls = tool_caller.call_tools(&self.choice).await?;
+        if !wishes.parallel_tool_calls {
+            tool_calls.truncate(1);
+        }
+        if tool_calls.is_empty() {
+            return match &wishes.tool_choice {
+                ToolChoice::None | ToolChoice::Auto => Ok(None),
+                ToolChoice::Required | ToolChoice::Function(_) => Err(StrategyError::InvalidOutput {
+                    plugin: tool_caller.name().to_owned(),
+                    message: "it returned no call although the tool choice demands one".into(),
+                }),
+            };
+        }
+        // vLLM's quirk: a call that was demanded by name is a plain stop.
+        let finish = matches!(wishes.tool_choice, ToolChoice::Function(_)).then_some(FinishReason::Stop);
+        Ok(Some((Completion { tool_calls, finish, ..Default::default() }, tool_caller.name())))
+    }
+
+    /// Gives an id in vLLM's format to each call whose strategy did not.
+    fn with_call_ids(&self, mut completion: Completion) -> Completion {
+        for (call_idx, call) in (0..).zip(&mut completion.tool_calls) {
+            call.id.get_or_insert_with(|| {
+                let parts = [self.shared.config.seed, self.choice.number, self.choice.index.into(), call_idx];
+                format!("chatcmpl-tool-{:016x}", seed::derive(Purpose::ToolCallId, &parts))
+            });
+        }
+        completion
     }
 
     fn fail(mut self, error: StrategyError) {

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::request::SamplingParams;
+use crate::request::{SamplingParams, ToolCall};
 use crate::tokenizer::Tokenizer;
 
 /// What a strategy returns.
@@ -14,7 +14,9 @@ pub struct Completion {
     pub content: Option<Content>,
     /// The length that the strategy chose: the content is cut there.
     pub token_limit: Option<u32>,
-    /// None: `length` if the content reached the limit, else `stop`.
+    /// Calls of the tools that the client offered, after the content.
+    pub tool_calls: Vec<ToolCall>,
+    /// None: `tool_calls` if there are any, `length` if the output reached the limit, else `stop`.
     pub finish: Option<FinishReason>,
 }
 
@@ -80,11 +82,43 @@ impl OutputEvent {
     }
 }
 
+/// One call of a tool. Its name is one token, its arguments are as many as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputCall {
+    /// On the wire.
+    pub id: String,
+    /// The function's.
+    pub name: String,
+    /// JSON text of an object; cut where the output reached its limit.
+    pub arguments: String,
+    ends: Vec<u32>,
+}
+
+/// What one token of an output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Text; empty where vLLM holds text back.
+    Content(&'a str),
+    /// The name of a call.
+    CallStart {
+        /// Which call.
+        call_idx: usize,
+    },
+    /// More of its arguments.
+    Arguments {
+        /// Which call.
+        call_idx: usize,
+        /// What comes next.
+        text: &'a str,
+    },
+}
+
 /// The output of one choice, final before its first token is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompletionOutput {
     text: String,
     ends: Vec<u32>,
+    calls: Vec<OutputCall>,
     finish_reason: FinishReason,
     stop_reason: Option<String>,
 }
@@ -110,17 +144,19 @@ impl CompletionOutput {
             Some(Content::TokenIds(ids)) => tokenizer.decode_split(&ids),
         };
 
-        let limit = max_tokens.min(completion.token_limit.unwrap_or(u32::MAX)) as usize;
-        if ends.len() > limit {
-            ends.truncate(limit);
-            text.truncate(ends.last().map_or(0, |end| *end as usize));
-        }
-        let reached_max_tokens = ends.len() >= max_tokens as usize;
+        let max_tokens = max_tokens as usize;
+        truncate(&mut text, &mut ends, completion.token_limit.unwrap_or(u32::MAX) as usize);
+        let content_was_cut = ends.len() > max_tokens;
+        truncate(&mut text, &mut ends, max_tokens);
+        let (calls, calls_were_cut) = cut_calls(completion.tool_calls, max_tokens - ends.len(), tokenizer);
 
         let stop = find_stop(&text, &ends, sampling);
+        let reached_max_tokens = ends.len() >= max_tokens;
         let finish_reason = match (&stop, completion.finish) {
             (Some(_), _) => FinishReason::Stop,
+            (None, _) if content_was_cut || calls_were_cut => FinishReason::Length,
             (None, Some(reason)) => reason,
+            (None, None) if !calls.is_empty() => FinishReason::ToolCalls,
             (None, None) if reached_max_tokens => FinishReason::Length,
             (None, None) => FinishReason::Stop,
         };
@@ -133,7 +169,7 @@ impl CompletionOutput {
         if !sampling.stop.is_empty() && !sampling.include_stop_str_in_output {
             hold_back(&text, &mut ends, &sampling.stop);
         }
-        Ok(Self { text, ends, finish_reason, stop_reason: stop.map(|stop| stop.reason) })
+        Ok(Self { text, ends, calls, finish_reason, stop_reason: stop.map(|stop| stop.reason) })
     }
 
     /// The whole text.
@@ -144,12 +180,30 @@ impl CompletionOutput {
     /// How many tokens were generated. With a stop string, the one that completed it counts, though its text may
     /// have been cut away.
     pub fn n_tokens(&self) -> usize {
-        self.ends.len()
+        self.ends.len() + self.calls.iter().map(|call| 1 + call.ends.len()).sum::<usize>()
     }
 
-    /// The text that a stream carries for one token; empty where vLLM holds text back.
-    pub fn token_text(&self, token_idx: usize) -> &str {
-        &self.text[self.start(token_idx)..self.ends[token_idx] as usize]
+    /// The calls of tools, in order.
+    pub fn tool_calls(&self) -> &[OutputCall] {
+        &self.calls
+    }
+
+    /// What a stream carries for one token.
+    pub fn piece(&self, token_idx: usize) -> Piece<'_> {
+        if token_idx < self.ends.len() {
+            return Piece::Content(token(&self.text, &self.ends, token_idx));
+        }
+        let mut rest = token_idx - self.ends.len();
+        for (call_idx, call) in self.calls.iter().enumerate() {
+            match rest.checked_sub(1) {
+                None => return Piece::CallStart { call_idx },
+                Some(at) if at < call.ends.len() => {
+                    return Piece::Arguments { call_idx, text: token(&call.arguments, &call.ends, at) };
+                }
+                Some(at) => rest = at - call.ends.len(),
+            }
+        }
+        Piece::Content("")
     }
 
     /// Why it ended.
@@ -161,10 +215,39 @@ impl CompletionOutput {
     pub fn stop_reason(&self) -> Option<&str> {
         self.stop_reason.as_deref()
     }
+}
 
-    fn start(&self, token_idx: usize) -> usize {
-        token_idx.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
+fn token<'a>(text: &'a str, ends: &[u32], token_idx: usize) -> &'a str {
+    let start = token_idx.checked_sub(1).map_or(0, |before| ends[before] as usize);
+    &text[start..ends[token_idx] as usize]
+}
+
+fn truncate(text: &mut String, ends: &mut Vec<u32>, n_tokens: usize) {
+    if ends.len() > n_tokens {
+        ends.truncate(n_tokens);
+        text.truncate(ends.last().map_or(0, |end| *end as usize));
     }
+}
+
+/// Calls that fit into `room` tokens, the last one perhaps in part; and whether anything was cut.
+fn cut_calls(calls: Vec<ToolCall>, mut room: usize, tokenizer: &dyn Tokenizer) -> (Vec<OutputCall>, bool) {
+    let mut fitting = Vec::with_capacity(calls.len());
+    let mut was_cut = false;
+    for call in calls {
+        if room == 0 {
+            return (fitting, true);
+        }
+        let (mut arguments, mut ends) = (call.arguments, Vec::new());
+        if !arguments.is_empty() {
+            ends = tokenizer.split(&arguments);
+        }
+        room -= 1;
+        was_cut |= ends.len() > room;
+        truncate(&mut arguments, &mut ends, room);
+        room -= ends.len();
+        fitting.push(OutputCall { id: call.id.unwrap_or_default(), name: call.name, arguments, ends });
+    }
+    (fitting, was_cut)
 }
 
 struct StopFound {
@@ -242,7 +325,11 @@ mod tests {
     }
 
     fn streamed(output: &CompletionOutput) -> Vec<&str> {
-        (0..output.n_tokens()).map(|token_idx| output.token_text(token_idx)).collect()
+        let text = |token_idx| match output.piece(token_idx) {
+            Piece::Content(text) | Piece::Arguments { text, .. } => text,
+            Piece::CallStart { call_idx } => &output.tool_calls()[call_idx].name,
+        };
+        (0..output.n_tokens()).map(text).collect()
     }
 
     #[test]
@@ -263,13 +350,17 @@ mod tests {
     #[test]
     fn a_strategy_can_choose_a_length_below_the_limit() {
         let completion = Completion {
-            content: Some(Content::Text("one two three".into())),
+            content: Some(Content::Text("one two three four".into())),
             token_limit: Some(2),
             ..Default::default()
         };
-        let output =
-            CompletionOutput::new(completion, 10, &SamplingParams::default(), &BuiltinTokenizer::default()).unwrap();
-        assert_eq!((output.text(), output.finish_reason()), ("one two ", &FinishReason::Stop));
+        // Both below the text's own length.
+        for max_tokens in [10, 3] {
+            let sampling = SamplingParams::default();
+            let tokenizer = BuiltinTokenizer::default();
+            let output = CompletionOutput::new(completion.clone(), max_tokens, &sampling, &tokenizer).unwrap();
+            assert_eq!((output.text(), output.finish_reason()), ("one two ", &FinishReason::Stop));
+        }
     }
 
     #[test]
@@ -297,6 +388,32 @@ mod tests {
     fn a_stream_holds_back_what_may_become_a_stop_string() {
         let output = output("one two three", 10, stopping_at(&["xyz"]));
         assert_eq!(streamed(&output), ["on", "e tw", "o three"]);
+    }
+
+    fn calling(calls: &[(&str, &str)], max_tokens: u32) -> CompletionOutput {
+        let call = |(name, arguments): &(&str, &str)| ToolCall {
+            id: Some(format!("id-{name}")),
+            name: name.to_string(),
+            arguments: arguments.to_string(),
+        };
+        let completion = Completion { tool_calls: calls.iter().map(call).collect(), ..Default::default() };
+        CompletionOutput::new(completion, max_tokens, &SamplingParams::default(), &BuiltinTokenizer::default()).unwrap()
+    }
+
+    #[test]
+    fn a_call_is_its_name_and_then_its_arguments() {
+        let output = calling(&[("f", "{\"a\":1}"), ("g", "{}")], 100);
+        assert_eq!(streamed(&output), ["f", "{", "\"", "a", "\"", ":", "1", "}", "g", "{", "}"]);
+        assert_eq!(output.finish_reason(), &FinishReason::ToolCalls);
+        assert_eq!(output.piece(8), Piece::CallStart { call_idx: 1 });
+    }
+
+    #[test]
+    fn calls_are_cut_at_the_limit_too() {
+        let output = calling(&[("f", "{\"a\":1}"), ("g", "{}")], 3);
+        assert_eq!(streamed(&output), ["f", "{", "\""]);
+        assert_eq!((output.tool_calls().len(), output.finish_reason()), (1, &FinishReason::Length));
+        assert_eq!(calling(&[("f", "{}")], 3).finish_reason(), &FinishReason::ToolCalls);
     }
 
     #[test]

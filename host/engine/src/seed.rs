@@ -15,6 +15,8 @@ pub enum Purpose {
     Latency,
     /// Ids on the wire.
     Id,
+    /// Ids of tool calls.
+    ToolCallId,
 }
 
 /// Folds `parts` into one seed. Order matters; neighbouring inputs give unrelated seeds.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use crate::output::Completion;
-use crate::request::{GenerationRequest, Prompt};
+use crate::request::{GenerationRequest, Prompt, ToolCall};
 
 /// Makes the model's output.
 pub trait ResponseStrategy: Send + Sync {
@@ -15,6 +15,31 @@ pub trait ResponseStrategy: Send + Sync {
 
     /// The whole output of one choice. Called when the choice is admitted; dropped when its client goes away.
     fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>>;
+}
+
+/// Makes up calls for requests that offer tools.
+pub trait ToolCallStrategy: Send + Sync {
+    /// The name that errors give it.
+    fn name(&self) -> &str;
+
+    /// The calls of one choice. None: the generator answers with text.
+    fn call_tools<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Vec<ToolCall>, StrategyError>>;
+}
+
+/// Who decides what one request is answered with.
+#[derive(Clone)]
+pub struct Strategies {
+    /// Makes the output.
+    pub generator: Arc<dyn ResponseStrategy>,
+    /// Is asked first where tools are offered; none: the generator sees to tools itself.
+    pub tool_caller: Option<Arc<dyn ToolCallStrategy>>,
+}
+
+impl Strategies {
+    /// Text and nothing else.
+    pub fn text_only(generator: Arc<dyn ResponseStrategy>) -> Self {
+        Self { generator, tool_caller: None }
+    }
 }
 
 /// One choice of one request: what a strategy is asked about.

@@ -12,6 +12,7 @@ mod generated {
                 include rehearsal:strategy/host@0.1.0;
                 export rehearsal:strategy/lifecycle@0.1.0;
                 export rehearsal:strategy/generator@0.1.0;
+                export rehearsal:strategy/tool-caller@0.1.0;
             }",
         imports: {
             // May take long for a large text: they yield first, which moves the call off the serving threads.
@@ -23,5 +24,5 @@ mod generated {
     });
 }
 
-pub(crate) use generated::exports::rehearsal::strategy::{generator, lifecycle};
+pub(crate) use generated::exports::rehearsal::strategy::{generator, lifecycle, tool_caller};
 pub(crate) use generated::rehearsal::strategy::{log, state, tokenizer, types};

@@ -121,12 +121,16 @@ impl Plugin {
             Some(indices) => Some(indices.load(&mut *store, &instance)?),
             None => None,
         };
+        let tool_caller = match &self.interfaces.tool_caller {
+            Some(indices) => Some(indices.load(&mut *store, &instance)?),
+            None => None,
+        };
         if init == Init::Before
             && let Err(refused) = lifecycle.call_init(&mut *store, &self.config).await?
         {
             return Ok(Err(refused));
         }
-        Ok(Ok(Exports { lifecycle, generator }))
+        Ok(Ok(Exports { lifecycle, generator, tool_caller }))
     }
 
     /// Which limit `error` is, or what the guest said when it crashed.

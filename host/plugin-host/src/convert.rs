@@ -111,17 +111,40 @@ pub(crate) fn completion(
 ) -> Result<Completion, StrategyError> {
     let answer = answer.map_err(|error| call_error(error, plugin))?;
     let invalid = |message: &str| StrategyError::InvalidOutput { plugin: plugin.to_owned(), message: message.into() };
-    if !answer.tool_calls.is_empty() {
-        return Err(invalid("it returned tool calls, which this server does not serve yet"));
-    }
     if answer.reasoning.is_some() {
         return Err(invalid("it returned reasoning, which this server does not serve yet"));
     }
     Ok(Completion {
         content: answer.content.map(content),
         token_limit: answer.token_limit,
+        tool_calls: checked_calls(answer.tool_calls, plugin)?,
         finish: answer.finish.map(finish_reason),
     })
+}
+
+/// What a tool caller answered.
+pub(crate) fn tool_calls(
+    answer: Result<Vec<types::ToolCall>, types::CallError>,
+    plugin: &str,
+) -> Result<Vec<request::ToolCall>, StrategyError> {
+    checked_calls(answer.map_err(|error| call_error(error, plugin))?, plugin)
+}
+
+/// Arguments must be the JSON text of an object, as clients will parse them.
+fn checked_calls(calls: Vec<types::ToolCall>, plugin: &str) -> Result<Vec<request::ToolCall>, StrategyError> {
+    let checked = |call: types::ToolCall| match serde_json::from_str::<&serde_json::value::RawValue>(&call.arguments) {
+        Ok(value) if value.get().starts_with('{') => {
+            Ok(request::ToolCall { id: call.id, name: call.name, arguments: call.arguments })
+        }
+        _ => Err(StrategyError::InvalidOutput {
+            plugin: plugin.to_owned(),
+            message: format!(
+                "the arguments of its call of {:?} are not a JSON object: {:?}",
+                call.name, call.arguments
+            ),
+        }),
+    };
+    calls.into_iter().map(checked).collect()
 }
 
 fn content(content: generator::Content) -> Content {

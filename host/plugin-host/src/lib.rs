@@ -1,6 +1,6 @@
 //! Strategies that are WebAssembly components: loaded at start, called through the engine's traits.
 //!
-//! The way of a call: `Generator` (an engine trait) → `convert` (domain to WIT records) → `call` (a permit, an
+//! The way of a call: an engine trait, implemented in `strategy` → `convert` (domain to WIT records) → `call` (a permit, an
 //! instance, a first slice on the caller's thread, the rest on the guest runtime) → `convert` back.
 //!
 //! Invariants:
@@ -13,7 +13,6 @@ mod bindings;
 mod call;
 mod convert;
 mod error;
-mod generator;
 mod imports;
 mod limits;
 mod loader;
@@ -23,20 +22,21 @@ mod plugin;
 mod runtime;
 mod sandbox;
 mod state;
+mod strategy;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rehearsal_engine::{ResponseStrategy, Tokenizer};
+use rehearsal_engine::{ResponseStrategy, Tokenizer, ToolCallStrategy};
 
 pub use error::LoadError;
 pub use limits::Limits;
 pub use needs::Needs;
 
-use generator::Generator;
 use plugin::Plugin;
 use runtime::Runtime;
+use strategy::PluginStrategy;
 
 /// A plugin as the user configured it.
 #[derive(Debug, Clone)]
@@ -96,13 +96,29 @@ impl PluginHost {
 
     /// The strategy of the plugin `name`, if it is loaded and exports `generator`.
     pub fn generator(&self, name: &str) -> Option<Arc<dyn ResponseStrategy>> {
-        let plugin = self.plugins.get(name)?;
-        Generator::new(plugin.clone()).map(|generator| Arc::new(generator) as Arc<dyn ResponseStrategy>)
+        let generator = PluginStrategy::generator(self.plugins.get(name)?)?;
+        Some(Arc::new(generator))
+    }
+
+    /// The tool caller of the plugin `name`, if it is loaded and exports `tool-caller`.
+    pub fn tool_caller(&self, name: &str) -> Option<Arc<dyn ToolCallStrategy>> {
+        let tool_caller = PluginStrategy::tool_caller(self.plugins.get(name)?)?;
+        Some(Arc::new(tool_caller))
+    }
+
+    /// Whether the generator `name` sees to offered tools itself.
+    pub fn sees_to_tools(&self, name: &str) -> bool {
+        self.plugins.get(name).is_some_and(|plugin| plugin.needs().tools())
     }
 
     /// Names of all plugins that export `generator`.
     pub fn generators(&self) -> impl Iterator<Item = &str> {
-        self.plugins.iter().filter(|(_, plugin)| plugin.exports_generator()).map(|(name, _)| name.as_str())
+        self.plugins.iter().filter(|(_, plugin)| plugin.interfaces.generator.is_some()).map(|(name, _)| name.as_str())
+    }
+
+    /// Names of all plugins that export `tool-caller`.
+    pub fn tool_callers(&self) -> impl Iterator<Item = &str> {
+        self.plugins.iter().filter(|(_, plugin)| plugin.interfaces.tool_caller.is_some()).map(|(name, _)| name.as_str())
     }
 
     /// What the plugins together want to be sent with each request.

@@ -5,24 +5,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rehearsal_engine::request::{Message, Wishes};
+use rehearsal_engine::request::{Message, Tool, ToolChoice, Wishes};
 use rehearsal_engine::{
     Choice, Endpoint, GenerationRequest, Prompt, PromptContent, ResponseStrategy, SamplingParams, StrategyError,
-    Tokenizer,
+    Tokenizer, ToolCallStrategy,
 };
 use sha2::{Digest, Sha256};
 use tracing::info;
 use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::{generator, lifecycle};
+use crate::bindings::{generator, lifecycle, tool_caller};
 use crate::call::{Caller, Init};
 use crate::error::{CallError, LoadError, LoadProblem};
-use crate::generator::Generator;
 use crate::imports::{Guest, Offer};
 use crate::needs::Needs;
 use crate::plugin::{Interfaces, Plugin};
 use crate::runtime::Runtime;
 use crate::state::PluginState;
+use crate::strategy::PluginStrategy;
 use crate::{PluginSource, PluginSpec};
 
 /// Larger files are not read.
@@ -73,6 +73,7 @@ async fn try_load(
     }
     try_init(&plugin).await?;
     try_generator(&plugin).await?;
+    try_tool_caller(&plugin).await?;
     plugin.forget_trial();
     info!(plugin = plugin.name(), version = description.version, summary = description.summary, "plugin loaded");
     Ok(Arc::into_inner(plugin).expect("the trial's calls have ended"))
@@ -157,7 +158,11 @@ fn interfaces(
         true => Some(generator::GuestIndices::new(pre).map_err(LoadProblem::Mismatch)?),
         false => None,
     };
-    Ok(Interfaces { lifecycle, generator })
+    let tool_caller = match exports("tool-caller") {
+        true => Some(tool_caller::GuestIndices::new(pre).map_err(LoadProblem::Mismatch)?),
+        false => None,
+    };
+    Ok(Interfaces { lifecycle, generator, tool_caller })
 }
 
 fn trial_caller() -> Caller {
@@ -178,12 +183,23 @@ async fn try_init(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
     }
 }
 
-/// One call with a plain request. A rejection is an answer; anything else that is not one fails the load.
+/// One call with a plain request.
 async fn try_generator(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
-    let Some(generator) = Generator::new(plugin.clone()) else { return Ok(()) };
-    match generator.generate(&trial_choice()).await {
+    let Some(generator) = PluginStrategy::generator(plugin) else { return Ok(()) };
+    judge_trial("generate", generator.generate(&trial_choice()).await)
+}
+
+/// One call with a request that offers a tool.
+async fn try_tool_caller(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
+    let Some(tool_caller) = PluginStrategy::tool_caller(plugin) else { return Ok(()) };
+    judge_trial("call-tools", tool_caller.call_tools(&trial_choice()).await)
+}
+
+/// A rejection is an answer; anything else that is not one fails the load.
+fn judge_trial<T>(export: &'static str, result: Result<T, StrategyError>) -> Result<(), LoadProblem> {
+    match result {
         Ok(_) | Err(StrategyError::Rejected(_)) => Ok(()),
-        Err(error) => Err(LoadProblem::Trial { export: "generate", error: error.to_string() }),
+        Err(error) => Err(LoadProblem::Trial { export, error: error.to_string() }),
     }
 }
 
@@ -205,11 +221,24 @@ fn trial_choice() -> Choice {
         sampling: SamplingParams { max_tokens: Some(16), ..Default::default() },
         streaming: false,
         remote_prefill: false,
-        wishes: Wishes { parallel_tool_calls: true, ..Default::default() },
+        wishes: Wishes {
+            tools: vec![trial_tool()],
+            tool_choice: ToolChoice::Auto,
+            parallel_tool_calls: true,
+            ..Default::default()
+        },
         headers: Vec::new(),
         raw_body: None,
     };
     Choice { request: Arc::new(request), request_id: "trial".into(), number: 0, index: 0, max_tokens: 16, seed: 0 }
+}
+
+fn trial_tool() -> Tool {
+    Tool {
+        name: "add".into(),
+        description: Some("adds two numbers".into()),
+        parameters: r#"{"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "number"}}}"#.into(),
+    }
 }
 
 fn check_config(description: &lifecycle::Description, config: &serde_json::Value) -> Result<(), LoadProblem> {

@@ -4,6 +4,7 @@
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     raw_body: bool,
+    tools: bool,
     headers: Vec<HeaderPattern>,
 }
 
@@ -24,8 +25,9 @@ impl Needs {
         for name in names {
             match name.as_str() {
                 "raw-body" => needs.raw_body = true,
-                // A generator is always sent the prompt and the tools.
-                "prompt" | "tools" => {}
+                "tools" => needs.tools = true,
+                // A generator is always sent the prompt.
+                "prompt" => {}
                 _ => match name.strip_prefix("header:").map(str::to_ascii_lowercase) {
                     Some(header) if header.is_empty() || header == "*" => return Err(name.clone()),
                     Some(header) => needs.headers.push(match header.strip_suffix('*') {
@@ -44,6 +46,11 @@ impl Needs {
         self.raw_body
     }
 
+    /// Whether the generator sees to offered tools itself.
+    pub(crate) fn tools(&self) -> bool {
+        self.tools
+    }
+
     /// Whether the header `name`, in lower case, is wanted.
     pub fn wants_header(&self, name: &str) -> bool {
         name.starts_with(OURS)
@@ -55,6 +62,7 @@ impl Needs {
 
     pub(crate) fn union(mut self, other: &Self) -> Self {
         self.raw_body |= other.raw_body;
+        self.tools |= other.tools;
         self.headers.extend(other.headers.iter().cloned());
         self
     }

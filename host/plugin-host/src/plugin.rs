@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::bindings::{generator, lifecycle};
+use crate::bindings::{generator, lifecycle, tool_caller};
 use crate::error::CallError;
 use crate::imports::{Guest, Offer};
 use crate::limits::Limits;
@@ -38,6 +38,7 @@ pub(crate) struct Plugin {
 pub(crate) struct Interfaces {
     pub(crate) lifecycle: lifecycle::GuestIndices,
     pub(crate) generator: Option<generator::GuestIndices>,
+    pub(crate) tool_caller: Option<tool_caller::GuestIndices>,
 }
 
 /// An instance and its functions.
@@ -52,6 +53,7 @@ pub(crate) struct Live {
 pub(crate) struct Exports {
     pub(crate) lifecycle: lifecycle::Guest,
     pub(crate) generator: Option<generator::Guest>,
+    pub(crate) tool_caller: Option<tool_caller::Guest>,
 }
 
 impl Plugin {
@@ -84,10 +86,6 @@ impl Plugin {
 
     pub(crate) fn needs(&self) -> &Needs {
         &self.needs
-    }
-
-    pub(crate) fn exports_generator(&self) -> bool {
-        self.interfaces.generator.is_some()
     }
 
     /// Waits for its turn; refuses at once if too many wait already.

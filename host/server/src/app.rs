@@ -1,10 +1,11 @@
 //! The assembly: plugins, engine, and what the handlers need to know of the configuration.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use rehearsal_engine::seed::{self, Purpose};
-use rehearsal_engine::{BuiltinTokenizer, Engine, ResponseStrategy, Tokenizer};
+use rehearsal_engine::{BuiltinTokenizer, Engine, Strategies, Tokenizer};
 use rehearsal_plugin_host::{Needs, PluginHost};
 
 use crate::config::{Config, Pod};
@@ -16,8 +17,8 @@ pub const VLLM_VERSION: &str = "0.33.0";
 pub struct App {
     /// The simulated engine.
     pub engine: Engine,
-    /// The plugin that answers.
-    pub strategy: Arc<dyn ResponseStrategy>,
+    /// Who decides what is answered.
+    pub strategies: Strategies,
     /// What plugins want to be sent.
     pub needs: Needs,
     /// `root` of the model cards.
@@ -43,13 +44,11 @@ impl App {
         let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());
         let plugins = PluginHost::load(config.plugins.clone(), tokenizer.clone()).await;
         let plugins = plugins.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let Some(strategy) = plugins.generator(&config.mode) else {
-            return Err(vec![unknown_mode(&config.mode, &plugins)]);
-        };
+        let strategies = strategies(config, &plugins)?;
         tracing::info!(seed = config.engine.seed, mode = config.mode, model = config.model, "engine ready");
         Ok(Self {
             engine: Engine::new(config.engine.clone(), config.latency, tokenizer, Vec::new()),
-            strategy,
+            strategies,
             needs: plugins.needs(),
             model: config.model.clone(),
             served_model_names: config.served_model_names.clone(),
@@ -90,12 +89,26 @@ impl App {
     }
 }
 
-fn unknown_mode(mode: &str, plugins: &PluginHost) -> String {
-    let builtins = rehearsal_builtin::BUILTINS.iter().map(|builtin| builtin.name);
-    let mut known: Vec<_> = builtins.chain(plugins.generators()).collect();
-    known.sort_unstable();
-    known.dedup();
-    format!("mode: {mode:?} is no plugin that generates; known are {}", known.join(", "))
+fn strategies(config: &Config, plugins: &PluginHost) -> Result<Strategies, Vec<String>> {
+    let generator = plugins.generator(&config.mode).ok_or_else(|| {
+        let known = ["echo", "random"].into_iter().chain(plugins.generators()).collect::<BTreeSet<_>>();
+        format!("mode: {:?} is no plugin that generates; known are {}", config.mode, joined(known))
+    });
+    let tool_caller = plugins.tool_caller(&config.tool_plugin).ok_or_else(|| {
+        let known = ["tool-call"].into_iter().chain(plugins.tool_callers()).collect::<BTreeSet<_>>();
+        format!("tool-plugin: {:?} is no plugin that calls tools; known are {}", config.tool_plugin, joined(known))
+    });
+    match (generator, tool_caller) {
+        (Ok(generator), Ok(tool_caller)) => {
+            let sees_to_tools = plugins.sees_to_tools(&config.mode);
+            Ok(Strategies { generator, tool_caller: (!sees_to_tools).then_some(tool_caller) })
+        }
+        (generator, tool_caller) => Err([generator.err(), tool_caller.err()].into_iter().flatten().collect()),
+    }
+}
+
+fn joined(names: BTreeSet<&str>) -> String {
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// Looks like vLLM's, follows from the model.

@@ -34,7 +34,9 @@ pub struct Config {
     pub strict_context_window: bool,
     /// The plugin that answers.
     pub mode: String,
-    /// Plugins to load: those that the user named, and the built-in that `mode` names.
+    /// The plugin that calls offered tools.
+    pub tool_plugin: String,
+    /// Plugins to load: those that the user named, and the built-ins that serve by default.
     pub plugins: Vec<PluginSpec>,
     /// Who we are in a cluster.
     pub pod: Pod,
@@ -70,6 +72,7 @@ impl Config {
         let mut reader = Reader { settings, problems: Vec::new() };
         let model = reader.model();
         let mode = reader.read("mode", values::name);
+        let tool_plugin = reader.read("tool-plugin", values::name);
         let config = Self {
             host: reader.read("host", values::address),
             port: reader.read("port", values::whole_number),
@@ -87,8 +90,9 @@ impl Config {
                 kv_cache_transfer_latency: reader.jittered("kv-cache-transfer-latency"),
             },
             strict_context_window: reader.read("strict-context-window", values::switch),
-            plugins: plugins::read(&mut reader, &mode),
+            plugins: plugins::read(&mut reader, &[&mode, &tool_plugin]),
             mode,
+            tool_plugin,
             pod: Pod {
                 name: settings.variable("POD_NAME").map(str::to_owned),
                 namespace: settings.variable("POD_NAMESPACE").map(str::to_owned),

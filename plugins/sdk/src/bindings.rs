@@ -43,3 +43,16 @@ pub mod generator {
         default_bindings_module: "rehearsal_sdk::bindings::generator",
     });
 }
+
+/// `tool-caller`.
+pub mod tool_caller {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package rehearsal:sdk-tool-caller; world tool-caller-only { export rehearsal:strategy/tool-caller@0.1.0; }",
+        world: "rehearsal:sdk-tool-caller/tool-caller-only",
+        with: { "rehearsal:strategy/types@0.1.0": crate::bindings::host::rehearsal::strategy::types },
+        pub_export_macro: true,
+        export_macro_name: "export_tool_caller",
+        default_bindings_module: "rehearsal_sdk::bindings::tool_caller",
+    });
+}

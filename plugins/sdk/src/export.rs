@@ -1,6 +1,6 @@
 //! The macro that makes a type a component.
 
-/// Exports a plugin and what it can do: `export!(MyPlugin: generator);`.
+/// Exports a plugin and what it can do: `export!(MyPlugin: generator);`, or `generator, tool_caller`.
 ///
 /// Expands to nothing outside WebAssembly, so that the crate links and tests natively.
 #[macro_export]
@@ -11,6 +11,10 @@ macro_rules! export {
             struct Exports;
 
             static PLUGIN: ::std::sync::OnceLock<$plugin> = ::std::sync::OnceLock::new();
+
+            fn plugin() -> ::std::result::Result<&'static $plugin, $crate::CallError> {
+                PLUGIN.get().ok_or_else(|| $crate::CallError::Internal("not initialised".into()))
+            }
 
             impl $crate::bindings::lifecycle::exports::rehearsal::strategy::lifecycle::Guest for Exports {
                 fn describe() -> $crate::Description {
@@ -33,11 +37,21 @@ macro_rules! export {
     (@ generator) => {
         impl $crate::bindings::generator::exports::rehearsal::strategy::generator::Guest for Exports {
             fn generate(request: $crate::Request) -> ::std::result::Result<$crate::Completion, $crate::CallError> {
-                let plugin = PLUGIN.get().ok_or_else(|| $crate::CallError::Internal("not initialised".into()))?;
-                $crate::Generator::generate(plugin, &request)
+                $crate::Generator::generate(plugin()?, &request)
             }
         }
 
         $crate::bindings::generator::export_generator!(Exports with_types_in $crate::bindings::generator);
+    };
+    (@ tool_caller) => {
+        impl $crate::bindings::tool_caller::exports::rehearsal::strategy::tool_caller::Guest for Exports {
+            fn call_tools(
+                request: $crate::Request,
+            ) -> ::std::result::Result<::std::vec::Vec<$crate::ToolCall>, $crate::CallError> {
+                $crate::ToolCaller::call_tools(plugin()?, &request)
+            }
+        }
+
+        $crate::bindings::tool_caller::export_tool_caller!(Exports with_types_in $crate::bindings::tool_caller);
     };
 }

@@ -1,7 +1,7 @@
 //! Write a Rehearsal plugin in Rust.
 //!
-//! A plugin is a type that implements [`Plugin`] (who it is, how it is configured) and what it can do, today
-//! [`Generator`]; [`export!`] makes it a component. It is built as
+//! A plugin is a type that implements [`Plugin`] (who it is, how it is configured) and what it can do ([`Generator`],
+//! [`ToolCaller`], or both); [`export!`] makes it a component. It is built as
 //! `cargo rustc --lib --crate-type cdylib --target wasm32-wasip2`, and because it is a plain library it is tested
 //! natively, without a server:
 //!
@@ -41,6 +41,7 @@ pub mod bindings;
 mod completion;
 mod export;
 mod host;
+pub mod json_schema;
 mod request;
 mod rng;
 
@@ -61,6 +62,13 @@ pub trait Plugin: Sized + 'static {
     /// A plugin with its configuration: the JSON text of an object, `{}` if the user gave none. Called once per
     /// instance, and the host may make a new one for each call. An error stops the server at its start.
     fn new(config: &str) -> Result<Self, String>;
+}
+
+/// Makes up tool calls for requests that offer tools.
+pub trait ToolCaller: Plugin {
+    /// The calls of one choice; arguments are the JSON text of an object. None: no call, the generator answers with
+    /// text; where `request.tool_choice` demands a call, the host takes that for an invalid output.
+    fn call_tools(&self, request: &Request) -> Result<Vec<ToolCall>, CallError>;
 }
 
 /// Makes the model's output.

@@ -10,7 +10,8 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::latency::{ConstantLatency, Jittered};
 use crate::output::{Completion, Content, FinishReason};
-use crate::request::{Endpoint, Prompt, PromptContent, SamplingParams, Wishes};
+use crate::request::{Endpoint, Prompt, PromptContent, SamplingParams, Tool, ToolCall, Wishes};
+use crate::strategy::{ResponseStrategy, ToolCallStrategy};
 use crate::tokenizer::BuiltinTokenizer;
 
 const MS: Duration = Duration::from_millis(1);
@@ -134,8 +135,12 @@ fn request(sampling: SamplingParams) -> GenerationRequest {
     }
 }
 
-fn words(words: usize) -> Arc<dyn ResponseStrategy> {
-    Arc::new(Words { words, thinks: Duration::ZERO })
+fn words(words: usize) -> Strategies {
+    answering(Words { words, thinks: Duration::ZERO })
+}
+
+fn answering(generator: impl ResponseStrategy + 'static) -> Strategies {
+    Strategies::text_only(Arc::new(generator))
 }
 
 fn submit(engine: &Engine, n_words: usize) -> OutputStream {
@@ -164,7 +169,7 @@ async fn total_time_is_ttft_and_a_gap_for_each_further_token() {
 async fn ttft_is_the_longer_of_simulated_prefill_and_strategy() {
     let (engine, _) = engine(5, 10, constant(100 * MS, 20 * MS));
     for (thinks, first) in [(30 * MS, 100 * MS), (250 * MS, 250 * MS)] {
-        let strategy = Arc::new(Words { words: 2, thinks });
+        let strategy = answering(Words { words: 2, thinks });
         let stream = engine.submit(request(SamplingParams::default()), strategy).unwrap();
         assert_eq!(timeline(stream).await, [(first, 1), (first + 20 * MS, 1)]);
     }
@@ -228,7 +233,7 @@ async fn dropping_a_stream_frees_its_place_at_once() {
 async fn one_failed_choice_ends_the_request() {
     let (engine, record) = engine(1, 10, constant(10 * MS, 10 * MS));
     let n3 = request(SamplingParams { n: 3, ..Default::default() });
-    let events: Vec<_> = engine.submit(n3, Arc::new(FailsSecondChoice)).unwrap().collect().await;
+    let events: Vec<_> = engine.submit(n3, answering(FailsSecondChoice)).unwrap().collect().await;
     let (last, before) = events.split_last().unwrap();
     assert!(before.iter().all(Result::is_ok));
     assert_eq!(last.as_ref().unwrap_err().to_string(), r#"plugin "fails-second": no"#);
@@ -240,7 +245,7 @@ async fn one_failed_choice_ends_the_request() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_its_own_request_with_an_error_and_no_other() {
     let (engine, record) = engine(1, 10, constant(10 * MS, 10 * MS));
-    let lost = engine.submit(request(SamplingParams::default()), Arc::new(Panics)).unwrap();
+    let lost = engine.submit(request(SamplingParams::default()), answering(Panics)).unwrap();
     let events: Vec<_> = lost.collect().await;
     assert!(matches!(events[..], [Err(StrategyError::Lost)]), "{events:?}");
     assert_eq!(timeline(submit(&engine, 1)).await.len(), 1);
@@ -254,6 +259,56 @@ async fn an_empty_answer_is_one_event() {
     let [Ok(event)] = &events[..] else { panic!("{events:?}") };
     assert!(event.is_last());
     assert_eq!((event.output.text(), event.output.finish_reason()), ("", &FinishReason::Stop));
+}
+
+/// Calls the first offered tool so many times.
+struct Calls(usize);
+
+impl ToolCallStrategy for Calls {
+    fn name(&self) -> &str {
+        "calls"
+    }
+
+    fn call_tools<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Vec<ToolCall>, StrategyError>> {
+        let name = choice.request.wishes.tools[0].name.clone();
+        let call = ToolCall { id: None, name, arguments: "{}".into() };
+        Box::pin(async { Ok(vec![call; self.0]) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn offered_tools_are_called_as_the_tool_choice_wants() {
+    let tool = Tool { name: "f".into(), description: None, parameters: "{}".into() };
+    let named = ToolChoice::Function("f".into());
+    for (tool_choice, parallel_tool_calls, calls, expected) in [
+        (ToolChoice::Auto, true, 2, Ok((2, FinishReason::ToolCalls))),
+        (ToolChoice::Auto, false, 2, Ok((1, FinishReason::ToolCalls))),
+        (ToolChoice::Auto, true, 0, Ok((0, FinishReason::Stop))),
+        (ToolChoice::None, true, 2, Ok((0, FinishReason::Stop))),
+        (named.clone(), true, 1, Ok((1, FinishReason::Stop))),
+        (ToolChoice::Required, true, 0, Err("no call although the tool choice demands one")),
+    ] {
+        let (engine, _) = engine(1, 10, constant(Duration::ZERO, Duration::ZERO));
+        let mut request = request(SamplingParams::default());
+        request.wishes = Wishes {
+            tools: vec![tool.clone()],
+            tool_choice: tool_choice.clone(),
+            parallel_tool_calls,
+            ..Default::default()
+        };
+        let strategies = Strategies { tool_caller: Some(Arc::new(Calls(calls))), ..words(3) };
+        let event = engine.submit(request, strategies).unwrap().next().await.unwrap();
+        match (event, expected) {
+            (Ok(event), Ok((n_calls, finish_reason))) => {
+                assert_eq!(event.output.tool_calls().len(), n_calls, "{tool_choice:?}");
+                assert_eq!(*event.output.finish_reason(), finish_reason, "{tool_choice:?}");
+                let ids: Vec<_> = event.output.tool_calls().iter().map(|call| &call.id).collect();
+                assert!(ids.iter().all(|id| id.starts_with("chatcmpl-tool-") && id.len() == 30), "{ids:?}");
+            }
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+            (event, expected) => panic!("{event:?} instead of {expected:?}"),
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -283,7 +338,9 @@ async fn ids_and_seeds_follow_from_the_seed_and_the_order() {
         let seeds = Arc::new(Seeds(Mutex::default()));
         let mut ids = Vec::new();
         for seed in [first_has_seed.then_some(1), None, Some(42)] {
-            let stream = engine.submit(request(SamplingParams { seed, ..Default::default() }), seeds.clone()).unwrap();
+            let stream = engine
+                .submit(request(SamplingParams { seed, ..Default::default() }), Strategies::text_only(seeds.clone()))
+                .unwrap();
             ids.push(stream.request_id().to_owned());
             stream.collect::<Vec<_>>().await;
         }

@@ -7,7 +7,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use rehearsal_engine::{CompletionOutput, OutputEvent};
+use rehearsal_engine::request::ToolChoice;
+use rehearsal_engine::{CompletionOutput, OutputCall, OutputEvent, Piece};
 use serde::Serialize;
 
 use super::body::{ChatCompletionRequest, json_object};
@@ -23,15 +24,18 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let (transfer, include_usage) = (request.common.transfer, request.common.include_usage);
     let request = validate::chat(request, &headers, &body, &app)?;
     let (stream, n_choices) = (request.streaming, request.n_choices());
+    // Beside calls that were demanded, vLLM's content is empty; beside calls that the model chose, there is none.
+    let chooses_freely = request.wishes.tool_choice == ToolChoice::Auto;
     let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
 
-    let output = app.engine.submit(request, app.strategy.clone())?;
+    let output = app.engine.submit(request, app.strategies.clone())?;
     let envelope = Envelope::new("chatcmpl-", output.request_id(), prompt_tokens, transfer, &app);
     if stream {
         return sse::respond(output, ChatChunks::new(envelope, n_choices, include_usage)).await;
     }
     let outputs = collect(output, n_choices).await?;
-    let choices = (0..).zip(&outputs).map(|(index, output)| ChatChoice::new(index, output, &envelope)).collect();
+    let choices =
+        (0..).zip(&outputs).map(|(index, output)| ChatChoice::new(index, output, chooses_freely, &envelope)).collect();
     let tokens = completion_tokens(&outputs);
     Ok(Json(Answer::new("chat.completion", envelope, tokens, choices, Some(ChatOnly::default()))).into_response())
 }
@@ -51,25 +55,50 @@ struct ChatChoice {
 #[derive(Debug, Serialize)]
 struct Message {
     role: &'static str,
-    content: String,
+    content: Option<String>,
     refusal: Option<()>,
     annotations: Option<()>,
     audio: Option<()>,
     function_call: Option<()>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call>,
     reasoning: Option<()>,
 }
 
+#[derive(Debug, Serialize)]
+struct Call {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Function,
+}
+
+#[derive(Debug, Serialize)]
+struct Function {
+    name: String,
+    arguments: String,
+}
+
+impl Call {
+    fn new(call: &OutputCall) -> Self {
+        let function = Function { name: call.name.clone(), arguments: call.arguments.clone() };
+        Self { id: call.id.clone(), kind: "function", function }
+    }
+}
+
 impl ChatChoice {
-    fn new(index: u32, output: &CompletionOutput, envelope: &Envelope) -> Self {
+    fn new(index: u32, output: &CompletionOutput, chooses_freely: bool, envelope: &Envelope) -> Self {
+        let has_no_content = chooses_freely && output.text().is_empty() && !output.tool_calls().is_empty();
         Self {
             index,
             message: Message {
                 role: "assistant",
-                content: output.text().to_owned(),
+                content: (!has_no_content).then(|| output.text().to_owned()),
                 refusal: None,
                 annotations: None,
                 audio: None,
                 function_call: None,
+                tool_calls: output.tool_calls().iter().map(Call::new).collect(),
                 reasoning: None,
             },
             logprobs: None,
@@ -114,24 +143,19 @@ impl Chunks for ChatChunks {
     fn tokens(&mut self, event: &OutputEvent, out: &mut Vec<u8>) {
         self.completion_tokens += event.tokens.len() as u32;
         let n_tokens = event.output.n_tokens();
-        let delta = |out: &mut Vec<u8>, text: &str| {
-            write_number(out, r#"{"index":"#, event.choice);
-            write_pair(out, r#","delta":{"content":"#, text);
-        };
         for token_idx in event.tokens.clone() {
             if token_idx + 1 < n_tokens {
                 self.writer.middle(out, |out| {
-                    delta(out, event.output.token_text(token_idx));
-                    out.extend_from_slice(br#"},"logprobs":null,"finish_reason":null,"token_ids":null}"#);
+                    write_delta(out, event, token_idx);
+                    out.extend_from_slice(br#","logprobs":null,"finish_reason":null,"token_ids":null}"#);
                 });
             }
         }
         if event.is_last() {
-            let last_text = n_tokens.checked_sub(1).map_or("", |last| event.output.token_text(last));
             self.writer.last(out, |out| {
-                delta(out, last_text);
+                write_delta(out, event, n_tokens.saturating_sub(1));
                 let finish_reason = self.envelope.finish_reason(event.output.finish_reason());
-                write_pair(out, r#"},"logprobs":null,"finish_reason":"#, finish_reason);
+                write_pair(out, r#","logprobs":null,"finish_reason":"#, finish_reason);
                 write_pair(out, r#","stop_reason":"#, &event.output.stop_reason());
                 out.extend_from_slice(br#","token_ids":null,"weight_versions":null}"#);
             });
@@ -143,4 +167,25 @@ impl Chunks for ChatChunks {
             self.writer.usage(out, &self.envelope, self.completion_tokens);
         }
     }
+}
+
+/// What one token adds: text, the beginning of a call, or more of its arguments.
+fn write_delta(out: &mut Vec<u8>, event: &OutputEvent, token_idx: usize) {
+    write_number(out, r#"{"index":"#, event.choice);
+    match event.output.piece(token_idx) {
+        Piece::Content(text) => write_pair(out, r#","delta":{"content":"#, text),
+        Piece::CallStart { call_idx } => {
+            let call = &event.output.tool_calls()[call_idx];
+            write_pair(out, r#","delta":{"tool_calls":[{"id":"#, &call.id);
+            write_number(out, r#","type":"function","index":"#, call_idx as u32);
+            write_pair(out, r#","function":{"name":"#, &call.name);
+            out.extend_from_slice(br#","arguments":""}}]"#);
+        }
+        Piece::Arguments { call_idx, text } => {
+            write_number(out, r#","delta":{"tool_calls":[{"index":"#, call_idx as u32);
+            write_pair(out, r#","function":{"arguments":"#, text);
+            out.extend_from_slice(b"}}]");
+        }
+    }
+    out.push(b'}');
 }

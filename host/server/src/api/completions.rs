@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use rehearsal_engine::{CompletionOutput, OutputEvent, Prompt, PromptContent, Tokenizer};
+use rehearsal_engine::{CompletionOutput, OutputEvent, Piece, Prompt, PromptContent, Tokenizer};
 use serde::Serialize;
 
 use super::body::{CompletionRequest, json_object};
@@ -28,7 +28,7 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let echoes =
         if echo { Echoes::new(&request.prompts, request.sampling.n, app.engine.tokenizer()) } else { Echoes::none() };
 
-    let output = app.engine.submit(request, app.strategy.clone())?;
+    let output = app.engine.submit(request, app.strategies.clone())?;
     let envelope = Envelope::new("cmpl-", output.request_id(), prompt_tokens, transfer, &app);
     if stream {
         return sse::respond(output, TextChunks::new(envelope, echoes, n_choices, include_usage)).await;
@@ -97,6 +97,14 @@ impl TextChoice {
     }
 }
 
+/// Text completions offer no tools, so every token is text.
+fn token_text(output: &CompletionOutput, token_idx: usize) -> &str {
+    match output.piece(token_idx) {
+        Piece::Content(text) | Piece::Arguments { text, .. } => text,
+        Piece::CallStart { .. } => "",
+    }
+}
+
 /// `text_completion` chunks.
 struct TextChunks {
     writer: ChunkWriter,
@@ -135,14 +143,14 @@ impl Chunks for TextChunks {
         for token_idx in event.tokens.clone() {
             if token_idx + 1 < n_tokens {
                 self.writer.middle(out, |out| {
-                    text(out, event.output.token_text(token_idx));
+                    text(out, token_text(&event.output, token_idx));
                     out.extend_from_slice(br#","logprobs":null,"finish_reason":null,"stop_reason":null"#);
                     out.extend_from_slice(TAIL);
                 });
             }
         }
         if event.is_last() {
-            let last_text = n_tokens.checked_sub(1).map_or("", |last| event.output.token_text(last));
+            let last_text = n_tokens.checked_sub(1).map_or("", |last| token_text(&event.output, last));
             self.writer.last(out, |out| {
                 text(out, last_text);
                 let finish_reason = self.envelope.finish_reason(event.output.finish_reason());

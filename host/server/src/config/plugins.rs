@@ -1,4 +1,4 @@
-//! Which plugins to load: `--plugin`, `--plugin-config`, `plugins:` in the file, and the built-in that `mode` names.
+//! Which plugins to load: `--plugin`, `--plugin-config`, `plugins:` in the file, and the built-ins that are picked.
 
 use std::time::Duration;
 
@@ -7,8 +7,21 @@ use serde_json::{Map, Value};
 
 use super::{ByName, Reader, values};
 
-/// The specifications, in the order of their names. Problems go to the reader.
-pub(super) fn read(reader: &mut Reader<'_>, mode: &str) -> Vec<PluginSpec> {
+/// Keys that are another spelling of a built-in's configuration.
+const TOOL_CALL_KEYS: [&str; 9] = [
+    "max-tool-call-integer-param",
+    "min-tool-call-integer-param",
+    "max-tool-call-number-param",
+    "min-tool-call-number-param",
+    "max-tool-call-array-param-length",
+    "min-tool-call-array-param-length",
+    "tool-call-not-required-param-probability",
+    "object-tool-call-not-required-field-probability",
+    "tool-call-extra-call-probability",
+];
+
+/// The specifications of what the user listed and of the built-ins among `picked`. Problems go to the reader.
+pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> {
     let mut specs = reader.optional("plugins", listed).unwrap_or_default();
     for (name, source) in reader.optional("plugin", |value| pairs(value, "a file")).unwrap_or_default() {
         match specs.iter_mut().find(|spec| spec.name == name) {
@@ -27,11 +40,25 @@ pub(super) fn read(reader: &mut Reader<'_>, mode: &str) -> Vec<PluginSpec> {
             }
         }
     }
-    let names_mode = specs.iter().any(|spec| spec.name == mode);
-    if !names_mode && rehearsal_builtin::find(mode).is_some() {
-        specs.push(Listed { name: mode.to_owned(), ..Listed::default() });
+    for name in picked {
+        let is_listed = specs.iter().any(|spec| spec.name == *name);
+        if !is_listed && rehearsal_builtin::find(name).is_some() {
+            specs.push(Listed { name: (*name).to_owned(), ..Listed::default() });
+        }
+    }
+    if let Some(tool_call) = specs.iter_mut().find(|spec| spec.name == "tool-call") {
+        add_keys(reader, &TOOL_CALL_KEYS, &mut tool_call.config);
     }
     specs.into_iter().filter_map(|spec| resolve(spec, reader)).collect()
+}
+
+/// Adds what the user said with top-level keys; the plugin's own configuration wins over them.
+fn add_keys(reader: &mut Reader<'_>, keys: &[&str], config: &mut Map<String, Value>) {
+    for key in keys {
+        if let Some(number) = reader.optional(key, values::number) {
+            config.entry(*key).or_insert(number);
+        }
+    }
 }
 
 /// A plugin as it is written down; without a source it means a built-in.

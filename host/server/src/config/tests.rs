@@ -35,7 +35,19 @@ fn every_default_is_the_seeds() {
     assert_eq!(config.latency.inter_token_latency, Jittered::default());
     assert_eq!(config.latency.kv_cache_transfer_latency, Jittered::default());
     assert_eq!((config.log.filter.as_str(), config.log.json), ("info", false));
-    assert_eq!(config.plugins.len(), 1);
+    let plugins: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+    assert_eq!(plugins, ["random", "tool-call"]);
+}
+
+#[test]
+fn top_level_keys_configure_the_built_in_unless_its_own_configuration_does() {
+    let line = r#"--max-tool-call-integer-param 7 --min-tool-call-number-param 0.5 --plugin-config tool-call={"max-tool-call-integer-param":9}"#;
+    let config = config(&format!("--model m {line}")).unwrap();
+    let tool_call = config.plugins.iter().find(|plugin| plugin.name == "tool-call").unwrap();
+    assert_eq!(
+        serde_json::Value::Object(tool_call.config.clone()),
+        serde_json::json!({ "max-tool-call-integer-param": 9, "min-tool-call-number-param": 0.5 })
+    );
 }
 
 #[test]
@@ -136,7 +148,7 @@ plugins:
     let config =
         config(&format!(r#"--config {path} --plugin other=o.wasm#sha256:AB --plugin-config other={{"a":1}}"#)).unwrap();
     let names: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-    assert_eq!(names, ["mine", "echo", "other"]);
+    assert_eq!(names, ["mine", "echo", "other", "tool-call"]);
     let mine = &config.plugins[0];
     assert_eq!(mine.config["greeting"], "hello");
     assert_eq!((mine.limits.memory, mine.limits.reuse, mine.limits.concurrency), (128 << 20, 100, 4));

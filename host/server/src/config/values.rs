@@ -35,6 +35,15 @@ pub(super) fn whole_number<T: FromStr>(value: &Value) -> Result<T, String> {
     text.parse().map_err(|_| format!("{text:?} is not a whole number in its range"))
 }
 
+/// A number as JSON; a whole one stays whole.
+pub(super) fn number(value: &Value) -> Result<Value, String> {
+    let text = text(value)?;
+    match serde_json::from_str(&text) {
+        Ok(number @ Value::Number(_)) => Ok(number),
+        _ => Err(format!("{text:?} is not a number")),
+    }
+}
+
 /// Any 64-bit number, signed or not: a seed is only a seed.
 pub(super) fn seed(value: &Value) -> Result<u64, String> {
     whole_number(value).or_else(|problem| whole_number::<i64>(value).map(|seed| seed as u64).map_err(|_| problem))

@@ -1,0 +1,85 @@
+//! JSON values for JSON Schemas (draft 2020-12, and what older drafts share with it).
+//!
+//! A value is drawn keyword by keyword and then validated against the whole schema; what drawing does not know
+//! (`not`, `if`, `contains`, …) is met by drawing again, up to [`TRIES`] times.
+
+mod draw;
+mod merge;
+mod text;
+mod validate;
+
+use rand::Rng;
+use serde_json::Value;
+
+pub use validate::is_valid;
+
+/// Draws before a schema is given up.
+pub const TRIES: usize = 64;
+
+/// What fills the sides that a schema leaves open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bounds {
+    /// Least and greatest integer.
+    pub integer: (i64, i64),
+    /// Least and greatest number.
+    pub number: (f64, f64),
+    /// Shortest and longest array.
+    pub array_length: (usize, usize),
+    /// Chance, in percent, of a property of the outermost object that is not required.
+    pub optional_property: u8,
+    /// The same for objects further in.
+    pub optional_field: u8,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            integer: (0, 100),
+            number: (0.0, 100.0),
+            array_length: (1, 5),
+            optional_property: 50,
+            optional_field: 50,
+        }
+    }
+}
+
+/// A value that `schema` admits.
+///
+/// # Errors
+/// Why there is none, or why none was found.
+///
+/// ```
+/// use rehearsal_sdk::{json_schema, rng};
+/// let schema = serde_json::json!({ "type": "integer", "minimum": 5, "multipleOf": 3, "maximum": 8 });
+/// let value = json_schema::value_for(&schema, &Default::default(), &mut rng(1)).unwrap();
+/// assert_eq!(value, 6);
+/// ```
+pub fn value_for(schema: &Value, bounds: &Bounds, rng: &mut impl Rng) -> Result<Value, String> {
+    let mut reason = String::new();
+    for _ in 0..TRIES {
+        match draw::Draw::new(schema, bounds, rng).value(schema, 0) {
+            Ok(value) if is_valid(schema, &value) => return Ok(value),
+            Ok(_) => reason = format!("no value was found for {} in {TRIES} tries", short(schema)),
+            Err(unsatisfiable) => reason = unsatisfiable,
+        }
+    }
+    Err(reason)
+}
+
+/// What `$ref` points to, within the same document.
+fn resolve<'a>(root: &'a Value, reference: &str) -> Result<&'a Value, String> {
+    let pointer = reference.strip_prefix('#').ok_or_else(|| format!("$ref {reference:?} leaves the schema"))?;
+    root.pointer(pointer).ok_or_else(|| format!("$ref {reference:?} leads nowhere"))
+}
+
+/// A schema as a message may repeat it.
+fn short(schema: &Value) -> String {
+    let text = schema.to_string();
+    match text.char_indices().nth(200) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! Draws a value keyword by keyword.
+
+use rand::{Rng, RngExt};
+use serde_json::{Map, Value, json};
+
+use super::{Bounds, merge::merge, resolve, short, text};
+
+/// Past this depth objects and arrays are as small as they may be; recursive schemas end.
+const SHALLOW: usize = 4;
+
+/// Past this depth a schema cannot be ended.
+const TOO_DEEP: usize = 32;
+
+/// Attempts at an element that differs from the others.
+const UNIQUE_TRIES: usize = 32;
+
+/// Names for properties that the schema demands without naming them.
+const NAMES: [&str; 8] = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"];
+
+/// One attempt.
+pub(super) struct Draw<'a, R> {
+    root: &'a Value,
+    bounds: &'a Bounds,
+    rng: &'a mut R,
+}
+
+impl<'a, R: Rng> Draw<'a, R> {
+    pub(super) fn new(root: &'a Value, bounds: &'a Bounds, rng: &'a mut R) -> Self {
+        Self { root, bounds, rng }
+    }
+
+    /// A value that `schema` may admit, `depth` objects and arrays below the root.
+    pub(super) fn value(&mut self, schema: &Value, depth: usize) -> Result<Value, String> {
+        if depth > TOO_DEEP {
+            return Err(format!("the schema has no end: {}", short(schema)));
+        }
+        let schema = match schema {
+            Value::Bool(false) => return Err("a part of the schema is `false`, which admits nothing".into()),
+            Value::Bool(true) => return Ok(Value::String(text::word(self.rng))),
+            Value::Object(schema) => self.flatten(schema.clone(), 0)?,
+            other => return Err(format!("{} is not a schema", short(other))),
+        };
+        if let Some(constant) = schema.get("const") {
+            return Ok(constant.clone());
+        }
+        if let Some(choices) = schema.get("enum") {
+            let choices = choices.as_array().filter(|choices| !choices.is_empty());
+            let choices = choices.ok_or("an `enum` has no values")?;
+            return Ok(self.pick(choices).clone());
+        }
+        // Models like defaults, but not always.
+        if let Some(default) = schema.get("default")
+            && self.rng.random_ratio(1, 4)
+        {
+            return Ok(default.clone());
+        }
+        match self.kind(&schema)?.as_str() {
+            "null" => Ok(Value::Null),
+            "boolean" => Ok(Value::Bool(self.rng.random())),
+            "integer" => self.integer(&schema),
+            "number" => self.number(&schema),
+            "string" => text::string(&schema, self.rng).map(Value::String),
+            "array" => self.array(&schema, depth),
+            "object" => self.object(&schema, depth),
+            other => Err(format!("{other:?} is not a type of JSON Schema")),
+        }
+    }
+
+    /// Follows `$ref` and merges one branch of each combinator into the schema around it.
+    fn flatten(&mut self, mut schema: Map<String, Value>, steps: usize) -> Result<Map<String, Value>, String> {
+        if steps > TOO_DEEP {
+            return Err("a `$ref` leads to itself".into());
+        }
+        let mut parts = Vec::new();
+        if let Some(Value::String(reference)) = schema.remove("$ref") {
+            parts.push(resolve(self.root, &reference)?.clone());
+        }
+        if let Some(Value::Array(all)) = schema.remove("allOf") {
+            parts.extend(all);
+        }
+        for combinator in ["anyOf", "oneOf"] {
+            if let Some(Value::Array(branches)) = schema.remove(combinator) {
+                if branches.is_empty() {
+                    return Err(format!("`{combinator}` has no branch"));
+                }
+                parts.push(self.pick(&branches).clone());
+            }
+        }
+        if parts.is_empty() {
+            return Ok(schema);
+        }
+        for part in parts {
+            match part {
+                Value::Bool(true) => {}
+                Value::Object(part) => schema = merge(schema, part),
+                other => return Err(format!("a branch of the schema admits nothing: {}", short(&other))),
+            }
+        }
+        self.flatten(schema, steps + 1)
+    }
+
+    /// The type to draw: given, one of those given, or what the other keywords speak of.
+    fn kind(&mut self, schema: &Map<String, Value>) -> Result<String, String> {
+        match schema.get("type") {
+            Some(Value::String(kind)) => return Ok(kind.clone()),
+            Some(Value::Array(kinds)) if !kinds.is_empty() => {
+                return self.pick(kinds).as_str().map(str::to_owned).ok_or_else(|| "`type` lists no strings".into());
+            }
+            Some(Value::Array(_)) => return Err("no type is left in `type`".into()),
+            _ => {}
+        }
+        let has = |keywords: &[&str]| keywords.iter().any(|keyword| schema.contains_key(*keyword));
+        Ok(if has(&["properties", "required", "additionalProperties", "patternProperties", "minProperties"]) {
+            "object"
+        } else if has(&["items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"]) {
+            "array"
+        } else if has(&["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]) {
+            "number"
+        } else {
+            "string"
+        }
+        .into())
+    }
+
+    fn integer(&mut self, schema: &Map<String, Value>) -> Result<Value, String> {
+        let (least, greatest) = range(schema, self.bounds.integer.0 as f64, self.bounds.integer.1 as f64);
+        // An exclusive bound keeps an integer itself out, and nothing more.
+        let least = if least.excluded && least.at.fract() == 0.0 { least.at + 1.0 } else { least.at.ceil() };
+        let greatest =
+            if greatest.excluded && greatest.at.fract() == 0.0 { greatest.at - 1.0 } else { greatest.at.floor() };
+        let step = schema.get("multipleOf").and_then(Value::as_f64).filter(|step| *step > 0.0).unwrap_or(1.0);
+        // With a fractional step, only its whole multiples count: 0.5 and 2.5 both reach every whole number they can.
+        let step = if step.fract() == 0.0 { step } else { whole_multiple(step) };
+        let (first, last) = ((least / step).ceil(), (greatest / step).floor());
+        if first > last {
+            return Err(format!("no integer is between {least} and {greatest} in steps of {step}"));
+        }
+        let multiple = self.rng.random_range(first as i64..=last as i64);
+        Ok(json!(multiple.saturating_mul(step as i64)))
+    }
+
+    fn number(&mut self, schema: &Map<String, Value>) -> Result<Value, String> {
+        let (least, greatest) = range(schema, self.bounds.number.0, self.bounds.number.1);
+        if least.at > greatest.at {
+            return Err(format!("no number is between {} and {}", least.at, greatest.at));
+        }
+        if let Some(step) = schema.get("multipleOf").and_then(Value::as_f64).filter(|step| *step > 0.0) {
+            let (first, last) = ((least.at / step).ceil(), (greatest.at / step).floor());
+            if first > last {
+                return Err(format!("no multiple of {step} is between {} and {}", least.at, greatest.at));
+            }
+            return Ok(json!(self.rng.random_range(first as i64..=last as i64) as f64 * step));
+        }
+        if least.at == greatest.at {
+            return Ok(json!(least.at));
+        }
+        let drawn = self.rng.random_range(least.at..greatest.at);
+        // Two decimals read better, where they stay inside.
+        let rounded = (drawn * 100.0).round() / 100.0;
+        Ok(json!(if rounded > least.at && rounded < greatest.at { rounded } else { drawn }))
+    }
+
+    fn array(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<Value, String> {
+        let size = |keyword: &str| schema.get(keyword).and_then(Value::as_f64).map(|size| size as usize);
+        let prefix = schema.get("prefixItems").or_else(|| schema.get("items").filter(|items| items.is_array()));
+        let prefix = prefix.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let (shortest, longest) = lengths(size("minItems"), size("maxItems"), self.bounds.array_length)?;
+        let length = if depth >= SHALLOW { shortest } else { self.rng.random_range(shortest..=longest) };
+        let length = if schema.contains_key("maxItems") { length } else { length.max(prefix.len()) };
+        let rest = if schema.contains_key("prefixItems") {
+            schema.get("items")
+        } else {
+            schema.get("items").filter(|items| !items.is_array())
+        };
+        let rest = rest.or_else(|| schema.get("additionalItems")).cloned().unwrap_or_else(|| {
+            // Without a say on its elements, an array of what it must contain is as good as any.
+            schema.get("contains").cloned().unwrap_or(json!({ "type": "string" }))
+        });
+        let length = if rest == Value::Bool(false) { length.min(prefix.len()) } else { length };
+        let is_unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
+        let mut elements: Vec<Value> = Vec::with_capacity(length);
+        for index in 0..length {
+            let element_schema = prefix.get(index).unwrap_or(&rest);
+            let mut element = self.value(element_schema, depth + 1)?;
+            let mut tries = 0;
+            while is_unique && elements.contains(&element) && tries < UNIQUE_TRIES {
+                element = self.value(element_schema, depth + 1)?;
+                tries += 1;
+            }
+            if is_unique && elements.contains(&element) {
+                if elements.len() >= shortest {
+                    break;
+                }
+                return Err(format!("{shortest} different elements were not found for {}", short(element_schema)));
+            }
+            elements.push(element);
+        }
+        Ok(Value::Array(elements))
+    }
+
+    fn object(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<Value, String> {
+        let none = Map::new();
+        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+        let required: Vec<&str> =
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let size = |keyword: &str| schema.get(keyword).and_then(Value::as_f64).map(|size| size as usize);
+        let most = size("maxProperties").unwrap_or(usize::MAX);
+        let chance = if depth == 0 { self.bounds.optional_property } else { self.bounds.optional_field };
+
+        let mut object = Map::new();
+        for name in &required {
+            let property = self.property_schema(schema, properties, name);
+            object.insert((*name).to_owned(), self.value(&property, depth + 1)?);
+        }
+        let fewest = size("minProperties").unwrap_or(0);
+        for (name, property) in properties {
+            let is_wanted = depth < SHALLOW && self.rng.random_range(0..100) < u32::from(chance);
+            if !object.contains_key(name) && object.len() < most && (is_wanted || object.len() < fewest) {
+                // One that cannot be had need not be there.
+                if let Ok(value) = self.value(property, depth + 1) {
+                    object.insert(name.clone(), value);
+                }
+            }
+        }
+        for name in NAMES {
+            if object.len() < fewest && !object.contains_key(name) {
+                let property = self.property_schema(schema, properties, name);
+                object.insert(name.to_owned(), self.value(&property, depth + 1)?);
+            }
+        }
+        Ok(Value::Object(object))
+    }
+
+    /// What the schema says of a property, named or not.
+    fn property_schema(&self, schema: &Map<String, Value>, properties: &Map<String, Value>, name: &str) -> Value {
+        if let Some(property) = properties.get(name) {
+            return property.clone();
+        }
+        let patterns = schema.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
+        let mut matching =
+            patterns.filter(|(pattern, _)| text::matches(pattern, name)).map(|(_, property)| property.clone());
+        matching
+            .next_back()
+            .or_else(|| schema.get("additionalProperties").cloned())
+            .unwrap_or(json!({ "type": "string" }))
+    }
+
+    fn pick<'b>(&mut self, values: &'b [Value]) -> &'b Value {
+        &values[self.rng.random_range(0..values.len())]
+    }
+}
+
+/// The shortest and longest length: the schema's, and `usual` where it says nothing.
+pub(super) fn lengths(
+    shortest: Option<usize>,
+    longest: Option<usize>,
+    usual: (usize, usize),
+) -> Result<(usize, usize), String> {
+    match (shortest, longest) {
+        (Some(shortest), Some(longest)) if shortest > longest => {
+            Err(format!("at least {shortest} and at most {longest} contradict each other"))
+        }
+        // More than anybody wants to read, where only the schema's lower bound speaks for it.
+        (Some(shortest), Some(longest)) => Ok((shortest, longest.min(shortest.max(usual.1)))),
+        (Some(shortest), None) => Ok((shortest, shortest.max(usual.1))),
+        (None, Some(longest)) => Ok((usual.0.min(longest), longest.min(usual.1))),
+        (None, None) => Ok((usual.0, usual.1.max(usual.0))),
+    }
+}
+
+struct Edge {
+    at: f64,
+    excluded: bool,
+}
+
+/// The schema's bounds; a side that it leaves open is the usual one, moved where the schema's own side lies beyond it.
+fn range(schema: &Map<String, Value>, usual_least: f64, usual_greatest: f64) -> (Edge, Edge) {
+    let width = usual_greatest - usual_least;
+    let edge = |inclusive: &str, exclusive: &str, tighter: fn(f64, f64) -> bool| {
+        let bound = schema.get(inclusive).and_then(Value::as_f64);
+        match schema.get(exclusive) {
+            // Draft 4 writes it as a switch beside the bound.
+            Some(Value::Bool(excluded)) => bound.map(|at| Edge { at, excluded: *excluded }),
+            Some(exclusive) => match (bound, exclusive.as_f64()) {
+                (Some(at), Some(open)) if tighter(at, open) => Some(Edge { at, excluded: false }),
+                (_, Some(at)) => Some(Edge { at, excluded: true }),
+                (at, None) => at.map(|at| Edge { at, excluded: false }),
+            },
+            None => bound.map(|at| Edge { at, excluded: false }),
+        }
+    };
+    let least = edge("minimum", "exclusiveMinimum", |bound, open| bound > open);
+    let greatest = edge("maximum", "exclusiveMaximum", |bound, open| bound < open);
+    let open = |at| Edge { at, excluded: false };
+    match (least, greatest) {
+        (Some(least), Some(greatest)) => (least, greatest),
+        (Some(least), None) => {
+            let at = if least.at < usual_greatest { usual_greatest } else { least.at + width.max(1.0) };
+            (least, open(at))
+        }
+        (None, Some(greatest)) => {
+            let at = if greatest.at > usual_least { usual_least } else { greatest.at - width.max(1.0) };
+            (open(at), greatest)
+        }
+        (None, None) => (open(usual_least), open(usual_greatest)),
+    }
+}
+
+/// The least whole number that `step` divides, of those that are worth looking for.
+fn whole_multiple(step: f64) -> f64 {
+    (1..=1000).map(|factor| step * f64::from(factor)).find(|multiple| multiple.fract() == 0.0).unwrap_or(1.0)
+}

@@ -1,0 +1,132 @@
+//! Schemas as people write them, and the odd ones. Each is drawn from 50 seeds, and judged by the `jsonschema` crate.
+
+use serde_json::json;
+
+use super::*;
+use crate::rng;
+
+fn check(schema: Value) {
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for seed in 0..50 {
+        match value_for(&schema, &Bounds::default(), &mut rng(seed)) {
+            Ok(value) => assert!(validator.is_valid(&value), "{value} for {schema}"),
+            Err(reason) => panic!("{reason} for {schema}"),
+        }
+    }
+}
+
+#[test]
+fn every_keyword_alone_is_met() {
+    for schema in [
+        json!({ "type": "string" }),
+        json!({ "type": "integer" }),
+        json!({ "type": "number" }),
+        json!({ "type": "boolean" }),
+        json!({ "type": "null" }),
+        json!({ "type": "array" }),
+        json!({ "type": "object" }),
+        json!({}),
+        json!(true),
+        json!({ "type": ["string", "null", "integer"] }),
+        json!({ "enum": [1, "two", null, { "three": 3 }] }),
+        json!({ "const": { "a": [1] } }),
+        json!({ "type": "integer", "minimum": -5, "exclusiveMaximum": -3 }),
+        json!({ "type": "integer", "minimum": 1000 }),
+        json!({ "type": "integer", "maximum": -1000 }),
+        json!({ "type": "integer", "multipleOf": 7, "minimum": 20 }),
+        json!({ "type": "integer", "multipleOf": 2.5 }),
+        json!({ "type": "number", "minimum": 1, "maximum": 1 }),
+        json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.001 }),
+        json!({ "type": "number", "multipleOf": 0.25, "minimum": 3, "maximum": 4 }),
+        json!({ "type": "string", "minLength": 30 }),
+        json!({ "type": "string", "maxLength": 3 }),
+        json!({ "type": "string", "minLength": 0, "maxLength": 0 }),
+        json!({ "type": "string", "pattern": "^[A-Z]{2}-\\d{3,5}$" }),
+        json!({ "type": "string", "pattern": "(foo|bar)+\\.txt" }),
+        json!({ "type": "string", "pattern": "^\\S+@\\w+$" }),
+        json!({ "type": "array", "items": { "type": "integer" }, "minItems": 3, "maxItems": 3 }),
+        json!({ "type": "array", "items": { "enum": [1, 2, 3] }, "uniqueItems": true }),
+        json!({ "type": "array", "items": { "enum": [1, 2, 3] }, "uniqueItems": true, "minItems": 3 }),
+        json!({ "type": "array", "prefixItems": [{ "type": "string" }, { "type": "integer" }], "items": false }),
+        json!({ "type": "array", "contains": { "const": 7 }, "maxItems": 2 }),
+        json!({ "type": "object", "required": ["unnamed"] }),
+        json!({ "type": "object", "minProperties": 2, "additionalProperties": { "type": "integer" } }),
+        json!({ "type": "object", "patternProperties": { "^x-": { "type": "integer" } }, "required": ["x-a"] }),
+        json!({ "type": "integer", "not": { "multipleOf": 2 } }),
+        json!({ "type": "object", "properties": { "a": { "type": "string" } }, "propertyNames": { "maxLength": 5 } }),
+    ] {
+        check(schema);
+    }
+}
+
+#[test]
+fn keywords_together_are_met() {
+    for schema in [
+        json!({ "anyOf": [{ "type": "string", "maxLength": 2 }, { "type": "integer", "minimum": 7 }] }),
+        json!({ "oneOf": [{ "type": "integer", "multipleOf": 2 }, { "type": "integer", "multipleOf": 3 }] }),
+        json!({ "allOf": [{ "minimum": 3 }, { "maximum": 5 }], "type": "integer" }),
+        json!({ "allOf": [{ "type": ["integer", "string"] }, { "type": ["number", "null"] }] }),
+        json!({ "type": "object", "allOf": [
+            { "properties": { "a": { "type": "integer" } }, "required": ["a"] },
+            { "properties": { "a": { "minimum": 50 }, "b": { "type": "boolean" } }, "required": ["b"] } ] }),
+        json!({ "$ref": "#/$defs/point", "$defs": { "point": { "type": "object", "required": ["x"],
+            "properties": { "x": { "$ref": "#/$defs/coordinate" } } }, "coordinate": { "type": "number" } } }),
+        json!({ "type": "object", "properties": { "value": { "type": "integer" }, "next": { "$ref": "#" } },
+            "required": ["value"], "additionalProperties": false }),
+        json!({ "type": "object", "required": ["kind"], "properties": { "kind": { "enum": ["a", "b"] } },
+            "if": { "properties": { "kind": { "const": "a" } } }, "then": { "minProperties": 1 } }),
+        json!({ "type": "object", "properties": { "a": { "type": "integer" }, "b": { "type": "integer" } },
+            "dependentRequired": { "a": ["b"] } }),
+        json!({ "type": "object", "properties": { "when": { "type": "string", "format": "date-time" } },
+            "required": ["when"], "title": "t", "description": "d", "examples": [], "$schema": "https://json-schema.org/draft/2020-12/schema" }),
+    ] {
+        check(schema);
+    }
+}
+
+#[test]
+fn what_cannot_be_had_says_why() {
+    for (schema, reason) in [
+        (json!(false), "admits nothing"),
+        (json!({ "type": "integer", "minimum": 5, "maximum": 4 }), "no integer is between 5 and 4"),
+        (json!({ "type": "array", "minItems": 3, "maxItems": 1 }), "at least 3 and at most 1 contradict each other"),
+        (json!({ "type": "array", "uniqueItems": true, "minItems": 3, "items": { "type": "boolean" } }), "3 different"),
+        (json!({ "enum": [] }), "an `enum` has no values"),
+        (json!({ "$ref": "#/$defs/none" }), "leads nowhere"),
+        (json!({ "$ref": "#" }), "leads to itself"),
+        (json!({ "$ref": "https://example.com/schema" }), "leaves the schema"),
+        (json!({ "type": "object", "required": ["me"], "properties": { "me": { "$ref": "#" } } }), "has no end"),
+        (json!({ "type": "string", "pattern": "(?=a)b" }), "parts that are not supported"),
+        (json!({ "type": "string", "not": {} }), "no value was found"),
+        (json!({ "type": "tuple" }), "\"tuple\" is not a type"),
+        (json!({ "type": [] }), "no type is left"),
+        (json!(5), "5 is not a schema"),
+    ] {
+        let error = value_for(&schema, &Bounds::default(), &mut rng(1)).unwrap_err();
+        assert!(error.contains(reason), "{error:?} for {schema}");
+    }
+}
+
+#[test]
+fn bounds_fill_only_what_the_schema_leaves_open() {
+    let bounds = Bounds {
+        integer: (10, 12),
+        number: (0.5, 0.6),
+        array_length: (2, 2),
+        optional_property: 0,
+        optional_field: 100,
+    };
+    let draw =
+        |schema: Value| (0..50).map(|seed| value_for(&schema, &bounds, &mut rng(seed)).unwrap()).collect::<Vec<_>>();
+    assert!(draw(json!({ "type": "integer" })).iter().all(|value| (10..=12).contains(&value.as_i64().unwrap())));
+    assert!(
+        draw(json!({ "type": "integer", "maximum": 11 }))
+            .iter()
+            .all(|value| (10..=11).contains(&value.as_i64().unwrap()))
+    );
+    assert!(draw(json!({ "type": "integer", "minimum": 99 })).iter().all(|value| value.as_i64().unwrap() >= 99));
+    assert!(draw(json!({ "type": "array" })).iter().all(|value| value.as_array().unwrap().len() == 2));
+    let nested = json!({ "type": "object", "required": ["o"], "properties": { "no": {}, "o": { "type": "object",
+        "properties": { "yes": {} } } } });
+    assert!(draw(nested).iter().all(|value| value.get("no").is_none() && value["o"].get("yes").is_some()));
+}
