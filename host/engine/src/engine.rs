@@ -11,14 +11,16 @@ use std::task::{Context, Poll};
 
 use futures::future::{join_all, try_join};
 use futures::stream::Stream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::EngineConfig;
+use crate::failure::{self, Arrival};
 use crate::latency::{LatencyModel, PrefillCounts};
 use crate::observer::{EngineEvent, EngineObserver};
-use crate::output::{Completion, CompletionOutput, FinishReason, OutputEvent};
+use crate::output::{Completion, CompletionOutput, DueTokens, FinishReason, OutputEvent};
 use crate::pacing::{pace, wait_until};
 use crate::request::{GenerationRequest, ToolChoice};
 use crate::scheduler::{Scheduler, SequenceId};
@@ -102,21 +104,44 @@ impl Engine {
             Some(id) => id.as_str().into(),
             None => format!("{:016x}", seed::derive(Purpose::Id, &[self.shared.config.seed, number])).into(),
         };
-        let (events, receiver) = mpsc::unbounded_channel();
+        let (client, receiver) = mpsc::unbounded_channel();
+        // With failures to play, somebody stands between the sequences and the client.
+        let (events, due) = match &strategies.failure_policy {
+            Some(_) => mpsc::unbounded_channel(),
+            None => (client.clone(), mpsc::unbounded_channel().1),
+        };
+        let scheduled = Arc::new(Notify::new());
         let sequences: Vec<_> = (0..)
             .zip(ids)
             .map(|(index, id)| {
                 let (admit, admitted) = oneshot::channel();
                 state.waiting.insert(id, admit);
                 let choice = self.choice(&request, &request_id, number, index);
-                Sequence::new(self.shared.clone(), id, choice, events.clone()).run(admitted, strategies.clone())
+                let sequence = Sequence::new(self.shared.clone(), id, choice, scheduled.clone(), events.clone());
+                sequence.run(admitted, strategies.clone())
             })
             .collect();
+        drop(events);
         state.admit();
+        drop(state);
         // One task for all choices, so that those that fall due together come out in the order of their indices.
+        let sequences = async move { drop(join_all(sequences).await) };
         let mut task = JoinSet::new();
-        task.spawn(async move { drop(join_all(sequences).await) });
-        Ok(OutputStream { request_id, receiver, unfinished: n_choices, task })
+        let may_fail = strategies.failure_policy.is_some();
+        match strategies.failure_policy {
+            None => drop(task.spawn(sequences)),
+            Some(policy) => {
+                let arrival = self.arrival(request, request_id.clone(), number);
+                drop(task.spawn(failure::play(policy, arrival, scheduled, sequences, due, client)));
+            }
+        }
+        Ok(OutputStream { request_id, receiver, unfinished: n_choices, may_fail, task })
+    }
+
+    fn arrival(&self, request: Arc<GenerationRequest>, request_id: Arc<str>, number: u64) -> Arrival {
+        let seed = seed::derive(Purpose::Failure, &[self.shared.config.seed, number]);
+        let max_tokens = self.choice(&request, &request_id, number, 0).max_tokens;
+        Arrival { request, request_id, number, seed, max_tokens }
     }
 
     /// Sequences that run and that wait, at this moment.
@@ -172,6 +197,8 @@ struct Sequence {
     shared: Arc<Shared>,
     id: SequenceId,
     choice: Choice,
+    /// Told when the first sequence of the request is scheduled.
+    scheduled: Arc<Notify>,
     /// Unbounded, but holds at most the choice's `max_tokens` events: a slow client must not hold its place longer.
     events: mpsc::UnboundedSender<Result<OutputEvent, StrategyError>>,
     ended: bool,
@@ -182,10 +209,11 @@ impl Sequence {
         shared: Arc<Shared>,
         id: SequenceId,
         choice: Choice,
+        scheduled: Arc<Notify>,
         events: mpsc::UnboundedSender<Result<OutputEvent, StrategyError>>,
     ) -> Self {
         shared.tell(&choice, EngineEvent::Queued);
-        Self { shared, id, choice, events, ended: false }
+        Self { shared, id, choice, scheduled, events, ended: false }
     }
 
     async fn run(mut self, admitted: oneshot::Receiver<()>, strategies: Strategies) {
@@ -194,6 +222,7 @@ impl Sequence {
         }
         let start = Instant::now();
         self.shared.tell(&self.choice, EngineEvent::Scheduled);
+        self.scheduled.notify_one();
         let mut rng =
             seed::rng(Purpose::Latency, &[self.shared.config.seed, self.choice.number, self.choice.index.into()]);
         let counts = PrefillCounts {
@@ -219,19 +248,19 @@ impl Sequence {
         let mut last = None;
         pace(first_token_at, n_tokens, next_gap, |tokens| {
             shared.tell(choice, EngineEvent::Tokens(tokens.len()));
-            let event = OutputEvent { choice: choice.index, output: output.clone(), tokens };
-            if event.is_last() {
-                last = Some(event);
+            let due = DueTokens { choice: choice.index, output: output.clone(), tokens };
+            if due.is_last() {
+                last = Some(due);
             } else {
                 // Fails only when the stream is dropped, and then this task is aborted.
-                let _ = events.send(Ok(event));
+                let _ = events.send(Ok(OutputEvent::Tokens(due)));
             }
         })
         .await;
         // The place is free before the client can know that the answer is complete.
         self.end(EngineEvent::Finished(output.finish_reason()));
-        if let Some(event) = last {
-            let _ = self.events.send(Ok(event));
+        if let Some(due) = last {
+            let _ = self.events.send(Ok(OutputEvent::Tokens(due)));
         }
     }
 
@@ -317,6 +346,8 @@ pub struct OutputStream {
     receiver: mpsc::UnboundedReceiver<Result<OutputEvent, StrategyError>>,
     /// Choices whose last token was not taken yet; 0 after an error.
     unfinished: u32,
+    /// Something may come after the last token: the end is when nobody can send any more.
+    may_fail: bool,
     /// Aborted when the stream is dropped.
     task: JoinSet<()>,
 }
@@ -329,28 +360,37 @@ impl OutputStream {
 
     /// What has fallen due and was not taken yet, without waiting.
     pub fn take_due(&mut self) -> Option<Result<OutputEvent, StrategyError>> {
-        if self.unfinished == 0 {
+        if self.is_finished() {
             return None;
         }
-        let event = self.receiver.try_recv().ok()?;
-        Some(self.count(event))
+        match self.receiver.try_recv() {
+            Ok(event) => Some(self.count(event)),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => self.end(),
+        }
     }
 
     /// Whether everything was taken: the last token of the last choice, or an error.
     pub fn is_finished(&self) -> bool {
-        self.unfinished == 0
+        self.unfinished == 0 && !self.may_fail
     }
 
     fn count(&mut self, event: Result<OutputEvent, StrategyError>) -> Result<OutputEvent, StrategyError> {
         match &event {
-            Ok(output) if output.is_last() => self.unfinished -= 1,
+            Ok(OutputEvent::Tokens(due)) if due.is_last() => self.unfinished -= 1,
             Ok(_) => {}
             Err(_) => {
-                self.unfinished = 0;
+                (self.unfinished, self.may_fail) = (0, false);
                 self.task.abort_all();
             }
         }
         event
+    }
+
+    /// Nobody can send any more. If choices are missing, a task panicked, and the client must be told.
+    fn end(&mut self) -> Option<Result<OutputEvent, StrategyError>> {
+        self.may_fail = false;
+        (self.unfinished > 0).then(|| self.count(Err(StrategyError::Lost)))
     }
 }
 
@@ -358,16 +398,15 @@ impl Stream for OutputStream {
     type Item = Result<OutputEvent, StrategyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.unfinished == 0 {
+        if self.is_finished() {
             return Poll::Ready(None);
         }
-        self.receiver.poll_recv(context).map(|event| {
-            // All senders are gone although choices are missing: a task panicked, and the client must be told.
-            let event = event.unwrap_or(Err(StrategyError::Lost));
-            Some(self.count(event))
+        self.receiver.poll_recv(context).map(|event| match event {
+            Some(event) => Some(self.count(event)),
+            None => self.end(),
         })
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -19,6 +19,7 @@ pub mod strategy;
 pub mod output;
 pub mod scheduler;
 
+pub mod failure;
 pub mod latency;
 mod pacing;
 
@@ -28,9 +29,10 @@ pub mod tokenizer;
 
 pub use config::EngineConfig;
 pub use engine::{Engine, OutputStream, QueueFull};
+pub use failure::{Arrival, Failure, FailurePolicy, Moment, Outcome};
 pub use latency::{ConstantLatency, LatencyModel};
 pub use observer::{EngineEvent, EngineObserver};
-pub use output::{Completion, CompletionOutput, Content, FinishReason, OutputCall, OutputEvent, Piece};
+pub use output::{Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Piece};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};
 pub use strategy::{Choice, ResponseStrategy, Strategies, StrategyError, ToolCallStrategy};
 pub use tokenizer::{BuiltinTokenizer, Tokenizer};

@@ -18,7 +18,7 @@ pub enum EngineEvent<'a> {
     Finished(&'a FinishReason),
     /// Terminal: its strategy gave no output.
     Failed(&'a StrategyError),
-    /// Terminal: its client went away, or a sibling choice failed.
+    /// Terminal: its client went away, a sibling choice failed, or a failure was played.
     Aborted,
 }
 

@@ -64,9 +64,18 @@ impl FinishReason {
     }
 }
 
+/// What comes out of a request.
+#[derive(Debug, Clone)]
+pub enum OutputEvent {
+    /// Tokens of one choice.
+    Tokens(DueTokens),
+    /// A failure that was asked for: something that no client can read.
+    Malformed,
+}
+
 /// Tokens of one choice that fell due together.
 #[derive(Debug, Clone)]
-pub struct OutputEvent {
+pub struct DueTokens {
     /// Which choice.
     pub choice: u32,
     /// Its whole output.
@@ -75,7 +84,7 @@ pub struct OutputEvent {
     pub tokens: Range<usize>,
 }
 
-impl OutputEvent {
+impl DueTokens {
     /// Whether these are the last tokens of the choice.
     pub fn is_last(&self) -> bool {
         self.tokens.end == self.output.n_tokens()

@@ -11,6 +11,8 @@ pub type EngineRng = Xoshiro256PlusPlus;
 pub enum Purpose {
     /// The strategy's randomness.
     Answer,
+    /// Failures on purpose.
+    Failure,
     /// Jitter of TTFT and inter-token latency.
     Latency,
     /// Ids on the wire.

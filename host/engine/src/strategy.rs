@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use crate::failure::FailurePolicy;
 use crate::output::Completion;
 use crate::request::{GenerationRequest, Prompt, ToolCall};
 
@@ -33,12 +34,14 @@ pub struct Strategies {
     pub generator: Arc<dyn ResponseStrategy>,
     /// Is asked first where tools are offered; none: the generator sees to tools itself.
     pub tool_caller: Option<Arc<dyn ToolCallStrategy>>,
+    /// Is asked on arrival; none: nothing fails on purpose.
+    pub failure_policy: Option<Arc<dyn FailurePolicy>>,
 }
 
 impl Strategies {
-    /// Text and nothing else.
+    /// Text and nothing else, and nothing fails on purpose.
     pub fn text_only(generator: Arc<dyn ResponseStrategy>) -> Self {
-        Self { generator, tool_caller: None }
+        Self { generator, tool_caller: None, failure_policy: None }
     }
 }
 
@@ -130,6 +133,12 @@ pub enum StrategyError {
         /// Calls that may wait.
         waiting: usize,
     },
+    /// A failure that was asked for: the connection is to be cut.
+    #[error("the connection was cut on purpose")]
+    Disconnected,
+    /// A failure that was asked for: the whole answer is to be unreadable.
+    #[error("the answer was made unreadable on purpose")]
+    Malformed,
     /// The strategy's task died: a defect of this program.
     #[error("the request was lost to an internal error")]
     Lost,
@@ -140,7 +149,7 @@ impl StrategyError {
     pub fn plugin(&self) -> Option<&str> {
         match self {
             Self::Rejected(rejection) => rejection.plugin.as_deref(),
-            Self::Lost => None,
+            Self::Disconnected | Self::Malformed | Self::Lost => None,
             Self::Internal { plugin, .. }
             | Self::Trap { plugin, .. }
             | Self::Timeout { plugin, .. }

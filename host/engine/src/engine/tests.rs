@@ -14,10 +14,10 @@ use crate::request::{Endpoint, Prompt, PromptContent, SamplingParams, Tool, Tool
 use crate::strategy::{ResponseStrategy, ToolCallStrategy};
 use crate::tokenizer::BuiltinTokenizer;
 
-const MS: Duration = Duration::from_millis(1);
+pub(crate) const MS: Duration = Duration::from_millis(1);
 
 /// Answers `words` tokens after thinking for a while.
-struct Words {
+pub(crate) struct Words {
     words: usize,
     thinks: Duration,
 }
@@ -68,7 +68,7 @@ impl ResponseStrategy for Panics {
 
 /// Keeps the order of events, and what runs now.
 #[derive(Default)]
-struct Record(Mutex<Vec<(u64, u32, &'static str)>>);
+pub(crate) struct Record(Mutex<Vec<(u64, u32, &'static str)>>);
 
 impl EngineObserver for Record {
     fn observe(&self, choice: &Choice, event: EngineEvent<'_>, _: Instant) {
@@ -85,12 +85,12 @@ impl EngineObserver for Record {
 }
 
 impl Record {
-    fn of(&self, name: &str) -> Vec<(u64, u32)> {
+    pub(crate) fn of(&self, name: &str) -> Vec<(u64, u32)> {
         let events = self.0.lock().unwrap();
         events.iter().filter(|event| event.2 == name).map(|event| (event.0, event.1)).collect()
     }
 
-    fn assert_each_ends_once(&self) {
+    pub(crate) fn assert_each_ends_once(&self) {
         let mut ends = HashMap::new();
         for (number, index, name) in self.0.lock().unwrap().iter() {
             let end = ends.entry((*number, *index)).or_insert(0);
@@ -100,7 +100,7 @@ impl Record {
     }
 }
 
-fn constant(ttft: Duration, itl: Duration) -> ConstantLatency {
+pub(crate) fn constant(ttft: Duration, itl: Duration) -> ConstantLatency {
     let exactly = |mean| Jittered { mean, std_dev: Duration::ZERO };
     ConstantLatency {
         time_to_first_token: exactly(ttft),
@@ -109,7 +109,7 @@ fn constant(ttft: Duration, itl: Duration) -> ConstantLatency {
     }
 }
 
-fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConstantLatency) -> (Engine, Arc<Record>) {
+pub(crate) fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConstantLatency) -> (Engine, Arc<Record>) {
     let config = EngineConfig {
         max_model_len: 1024,
         max_num_seqs: NonZeroU32::new(max_num_seqs).unwrap(),
@@ -120,7 +120,7 @@ fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConstantLatency) -> (Eng
     (Engine::new(config, latency, Arc::new(BuiltinTokenizer::default()), vec![record.clone()]), record)
 }
 
-fn request(sampling: SamplingParams) -> GenerationRequest {
+pub(crate) fn request(sampling: SamplingParams) -> GenerationRequest {
     GenerationRequest {
         id: None,
         endpoint: Endpoint::Completions,
@@ -135,7 +135,7 @@ fn request(sampling: SamplingParams) -> GenerationRequest {
     }
 }
 
-fn words(words: usize) -> Strategies {
+pub(crate) fn words(words: usize) -> Strategies {
     answering(Words { words, thinks: Duration::ZERO })
 }
 
@@ -147,12 +147,19 @@ fn submit(engine: &Engine, n_words: usize) -> OutputStream {
     engine.submit(request(SamplingParams::default()), words(n_words)).unwrap()
 }
 
+pub(crate) fn due(event: Result<OutputEvent, StrategyError>) -> DueTokens {
+    match event {
+        Ok(OutputEvent::Tokens(due)) => due,
+        other => panic!("{other:?} where tokens were expected"),
+    }
+}
+
 /// When each event came, and how many tokens it had.
 async fn timeline(mut stream: OutputStream) -> Vec<(Duration, usize)> {
     let start = Instant::now();
     let mut events = Vec::new();
     while let Some(event) = stream.next().await {
-        events.push((start.elapsed(), event.unwrap().tokens.len()));
+        events.push((start.elapsed(), due(event).tokens.len()));
     }
     events
 }
@@ -255,8 +262,8 @@ async fn a_panic_ends_its_own_request_with_an_error_and_no_other() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_answer_is_one_event() {
     let (engine, _) = engine(1, 10, constant(10 * MS, 10 * MS));
-    let events: Vec<_> = submit(&engine, 0).collect().await;
-    let [Ok(event)] = &events[..] else { panic!("{events:?}") };
+    let events: Vec<_> = submit(&engine, 0).map(due).collect().await;
+    let [event] = &events[..] else { panic!("{events:?}") };
     assert!(event.is_last());
     assert_eq!((event.output.text(), event.output.finish_reason()), ("", &FinishReason::Stop));
 }
@@ -298,7 +305,7 @@ async fn offered_tools_are_called_as_the_tool_choice_wants() {
         };
         let strategies = Strategies { tool_caller: Some(Arc::new(Calls(calls))), ..words(3) };
         let event = engine.submit(request, strategies).unwrap().next().await.unwrap();
-        match (event, expected) {
+        match (event.map(|event| due(Ok(event))), expected) {
             (Ok(event), Ok((n_calls, finish_reason))) => {
                 assert_eq!(event.output.tool_calls().len(), n_calls, "{tool_choice:?}");
                 assert_eq!(*event.output.finish_reason(), finish_reason, "{tool_choice:?}");
@@ -316,8 +323,8 @@ async fn output_is_cut_to_what_the_window_leaves() {
     let (engine, _) = engine(1, 10, constant(Duration::ZERO, Duration::ZERO));
     let mut long_prompt = request(SamplingParams { max_tokens: Some(100), ..Default::default() });
     long_prompt.prompts[0].n_tokens = 1020;
-    let events: Vec<_> = engine.submit(long_prompt, words(50)).unwrap().collect().await;
-    let output = &events[0].as_ref().unwrap().output;
+    let events: Vec<_> = engine.submit(long_prompt, words(50)).unwrap().map(due).collect().await;
+    let output = &events[0].output;
     assert_eq!((output.n_tokens(), output.finish_reason()), (4, &FinishReason::Length));
 }
 

@@ -1,0 +1,133 @@
+//! What a client gets, and when, for each failure at each moment.
+
+use futures::StreamExt;
+
+use super::*;
+use crate::engine::tests::{MS, Record, constant, engine, request, words};
+use crate::engine::{Engine, OutputStream};
+use crate::request::SamplingParams;
+use crate::strategy::Strategies;
+
+/// Selects the same for every request.
+struct Always(Vec<(Failure, Moment)>);
+
+impl FailurePolicy for Always {
+    fn name(&self) -> &str {
+        "always"
+    }
+
+    fn select<'a>(&'a self, _: &'a Arrival) -> BoxFuture<'a, Result<Vec<Outcome>, StrategyError>> {
+        let outcome = |(failure, moment): &(Failure, Moment)| Outcome { failure: failure.clone(), moment: *moment };
+        Box::pin(async move { Ok(self.0.iter().map(outcome).collect()) })
+    }
+}
+
+fn error() -> Failure {
+    let message = "on purpose".into();
+    let (kind, code, param) = (None, None, None);
+    Failure::Error(Box::new(Rejection { plugin: None, status: 503, message, kind, code, param, headers: Vec::new() }))
+}
+
+/// TTFT 10 ms, one of 5 tokens each 10 ms, one place.
+fn paced() -> (Engine, Arc<Record>) {
+    engine(1, 10, constant(10 * MS, 10 * MS))
+}
+
+fn submit(engine: &Engine, outcomes: Vec<(Failure, Moment)>) -> OutputStream {
+    let strategies = Strategies { failure_policy: Some(Arc::new(Always(outcomes))), ..words(5) };
+    engine.submit(request(SamplingParams::default()), strategies).unwrap()
+}
+
+/// What came, each with its milliseconds: `n` tokens, `malformed`, or the error.
+async fn story(outcomes: Vec<(Failure, Moment)>) -> Vec<(u128, String)> {
+    let (engine, record) = paced();
+    let mut stream = submit(&engine, outcomes);
+    let start = Instant::now();
+    let mut story = Vec::new();
+    while let Some(event) = stream.next().await {
+        let event = match event {
+            Ok(OutputEvent::Tokens(due)) => due.tokens.len().to_string(),
+            Ok(OutputEvent::Malformed) => "malformed".into(),
+            Err(error) => error.to_string(),
+        };
+        story.push((start.elapsed().as_millis(), event));
+    }
+    assert!(stream.is_finished() && stream.take_due().is_none());
+    drop(stream);
+    tokio::task::yield_now().await;
+    assert_eq!(engine.load(), (0, 0));
+    record.assert_each_ends_once();
+    story
+}
+
+fn told(story: &[(u128, &str)]) -> Vec<(u128, String)> {
+    story.iter().map(|(at, event)| (*at, (*event).to_owned())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_selected_changes_nothing() {
+    assert_eq!(story(vec![]).await, told(&[(10, "1"), (20, "1"), (30, "1"), (40, "1"), (50, "1")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_comes_at_its_moment_and_is_the_end() {
+    let purpose = "on purpose";
+    for (moment, expected) in [
+        (Moment::OnArrival, told(&[(0, purpose)])),
+        (Moment::OnSchedule, told(&[(0, purpose)])),
+        (Moment::AfterTokens(2), told(&[(10, "1"), (20, "1"), (20, purpose)])),
+        (Moment::AfterTime(25 * MS), told(&[(10, "1"), (20, "1"), (25, purpose)])),
+        (Moment::AtEnd, told(&[(10, "1"), (20, "1"), (30, "1"), (40, "1"), (50, "1"), (50, purpose)])),
+        (Moment::AfterTokens(9), told(&[(10, "1"), (20, "1"), (30, "1"), (40, "1"), (50, "1")])),
+    ] {
+        assert_eq!(story(vec![(error(), moment)]).await, expected, "{moment:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_split_where_a_moment_falls_into_it() {
+    let (engine, _) = engine(1, 10, constant(Duration::ZERO, Duration::ZERO));
+    let events: Vec<_> = submit(&engine, vec![(Failure::Malformed, Moment::AfterTokens(2))]).collect().await;
+    let lengths: Vec<_> = events
+        .iter()
+        .map(|event| match event {
+            Ok(OutputEvent::Tokens(due)) => due.tokens.clone(),
+            _ => 0..0,
+        })
+        .collect();
+    assert_eq!(lengths, [0..2, 0..0, 2..5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stall_what_fell_due_comes_at_once_and_the_pace_goes_on() {
+    let outcomes = vec![(Failure::Stall(15 * MS), Moment::AfterTokens(1))];
+    assert_eq!(story(outcomes).await, told(&[(10, "1"), (25, "1"), (30, "1"), (40, "1"), (50, "1")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_happen_in_their_order() {
+    let outcomes = vec![
+        (Failure::Stall(100 * MS), Moment::AfterTokens(1)),
+        (Failure::Malformed, Moment::AfterTokens(3)),
+        (Failure::Disconnect, Moment::AtEnd),
+    ];
+    let cut = "the connection was cut on purpose";
+    let expected = [(10, "1"), (110, "1"), (110, "1"), (110, "malformed"), (110, "1"), (110, "1"), (110, cut)];
+    assert_eq!(story(outcomes).await, told(&expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hang_keeps_its_place_until_the_client_leaves_or_the_limit_comes() {
+    let (engine, record) = paced();
+    let mut hanging = submit(&engine, vec![(Failure::Hang, Moment::AfterTokens(1))]);
+    hanging.next().await.unwrap().unwrap();
+    let waiting = submit(&engine, vec![]);
+    assert!(tokio::time::timeout(60_000 * MS, hanging.next()).await.is_err());
+    assert_eq!(engine.load(), (1, 1));
+    drop(hanging);
+    assert_eq!(waiting.collect::<Vec<_>>().await.len(), 5);
+    assert_eq!(record.of("aborted"), [(0, 0)]);
+
+    let patient = story(vec![(Failure::Hang, Moment::OnSchedule)]).await;
+    assert_eq!(patient, told(&[(600_000, "the connection was cut on purpose")]));
+}
