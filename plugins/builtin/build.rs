@@ -7,8 +7,12 @@ use std::{env, fs};
 mod guest_build;
 
 /// Name on the command line, and the crate that implements it.
-const PLUGINS: [(&str, &str); 3] =
-    [("echo", "rehearsal-echo"), ("random", "rehearsal-random"), ("tool-call", "rehearsal-tool-call")];
+const PLUGINS: [(&str, &str); 4] = [
+    ("echo", "rehearsal-echo"),
+    ("random", "rehearsal-random"),
+    ("tool-call", "rehearsal-tool-call"),
+    ("failure", "rehearsal-failure"),
+];
 
 fn main() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

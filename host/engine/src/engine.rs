@@ -12,12 +12,12 @@ use std::task::{Context, Poll};
 use futures::future::{join_all, try_join};
 use futures::stream::Stream;
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::EngineConfig;
-use crate::failure::{self, Arrival};
+use crate::failure::{self, Arrival, Gate};
 use crate::latency::{LatencyModel, PrefillCounts};
 use crate::observer::{EngineEvent, EngineObserver};
 use crate::output::{Completion, CompletionOutput, DueTokens, FinishReason, OutputEvent};
@@ -106,18 +106,18 @@ impl Engine {
         };
         let (client, receiver) = mpsc::unbounded_channel();
         // With failures to play, somebody stands between the sequences and the client.
-        let (events, due) = match &strategies.failure_policy {
+        let gate = strategies.failure_policy.as_ref().map(|_| Arc::new(Gate::new()));
+        let (events, due) = match &gate {
             Some(_) => mpsc::unbounded_channel(),
             None => (client.clone(), mpsc::unbounded_channel().1),
         };
-        let scheduled = Arc::new(Notify::new());
         let sequences: Vec<_> = (0..)
             .zip(ids)
             .map(|(index, id)| {
                 let (admit, admitted) = oneshot::channel();
                 state.waiting.insert(id, admit);
                 let choice = self.choice(&request, &request_id, number, index);
-                let sequence = Sequence::new(self.shared.clone(), id, choice, scheduled.clone(), events.clone());
+                let sequence = Sequence::new(self.shared.clone(), id, choice, gate.clone(), events.clone());
                 sequence.run(admitted, strategies.clone())
             })
             .collect();
@@ -128,11 +128,11 @@ impl Engine {
         let sequences = async move { drop(join_all(sequences).await) };
         let mut task = JoinSet::new();
         let may_fail = strategies.failure_policy.is_some();
-        match strategies.failure_policy {
+        match strategies.failure_policy.zip(gate) {
             None => drop(task.spawn(sequences)),
-            Some(policy) => {
+            Some((policy, gate)) => {
                 let arrival = self.arrival(request, request_id.clone(), number);
-                drop(task.spawn(failure::play(policy, arrival, scheduled, sequences, due, client)));
+                drop(task.spawn(failure::play(policy, arrival, gate, sequences, due, client)));
             }
         }
         Ok(OutputStream { request_id, receiver, unfinished: n_choices, may_fail, task })
@@ -197,8 +197,8 @@ struct Sequence {
     shared: Arc<Shared>,
     id: SequenceId,
     choice: Choice,
-    /// Told when the first sequence of the request is scheduled.
-    scheduled: Arc<Notify>,
+    /// Where to wait for failures to be played, if they are.
+    gate: Option<Arc<Gate>>,
     /// Unbounded, but holds at most the choice's `max_tokens` events: a slow client must not hold its place longer.
     events: mpsc::UnboundedSender<Result<OutputEvent, StrategyError>>,
     ended: bool,
@@ -209,11 +209,11 @@ impl Sequence {
         shared: Arc<Shared>,
         id: SequenceId,
         choice: Choice,
-        scheduled: Arc<Notify>,
+        gate: Option<Arc<Gate>>,
         events: mpsc::UnboundedSender<Result<OutputEvent, StrategyError>>,
     ) -> Self {
         shared.tell(&choice, EngineEvent::Queued);
-        Self { shared, id, choice, scheduled, events, ended: false }
+        Self { shared, id, choice, gate, events, ended: false }
     }
 
     async fn run(mut self, admitted: oneshot::Receiver<()>, strategies: Strategies) {
@@ -222,7 +222,9 @@ impl Sequence {
         }
         let start = Instant::now();
         self.shared.tell(&self.choice, EngineEvent::Scheduled);
-        self.scheduled.notify_one();
+        if let Some(gate) = &self.gate {
+            gate.is_scheduled().await;
+        }
         let mut rng =
             seed::rng(Purpose::Latency, &[self.shared.config.seed, self.choice.number, self.choice.index.into()]);
         let counts = PrefillCounts {
@@ -257,10 +259,19 @@ impl Sequence {
             }
         })
         .await;
-        // The place is free before the client can know that the answer is complete.
-        self.end(EngineEvent::Finished(output.finish_reason()));
-        if let Some(due) = last {
-            let _ = self.events.send(Ok(OutputEvent::Tokens(due)));
+        let Some(last) = last else { return };
+        let last = Ok(OutputEvent::Tokens(last));
+        match self.gate.clone() {
+            // The place is free before the client can know that the answer is complete.
+            None => {
+                self.end(EngineEvent::Finished(output.finish_reason()));
+                let _ = self.events.send(last);
+            }
+            Some(gate) => {
+                let _ = self.events.send(last);
+                gate.until_passed_on().await;
+                self.end(EngineEvent::Finished(output.finish_reason()));
+            }
         }
     }
 

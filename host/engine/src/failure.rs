@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::output::{DueTokens, OutputEvent};
@@ -81,25 +81,52 @@ pub enum Moment {
     AtEnd,
 }
 
+/// Where sequences wait for the player, so that a failure finds them where they are even if no time passes.
+pub(crate) struct Gate {
+    scheduled: Notify,
+    passed_on: Semaphore,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self { scheduled: Notify::new(), passed_on: Semaphore::new(0) }
+    }
+
+    /// A sequence left the queue. Gives the player a turn before anything else happens.
+    pub(crate) async fn is_scheduled(&self) {
+        self.scheduled.notify_one();
+        tokio::task::yield_now().await;
+    }
+
+    /// A sequence sent its last token: it keeps its place until the client has it.
+    pub(crate) async fn until_passed_on(&self) {
+        // Never closed; were it, there would be nothing to wait for.
+        if let Ok(permit) = self.passed_on.acquire().await {
+            permit.forget();
+        }
+    }
+}
+
 type Event = Result<OutputEvent, StrategyError>;
 
 /// Plays what `policy` selects for a request, whose choices `sequences` drives and send to `due`.
 pub(crate) async fn play(
     policy: Arc<dyn FailurePolicy>,
     arrival: Arrival,
-    scheduled: Arc<Notify>,
+    gate: Arc<Gate>,
     sequences: impl Future<Output = ()> + Send,
     due: mpsc::UnboundedReceiver<Event>,
     client: mpsc::UnboundedSender<Event>,
 ) {
+    let arrived_at = Instant::now();
     let mut player =
-        Player { sequences: Some(Box::pin(sequences)), due, client, held: None, sent: 0, arrived_at: Instant::now() };
+        Player { sequences: Some(Box::pin(sequences)), due, client, gate, held: None, sent: 0, arrived_at };
     let outcomes = match policy.select(&arrival).await {
         Ok(outcomes) => outcomes,
         Err(error) => return player.send(Err(error)),
     };
     for Outcome { failure, moment } in outcomes {
-        if !player.reach(moment, &scheduled).await {
+        if !player.reach(moment).await {
             return;
         }
         match failure {
@@ -121,6 +148,7 @@ struct Player<'a> {
     sequences: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
     due: mpsc::UnboundedReceiver<Event>,
     client: mpsc::UnboundedSender<Event>,
+    gate: Arc<Gate>,
     /// What is left of an event that a moment fell into.
     held: Option<DueTokens>,
     /// Tokens that were passed on.
@@ -130,13 +158,14 @@ struct Player<'a> {
 
 impl Player<'_> {
     /// Passes on what falls due until `moment`; false if the request has ended before.
-    async fn reach(&mut self, moment: Moment, scheduled: &Notify) -> bool {
+    async fn reach(&mut self, moment: Moment) -> bool {
+        let gate = self.gate.clone();
         match moment {
             Moment::OnArrival => true,
             Moment::OnSchedule => loop {
                 tokio::select! {
                     biased;
-                    () = scheduled.notified() => return true,
+                    () = gate.scheduled.notified() => return true,
                     passed = self.pass_on(u32::MAX) => if !passed { return false },
                 }
             },
@@ -185,6 +214,9 @@ impl Player<'_> {
                     tokens.tokens.end = cut;
                 }
                 self.sent += tokens.tokens.len() as u32;
+                if tokens.is_last() {
+                    self.gate.passed_on.add_permits(1);
+                }
                 OutputEvent::Tokens(tokens)
             }
             OutputEvent::Malformed => event,

@@ -6,19 +6,20 @@ use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 /// The generator that the engine draws from. Its sequence is fixed by its name, not by a library version.
 pub type EngineRng = Xoshiro256PlusPlus;
 
-/// What a seed is for, so that equal inputs still give unrelated streams.
+/// What a seed is for, so that equal inputs still give unrelated streams. The numbers are for good: with others, a seed
+/// would mean something else in the next release.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose {
     /// The strategy's randomness.
-    Answer,
-    /// Failures on purpose.
-    Failure,
+    Answer = 0,
     /// Jitter of TTFT and inter-token latency.
-    Latency,
+    Latency = 1,
     /// Ids on the wire.
-    Id,
+    Id = 2,
     /// Ids of tool calls.
-    ToolCallId,
+    ToolCallId = 3,
+    /// Failures on purpose.
+    Failure = 4,
 }
 
 /// Folds `parts` into one seed. Order matters; neighbouring inputs give unrelated seeds.

@@ -13,6 +13,7 @@ mod generated {
                 export rehearsal:strategy/lifecycle@0.1.0;
                 export rehearsal:strategy/generator@0.1.0;
                 export rehearsal:strategy/tool-caller@0.1.0;
+                export rehearsal:strategy/failure-selector@0.1.0;
             }",
         imports: {
             // May take long for a large text: they yield first, which moves the call off the serving threads.
@@ -24,5 +25,5 @@ mod generated {
     });
 }
 
-pub(crate) use generated::exports::rehearsal::strategy::{generator, lifecycle, tool_caller};
+pub(crate) use generated::exports::rehearsal::strategy::{failure_selector, generator, lifecycle, tool_caller};
 pub(crate) use generated::rehearsal::strategy::{log, state, tokenizer, types};

@@ -117,20 +117,22 @@ impl Plugin {
     async fn exports(&self, store: &mut Store<Guest>, init: Init) -> wasmtime::Result<Result<Exports, String>> {
         let instance = self.pre.instantiate_async(&mut *store).await?;
         let lifecycle = self.interfaces.lifecycle.load(&mut *store, &instance)?;
-        let generator = match &self.interfaces.generator {
-            Some(indices) => Some(indices.load(&mut *store, &instance)?),
-            None => None,
-        };
-        let tool_caller = match &self.interfaces.tool_caller {
-            Some(indices) => Some(indices.load(&mut *store, &instance)?),
-            None => None,
+        let generator = self.interfaces.generator.as_ref().map(|indices| indices.load(&mut *store, &instance));
+        let tool_caller = self.interfaces.tool_caller.as_ref().map(|indices| indices.load(&mut *store, &instance));
+        let failure_selector =
+            self.interfaces.failure_selector.as_ref().map(|indices| indices.load(&mut *store, &instance));
+        let exports = Exports {
+            lifecycle,
+            generator: generator.transpose()?,
+            tool_caller: tool_caller.transpose()?,
+            failure_selector: failure_selector.transpose()?,
         };
         if init == Init::Before
-            && let Err(refused) = lifecycle.call_init(&mut *store, &self.config).await?
+            && let Err(refused) = exports.lifecycle.call_init(&mut *store, &self.config).await?
         {
             return Ok(Err(refused));
         }
-        Ok(Ok(Exports { lifecycle, generator, tool_caller }))
+        Ok(Ok(exports))
     }
 
     /// Which limit `error` is, or what the guest said when it crashed.

@@ -1,10 +1,15 @@
 //! Domain types to WIT records and back. Nothing is decided here but whether a record keeps its contract.
 
+use std::time::Duration;
+
 use rehearsal_engine::request::{self, OutputFormat, ToolChoice};
 use rehearsal_engine::strategy::Rejection;
-use rehearsal_engine::{Choice, Completion, Content, Endpoint, FinishReason, PromptContent, StrategyError};
+use rehearsal_engine::{
+    Arrival, Choice, Completion, Content, Endpoint, Failure, FinishReason, GenerationRequest, Moment, Outcome,
+    PromptContent, StrategyError,
+};
 
-use crate::bindings::{generator, types};
+use crate::bindings::{failure_selector, generator, types};
 use crate::needs::Needs;
 
 /// What a generator is sent for one choice.
@@ -46,10 +51,38 @@ pub(crate) fn request(choice: &Choice, needs: &Needs) -> types::Request {
             OutputFormat::Other(kind, text) => types::OutputFormat::Other((kind.clone(), text.clone())),
         },
         reasoning_effort: wishes.reasoning_effort.clone(),
-        headers: request.headers.iter().filter(|(name, _)| needs.wants_header(name)).cloned().collect(),
-        raw_body: if needs.raw_body() { request.raw_body.clone() } else { None },
+        headers: headers(request, needs),
+        raw_body: raw_body(request, needs),
         extras: Vec::new(),
     }
+}
+
+/// What a failure selector is sent for one request.
+pub(crate) fn arrival(arrival: &Arrival, needs: &Needs) -> failure_selector::Arrival {
+    let request = &arrival.request;
+    failure_selector::Arrival {
+        id: arrival.request_id.to_string(),
+        number: arrival.number,
+        endpoint: endpoint(request.endpoint),
+        model: request.model.clone(),
+        streaming: request.streaming,
+        choices: request.n_choices(),
+        prompt_tokens: request.prompts.iter().map(|prompt| prompt.n_tokens).sum(),
+        max_tokens: arrival.max_tokens.max(1),
+        seed: arrival.seed,
+        headers: headers(request, needs),
+        prompt: if needs.prompt() { request.prompts.first().map(|first| prompt(&first.content)) } else { None },
+        raw_body: raw_body(request, needs),
+        extras: Vec::new(),
+    }
+}
+
+fn headers(request: &GenerationRequest, needs: &Needs) -> Vec<(String, String)> {
+    request.headers.iter().filter(|(name, _)| needs.wants_header(name)).cloned().collect()
+}
+
+fn raw_body(request: &GenerationRequest, needs: &Needs) -> Option<String> {
+    if needs.raw_body() { request.raw_body.clone() } else { None }
 }
 
 fn endpoint(endpoint: Endpoint) -> types::Endpoint {
@@ -176,23 +209,59 @@ fn finish_reason(reason: generator::FinishReason) -> FinishReason {
     }
 }
 
+/// What a failure selector answered.
+pub(crate) fn outcomes(
+    answer: Result<Vec<failure_selector::Outcome>, types::CallError>,
+    plugin: &str,
+) -> Result<Vec<Outcome>, StrategyError> {
+    let outcome = |outcome: failure_selector::Outcome| {
+        let moment = match outcome.moment {
+            failure_selector::Moment::OnArrival => Moment::OnArrival,
+            failure_selector::Moment::OnSchedule => Moment::OnSchedule,
+            failure_selector::Moment::AfterTokens(tokens) => Moment::AfterTokens(tokens),
+            failure_selector::Moment::AfterMs(millis) => Moment::AfterTime(Duration::from_millis(millis.into())),
+            failure_selector::Moment::AtEnd => Moment::AtEnd,
+        };
+        let failure = match outcome.failure {
+            failure_selector::Failure::Error(error) => Failure::Error(Box::new(rejection(error, plugin)?)),
+            failure_selector::Failure::Disconnect => Failure::Disconnect,
+            failure_selector::Failure::Hang => Failure::Hang,
+            failure_selector::Failure::Stall(millis) => Failure::Stall(Duration::from_millis(millis.into())),
+            failure_selector::Failure::Malformed => Failure::Malformed,
+            failure_selector::Failure::Other((kind, _)) => {
+                let message = format!("it selected a failure of the kind {kind:?}, which this server does not know");
+                return Err(StrategyError::InvalidOutput { plugin: plugin.to_owned(), message });
+            }
+        };
+        Ok(Outcome { failure, moment })
+    };
+    answer.map_err(|error| call_error(error, plugin))?.into_iter().map(outcome).collect()
+}
+
 fn call_error(error: types::CallError, plugin: &str) -> StrategyError {
     match error {
         types::CallError::Internal(message) => StrategyError::Internal { plugin: plugin.to_owned(), message },
-        types::CallError::Reject(error) if (400..600).contains(&error.status) => {
-            StrategyError::Rejected(Box::new(Rejection {
-                plugin: Some(plugin.to_owned()),
-                status: error.status,
-                message: error.message,
-                kind: error.kind,
-                code: error.code,
-                param: error.param,
-                headers: error.headers,
-            }))
-        }
-        types::CallError::Reject(error) => StrategyError::InvalidOutput {
-            plugin: plugin.to_owned(),
-            message: format!("it rejected the request with status {}, which is not 400 to 599", error.status),
+        types::CallError::Reject(error) => match rejection(error, plugin) {
+            Ok(rejection) => StrategyError::Rejected(Box::new(rejection)),
+            Err(invalid) => invalid,
         },
     }
+}
+
+fn rejection(error: types::ApiError, plugin: &str) -> Result<Rejection, StrategyError> {
+    if !(400..600).contains(&error.status) {
+        return Err(StrategyError::InvalidOutput {
+            plugin: plugin.to_owned(),
+            message: format!("it rejected the request with status {}, which is not 400 to 599", error.status),
+        });
+    }
+    Ok(Rejection {
+        plugin: Some(plugin.to_owned()),
+        status: error.status,
+        message: error.message,
+        kind: error.kind,
+        code: error.code,
+        param: error.param,
+        headers: error.headers,
+    })
 }

@@ -28,13 +28,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rehearsal_engine::{ResponseStrategy, Tokenizer, ToolCallStrategy};
+use rehearsal_engine::{FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy};
 
 pub use error::LoadError;
 pub use limits::Limits;
 pub use needs::Needs;
 
-use plugin::Plugin;
+use plugin::{Interfaces, Plugin};
 use runtime::Runtime;
 use strategy::PluginStrategy;
 
@@ -106,6 +106,17 @@ impl PluginHost {
         Some(Arc::new(tool_caller))
     }
 
+    /// The failure policy of the plugin `name`, if it is loaded and exports `failure-selector`.
+    pub fn failure_policy(&self, name: &str) -> Option<Arc<dyn FailurePolicy>> {
+        let failure_policy = PluginStrategy::failure_policy(self.plugins.get(name)?)?;
+        Some(Arc::new(failure_policy))
+    }
+
+    /// Names of all plugins that export `failure-selector`.
+    pub fn failure_policies(&self) -> impl Iterator<Item = &str> {
+        self.exporting(|interfaces| interfaces.failure_selector.is_some())
+    }
+
     /// Whether the generator `name` sees to offered tools itself.
     pub fn sees_to_tools(&self, name: &str) -> bool {
         self.plugins.get(name).is_some_and(|plugin| plugin.needs().tools())
@@ -113,12 +124,16 @@ impl PluginHost {
 
     /// Names of all plugins that export `generator`.
     pub fn generators(&self) -> impl Iterator<Item = &str> {
-        self.plugins.iter().filter(|(_, plugin)| plugin.interfaces.generator.is_some()).map(|(name, _)| name.as_str())
+        self.exporting(|interfaces| interfaces.generator.is_some())
     }
 
     /// Names of all plugins that export `tool-caller`.
     pub fn tool_callers(&self) -> impl Iterator<Item = &str> {
-        self.plugins.iter().filter(|(_, plugin)| plugin.interfaces.tool_caller.is_some()).map(|(name, _)| name.as_str())
+        self.exporting(|interfaces| interfaces.tool_caller.is_some())
+    }
+
+    fn exporting(&self, has: impl Fn(&Interfaces) -> bool) -> impl Iterator<Item = &str> {
+        self.plugins.iter().filter(move |(_, plugin)| has(&plugin.interfaces)).map(|(name, _)| name.as_str())
     }
 
     /// What the plugins together want to be sent with each request.

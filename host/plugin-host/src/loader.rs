@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use rehearsal_engine::request::{Message, Tool, ToolChoice, Wishes};
 use rehearsal_engine::{
-    Choice, Endpoint, GenerationRequest, Prompt, PromptContent, ResponseStrategy, SamplingParams, StrategyError,
-    Tokenizer, ToolCallStrategy,
+    Arrival, Choice, Endpoint, FailurePolicy, GenerationRequest, Prompt, PromptContent, ResponseStrategy,
+    SamplingParams, StrategyError, Tokenizer, ToolCallStrategy,
 };
 use sha2::{Digest, Sha256};
 use tracing::info;
 use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::{generator, lifecycle, tool_caller};
+use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
 use crate::call::{Caller, Init};
 use crate::error::{CallError, LoadError, LoadProblem};
 use crate::imports::{Guest, Offer};
@@ -74,6 +74,7 @@ async fn try_load(
     try_init(&plugin).await?;
     try_generator(&plugin).await?;
     try_tool_caller(&plugin).await?;
+    try_failure_selector(&plugin).await?;
     plugin.forget_trial();
     info!(plugin = plugin.name(), version = description.version, summary = description.summary, "plugin loaded");
     Ok(Arc::into_inner(plugin).expect("the trial's calls have ended"))
@@ -153,16 +154,16 @@ fn interfaces(
     if !["generator", "tool-caller", "failure-selector"].into_iter().any(exports) {
         return Err(LoadProblem::NoStrategy(STRATEGIES));
     }
-    let lifecycle = lifecycle::GuestIndices::new(pre).map_err(LoadProblem::Mismatch)?;
-    let generator = match exports("generator") {
-        true => Some(generator::GuestIndices::new(pre).map_err(LoadProblem::Mismatch)?),
-        false => None,
-    };
-    let tool_caller = match exports("tool-caller") {
-        true => Some(tool_caller::GuestIndices::new(pre).map_err(LoadProblem::Mismatch)?),
-        false => None,
-    };
-    Ok(Interfaces { lifecycle, generator, tool_caller })
+    let found = |interface: &str| exports(interface).then_some(pre);
+    let generator = found("generator").map(generator::GuestIndices::new);
+    let tool_caller = found("tool-caller").map(tool_caller::GuestIndices::new);
+    let failure_selector = found("failure-selector").map(failure_selector::GuestIndices::new);
+    Ok(Interfaces {
+        lifecycle: lifecycle::GuestIndices::new(pre).map_err(LoadProblem::Mismatch)?,
+        generator: generator.transpose().map_err(LoadProblem::Mismatch)?,
+        tool_caller: tool_caller.transpose().map_err(LoadProblem::Mismatch)?,
+        failure_selector: failure_selector.transpose().map_err(LoadProblem::Mismatch)?,
+    })
 }
 
 fn trial_caller() -> Caller {
@@ -193,6 +194,14 @@ async fn try_generator(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
 async fn try_tool_caller(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
     let Some(tool_caller) = PluginStrategy::tool_caller(plugin) else { return Ok(()) };
     judge_trial("call-tools", tool_caller.call_tools(&trial_choice()).await)
+}
+
+/// One arrival.
+async fn try_failure_selector(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
+    let Some(failure_policy) = PluginStrategy::failure_policy(plugin) else { return Ok(()) };
+    let Choice { request, request_id, number, seed, max_tokens, .. } = trial_choice();
+    let arrival = Arrival { request, request_id, number, seed, max_tokens };
+    judge_trial("select", failure_policy.select(&arrival).await)
 }
 
 /// A rejection is an answer; anything else that is not one fails the load.

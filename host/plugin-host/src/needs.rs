@@ -5,6 +5,7 @@
 pub struct Needs {
     raw_body: bool,
     tools: bool,
+    prompt: bool,
     headers: Vec<HeaderPattern>,
 }
 
@@ -26,8 +27,7 @@ impl Needs {
             match name.as_str() {
                 "raw-body" => needs.raw_body = true,
                 "tools" => needs.tools = true,
-                // A generator is always sent the prompt.
-                "prompt" => {}
+                "prompt" => needs.prompt = true,
                 _ => match name.strip_prefix("header:").map(str::to_ascii_lowercase) {
                     Some(header) if header.is_empty() || header == "*" => return Err(name.clone()),
                     Some(header) => needs.headers.push(match header.strip_suffix('*') {
@@ -51,6 +51,11 @@ impl Needs {
         self.tools
     }
 
+    /// Whether a failure selector is sent the prompt; generators always are.
+    pub(crate) fn prompt(&self) -> bool {
+        self.prompt
+    }
+
     /// Whether the header `name`, in lower case, is wanted.
     pub fn wants_header(&self, name: &str) -> bool {
         name.starts_with(OURS)
@@ -63,6 +68,7 @@ impl Needs {
     pub(crate) fn union(mut self, other: &Self) -> Self {
         self.raw_body |= other.raw_body;
         self.tools |= other.tools;
+        self.prompt |= other.prompt;
         self.headers.extend(other.headers.iter().cloned());
         self
     }

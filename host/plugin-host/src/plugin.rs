@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::bindings::{generator, lifecycle, tool_caller};
+use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
 use crate::error::CallError;
 use crate::imports::{Guest, Offer};
 use crate::limits::Limits;
@@ -39,6 +39,7 @@ pub(crate) struct Interfaces {
     pub(crate) lifecycle: lifecycle::GuestIndices,
     pub(crate) generator: Option<generator::GuestIndices>,
     pub(crate) tool_caller: Option<tool_caller::GuestIndices>,
+    pub(crate) failure_selector: Option<failure_selector::GuestIndices>,
 }
 
 /// An instance and its functions.
@@ -54,6 +55,7 @@ pub(crate) struct Exports {
     pub(crate) lifecycle: lifecycle::Guest,
     pub(crate) generator: Option<generator::Guest>,
     pub(crate) tool_caller: Option<tool_caller::Guest>,
+    pub(crate) failure_selector: Option<failure_selector::Guest>,
 }
 
 impl Plugin {

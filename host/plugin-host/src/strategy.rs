@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use rehearsal_engine::request::ToolCall;
-use rehearsal_engine::{Choice, Completion, ResponseStrategy, StrategyError, ToolCallStrategy};
+use rehearsal_engine::{
+    Arrival, Choice, Completion, FailurePolicy, Outcome, ResponseStrategy, StrategyError, ToolCallStrategy,
+};
 use wasmtime::Store;
 
 use crate::bindings::types;
@@ -28,6 +30,11 @@ impl PluginStrategy {
     /// None if the plugin does not export `tool-caller`.
     pub(crate) fn tool_caller(plugin: &Arc<Plugin>) -> Option<Self> {
         plugin.interfaces.tool_caller.as_ref().map(|_| Self { plugin: plugin.clone() })
+    }
+
+    /// None if the plugin does not export `failure-selector`.
+    pub(crate) fn failure_policy(plugin: &Arc<Plugin>) -> Option<Self> {
+        plugin.interfaces.failure_selector.as_ref().map(|_| Self { plugin: plugin.clone() })
     }
 
     /// Sends one choice to what `work` picks of the component's exports.
@@ -77,6 +84,27 @@ impl ToolCallStrategy for PluginStrategy {
                 })
             });
             convert::tool_calls(answer.await?, self.plugin.name())
+        })
+    }
+}
+
+impl FailurePolicy for PluginStrategy {
+    fn name(&self) -> &str {
+        self.plugin.name()
+    }
+
+    fn select<'a>(&'a self, arrival: &'a Arrival) -> BoxFuture<'a, Result<Vec<Outcome>, StrategyError>> {
+        Box::pin(async move {
+            let record = convert::arrival(arrival, self.plugin.needs());
+            let caller = Caller { request_id: arrival.request_id.clone(), seed: arrival.seed };
+            let answer = self.plugin.call(caller, Init::Before, move |store, exports| {
+                Box::pin(async move {
+                    let selector = exports.failure_selector.as_ref().ok_or_else(|| absent("failure-selector"))?;
+                    selector.call_select(store, &record).await
+                })
+            });
+            let answer = answer.await.map_err(|error| error.into_strategy_error(self.plugin.name()))?;
+            convert::outcomes(answer, self.plugin.name())
         })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
+use axum::http::HeaderMap;
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{BuiltinTokenizer, Engine, Strategies, Tokenizer};
 use rehearsal_plugin_host::{Needs, PluginHost};
@@ -13,12 +14,17 @@ use crate::config::{Config, Pod};
 /// The vLLM that we stand in for.
 pub const VLLM_VERSION: &str = "0.33.0";
 
+/// Forces the built-in failure plugin to answer with this status.
+const FORCING_HEADER: &str = "x-return-error";
+
 /// A server, ready to answer.
 pub struct App {
     /// The simulated engine.
     pub engine: Engine,
     /// Who decides what is answered.
-    pub strategies: Strategies,
+    strategies: Strategies,
+    /// Whether every request is put to the failure policy, or only those that force a failure.
+    always_may_fail: bool,
     /// What plugins want to be sent.
     pub needs: Needs,
     /// `root` of the model cards.
@@ -49,6 +55,7 @@ impl App {
         Ok(Self {
             engine: Engine::new(config.engine.clone(), config.latency, tokenizer, Vec::new()),
             strategies,
+            always_may_fail: always_may_fail(config),
             needs: plugins.needs(),
             model: config.model.clone(),
             served_model_names: config.served_model_names.clone(),
@@ -64,6 +71,16 @@ impl App {
     /// The name that answers carry.
     pub fn reported_model(&self) -> &str {
         &self.served_model_names[0]
+    }
+
+    /// Who decides what a request with these headers is answered with. While nothing can fail on purpose, the failure
+    /// policy is not asked, and a built-in one is not even instantiated.
+    pub fn strategies(&self, headers: &HeaderMap) -> Strategies {
+        let mut strategies = self.strategies.clone();
+        if !self.always_may_fail && !headers.contains_key(FORCING_HEADER) {
+            strategies.failure_policy = None;
+        }
+        strategies
     }
 
     /// Where other servers can reach us, as far as we know.
@@ -98,13 +115,36 @@ fn strategies(config: &Config, plugins: &PluginHost) -> Result<Strategies, Vec<S
         let known = ["tool-call"].into_iter().chain(plugins.tool_callers()).collect::<BTreeSet<_>>();
         format!("tool-plugin: {:?} is no plugin that calls tools; known are {}", config.tool_plugin, joined(known))
     });
-    match (generator, tool_caller) {
-        (Ok(generator), Ok(tool_caller)) => {
-            let sees_to_tools = plugins.sees_to_tools(&config.mode);
-            Ok(Strategies { generator, tool_caller: (!sees_to_tools).then_some(tool_caller) })
+    let failure_policy = plugins.failure_policy(&config.failure_plugin).ok_or_else(|| {
+        let known = ["failure"].into_iter().chain(plugins.failure_policies()).collect::<BTreeSet<_>>();
+        format!(
+            "failure-plugin: {:?} is no plugin that selects failures; known are {}",
+            config.failure_plugin,
+            joined(known)
+        )
+    });
+    match (generator, tool_caller, failure_policy) {
+        (Ok(generator), Ok(tool_caller), Ok(failure_policy)) => {
+            let tool_caller = (!plugins.sees_to_tools(&config.mode)).then_some(tool_caller);
+            Ok(Strategies { generator, tool_caller, failure_policy: Some(failure_policy) })
         }
-        (generator, tool_caller) => Err([generator.err(), tool_caller.err()].into_iter().flatten().collect()),
+        (generator, tool_caller, failure_policy) => {
+            Err([generator.err(), tool_caller.err(), failure_policy.err()].into_iter().flatten().collect())
+        }
     }
+}
+
+/// A plugin of the user's own decides by itself; the built-in needs a rate or a rule.
+fn always_may_fail(config: &Config) -> bool {
+    if config.failure_plugin != "failure" {
+        return true;
+    }
+    let built_in = config.plugins.iter().find(|plugin| plugin.name == config.failure_plugin);
+    built_in.is_some_and(|plugin| {
+        let rate = plugin.config.get("failure-injection-rate").and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+        let rules = plugin.config.get("rules").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
+        rate > 0.0 || rules > 0
+    })
 }
 
 fn joined(names: BTreeSet<&str>) -> String {

@@ -36,6 +36,8 @@ pub struct Config {
     pub mode: String,
     /// The plugin that calls offered tools.
     pub tool_plugin: String,
+    /// The plugin that decides what fails on purpose.
+    pub failure_plugin: String,
     /// Plugins to load: those that the user named, and the built-ins that serve by default.
     pub plugins: Vec<PluginSpec>,
     /// Who we are in a cluster.
@@ -73,6 +75,7 @@ impl Config {
         let model = reader.model();
         let mode = reader.read("mode", values::name);
         let tool_plugin = reader.read("tool-plugin", values::name);
+        let failure_plugin = reader.read("failure-plugin", values::name);
         let config = Self {
             host: reader.read("host", values::address),
             port: reader.read("port", values::whole_number),
@@ -90,9 +93,10 @@ impl Config {
                 kv_cache_transfer_latency: reader.jittered("kv-cache-transfer-latency"),
             },
             strict_context_window: reader.read("strict-context-window", values::switch),
-            plugins: plugins::read(&mut reader, &[&mode, &tool_plugin]),
+            plugins: plugins::read(&mut reader, &[&mode, &tool_plugin, &failure_plugin]),
             mode,
             tool_plugin,
+            failure_plugin,
             pod: Pod {
                 name: settings.variable("POD_NAME").map(str::to_owned),
                 namespace: settings.variable("POD_NAMESPACE").map(str::to_owned),

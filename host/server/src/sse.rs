@@ -1,12 +1,14 @@
 //! An output stream as Server-Sent Events. Chunks that fall due together leave in one write.
 
+use std::io;
+
 use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
-use rehearsal_engine::{OutputEvent, OutputStream, StrategyError};
+use rehearsal_engine::{DueTokens, OutputEvent, OutputStream, StrategyError};
 
 use crate::api::error::ApiError;
 
@@ -14,11 +16,14 @@ use crate::api::error::ApiError;
 pub trait Chunks: Send + 'static {
     /// What comes before the first token.
     fn begin(&mut self, out: &mut Vec<u8>);
-    /// The tokens of one event, one chunk each.
-    fn tokens(&mut self, event: &OutputEvent, out: &mut Vec<u8>);
+    /// Tokens that are due, one chunk each.
+    fn tokens(&mut self, due: &DueTokens, out: &mut Vec<u8>);
     /// What comes after the last token.
     fn end(&mut self, out: &mut Vec<u8>);
 }
+
+/// An event that no client can parse.
+const MALFORMED: &[u8] = b"data: {\"choices\": [{\"index\": 0, \"delta\": {\"content\": \n\n";
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
@@ -28,18 +33,27 @@ pub async fn respond(mut output: OutputStream, mut chunks: impl Chunks) -> Resul
     let first = output.next().await.unwrap_or(Err(StrategyError::Lost))?;
     let mut begun = Vec::with_capacity(1024);
     chunks.begin(&mut begun);
-    chunks.tokens(&first, &mut begun);
+    write_event(&first, &mut chunks, &mut begun);
 
-    let frames = stream::unfold(Some((output, chunks, begun)), |state| async move {
-        let (mut output, mut chunks, mut frame) = state?;
+    let frames = stream::unfold(Some(State::Going(output, chunks, begun)), |state| async move {
+        let (mut output, mut chunks, mut frame) = match state? {
+            State::Going(output, chunks, frame) => (output, chunks, frame),
+            State::Cut => {
+                // What was written before is flushed while there is nothing more to write; an error would drop it.
+                tokio::task::yield_now().await;
+                return Some((Err(cut()), None));
+            }
+        };
         // The first frame has its first token already.
         let mut event = if frame.is_empty() { output.next().await } else { output.take_due() };
         while let Some(due) = event {
             match due {
-                Ok(tokens) => chunks.tokens(&tokens, &mut frame),
+                Ok(event) => write_event(&event, &mut chunks, &mut frame),
+                // What is written is sent; then the connection ends in the middle of the body.
+                Err(StrategyError::Disconnected) => return Some((Ok(Bytes::from(frame)), Some(State::Cut))),
                 Err(error) => {
                     write_error(error, &mut frame);
-                    return Some((frame_of(frame), None));
+                    return Some((Ok(Bytes::from(frame)), None));
                 }
             }
             event = output.take_due();
@@ -47,16 +61,37 @@ pub async fn respond(mut output: OutputStream, mut chunks: impl Chunks) -> Resul
         if output.is_finished() {
             chunks.end(&mut frame);
             frame.extend_from_slice(DONE);
-            return Some((frame_of(frame), None));
+            return Some((Ok(Bytes::from(frame)), None));
         }
-        Some((frame_of(frame), Some((output, chunks, Vec::with_capacity(256)))))
+        Some((Ok(Bytes::from(frame)), Some(State::Going(output, chunks, Vec::with_capacity(256)))))
     });
     let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")];
     Ok((headers, Body::from_stream(frames)).into_response())
 }
 
-fn frame_of(bytes: Vec<u8>) -> Result<Bytes, std::convert::Infallible> {
-    Ok(Bytes::from(bytes))
+/// How far a stream has come.
+enum State<C> {
+    /// The next frame, as far as it is written.
+    Going(OutputStream, C, Vec<u8>),
+    /// It is to end in the middle.
+    Cut,
+}
+
+fn write_event(event: &OutputEvent, chunks: &mut impl Chunks, out: &mut Vec<u8>) {
+    match event {
+        OutputEvent::Tokens(due) => chunks.tokens(due, out),
+        OutputEvent::Malformed => out.extend_from_slice(MALFORMED),
+    }
+}
+
+/// An answer whose body ends in the middle: the client sees a broken connection, not a clean end.
+pub fn cut_connection() -> Response {
+    let body = Body::from_stream(stream::once(async { Err::<Bytes, _>(cut()) }));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "cut on purpose")
 }
 
 /// The status has been sent: the client learns of it here.

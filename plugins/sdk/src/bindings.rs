@@ -56,3 +56,18 @@ pub mod tool_caller {
         default_bindings_module: "rehearsal_sdk::bindings::tool_caller",
     });
 }
+
+/// `failure-selector`.
+pub mod failure_selector {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package rehearsal:sdk-failure-selector;
+            world failure-selector-only { export rehearsal:strategy/failure-selector@0.1.0; }",
+        world: "rehearsal:sdk-failure-selector/failure-selector-only",
+        with: { "rehearsal:strategy/types@0.1.0": crate::bindings::host::rehearsal::strategy::types },
+        additional_derives: [PartialEq, Clone],
+        pub_export_macro: true,
+        export_macro_name: "export_failure_selector",
+        default_bindings_module: "rehearsal_sdk::bindings::failure_selector",
+    });
+}

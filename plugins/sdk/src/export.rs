@@ -1,6 +1,7 @@
 //! The macro that makes a type a component.
 
-/// Exports a plugin and what it can do: `export!(MyPlugin: generator);`, or `generator, tool_caller`.
+/// Exports a plugin and what it can do, one or more of `generator`, `tool_caller` and `failure_selector`:
+/// `export!(MyPlugin: generator, tool_caller);`.
 ///
 /// Expands to nothing outside WebAssembly, so that the crate links and tests natively.
 #[macro_export]
@@ -42,6 +43,19 @@ macro_rules! export {
         }
 
         $crate::bindings::generator::export_generator!(Exports with_types_in $crate::bindings::generator);
+    };
+    (@ failure_selector) => {
+        impl $crate::bindings::failure_selector::exports::rehearsal::strategy::failure_selector::Guest for Exports {
+            fn select(
+                arrival: $crate::Arrival,
+            ) -> ::std::result::Result<::std::vec::Vec<$crate::Outcome>, $crate::CallError> {
+                $crate::FailureSelector::select(plugin()?, &arrival)
+            }
+        }
+
+        $crate::bindings::failure_selector::export_failure_selector!(
+            Exports with_types_in $crate::bindings::failure_selector
+        );
     };
     (@ tool_caller) => {
         impl $crate::bindings::tool_caller::exports::rehearsal::strategy::tool_caller::Guest for Exports {

@@ -1,7 +1,7 @@
 //! Write a Rehearsal plugin in Rust.
 //!
 //! A plugin is a type that implements [`Plugin`] (who it is, how it is configured) and what it can do ([`Generator`],
-//! [`ToolCaller`], or both); [`export!`] makes it a component. It is built as
+//! [`ToolCaller`], [`FailureSelector`]); [`export!`] makes it a component. It is built as
 //! `cargo rustc --lib --crate-type cdylib --target wasm32-wasip2`, and because it is a plain library it is tested
 //! natively, without a server:
 //!
@@ -45,10 +45,11 @@ pub mod json_schema;
 mod request;
 mod rng;
 
+pub use bindings::failure_selector::exports::rehearsal::strategy::failure_selector::{Failure, Moment, Outcome};
 pub use bindings::generator::exports::rehearsal::strategy::generator::{Completion, Content, FinishReason, SplitText};
 pub use bindings::host::rehearsal::strategy::types::{
-    ApiError, CallError, ContentPart, Endpoint, Media, Message, OutputFormat, Prompt, Request, Role, Tool, ToolCall,
-    ToolChoice,
+    ApiError, Arrival, CallError, ContentPart, Endpoint, Media, Message, OutputFormat, Prompt, Request, Role, Tool,
+    ToolCall, ToolChoice,
 };
 pub use bindings::lifecycle::exports::rehearsal::strategy::lifecycle::Description;
 pub use host::{log, state, tokenizer};
@@ -69,6 +70,12 @@ pub trait ToolCaller: Plugin {
     /// The calls of one choice; arguments are the JSON text of an object. None: no call, the generator answers with
     /// text; where `request.tool_choice` demands a call, the host takes that for an invalid output.
     fn call_tools(&self, request: &Request) -> Result<Vec<ToolCall>, CallError>;
+}
+
+/// Decides which requests fail, how, and when.
+pub trait FailureSelector: Plugin {
+    /// What is to happen to one request, in order; empty: it goes well. Called once, when the request arrives.
+    fn select(&self, arrival: &Arrival) -> Result<Vec<Outcome>, CallError>;
 }
 
 /// Makes the model's output.

@@ -64,6 +64,10 @@ fn told(story: &[(u128, &str)]) -> Vec<(u128, String)> {
     story.iter().map(|(at, event)| (*at, (*event).to_owned())).collect()
 }
 
+fn engine_without_latency() -> (Engine, Arc<Record>) {
+    engine(1, 10, constant(Duration::ZERO, Duration::ZERO))
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_selected_changes_nothing() {
     assert_eq!(story(vec![]).await, told(&[(10, "1"), (20, "1"), (30, "1"), (40, "1"), (50, "1")]));
@@ -86,7 +90,7 @@ async fn an_error_comes_at_its_moment_and_is_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_is_split_where_a_moment_falls_into_it() {
-    let (engine, _) = engine(1, 10, constant(Duration::ZERO, Duration::ZERO));
+    let (engine, _) = engine_without_latency();
     let events: Vec<_> = submit(&engine, vec![(Failure::Malformed, Moment::AfterTokens(2))]).collect().await;
     let lengths: Vec<_> = events
         .iter()
@@ -127,6 +131,11 @@ async fn a_hang_keeps_its_place_until_the_client_leaves_or_the_limit_comes() {
     drop(hanging);
     assert_eq!(waiting.collect::<Vec<_>>().await.len(), 5);
     assert_eq!(record.of("aborted"), [(0, 0)]);
+
+    let (instant, _) = engine_without_latency();
+    let mut hanging = submit(&instant, vec![(Failure::Hang, Moment::AfterTokens(1))]);
+    hanging.next().await.unwrap().unwrap();
+    assert_eq!(instant.load(), (1, 0), "even where no time passes");
 
     let patient = story(vec![(Failure::Hang, Moment::OnSchedule)]).await;
     assert_eq!(patient, told(&[(600_000, "the connection was cut on purpose")]));

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use rehearsal_engine::request::ToolChoice;
-use rehearsal_engine::{CompletionOutput, OutputCall, OutputEvent, Piece};
+use rehearsal_engine::{CompletionOutput, DueTokens, OutputCall, Piece};
 use serde::Serialize;
 
 use super::body::{ChatCompletionRequest, json_object};
@@ -28,7 +28,7 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let chooses_freely = request.wishes.tool_choice == ToolChoice::Auto;
     let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
 
-    let output = app.engine.submit(request, app.strategies.clone())?;
+    let output = app.engine.submit(request, app.strategies(&headers))?;
     let envelope = Envelope::new("chatcmpl-", output.request_id(), prompt_tokens, transfer, &app);
     if stream {
         return sse::respond(output, ChatChunks::new(envelope, n_choices, include_usage)).await;
@@ -140,7 +140,7 @@ impl Chunks for ChatChunks {
         }
     }
 
-    fn tokens(&mut self, event: &OutputEvent, out: &mut Vec<u8>) {
+    fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
         self.completion_tokens += event.tokens.len() as u32;
         let n_tokens = event.output.n_tokens();
         for token_idx in event.tokens.clone() {
@@ -170,7 +170,7 @@ impl Chunks for ChatChunks {
 }
 
 /// What one token adds: text, the beginning of a call, or more of its arguments.
-fn write_delta(out: &mut Vec<u8>, event: &OutputEvent, token_idx: usize) {
+fn write_delta(out: &mut Vec<u8>, event: &DueTokens, token_idx: usize) {
     write_number(out, r#"{"index":"#, event.choice);
     match event.output.piece(token_idx) {
         Piece::Content(text) => write_pair(out, r#","delta":{"content":"#, text),

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use rehearsal_engine::{CompletionOutput, OutputEvent, Piece, Prompt, PromptContent, Tokenizer};
+use rehearsal_engine::{CompletionOutput, DueTokens, Piece, Prompt, PromptContent, Tokenizer};
 use serde::Serialize;
 
 use super::body::{CompletionRequest, json_object};
@@ -28,7 +28,7 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let echoes =
         if echo { Echoes::new(&request.prompts, request.sampling.n, app.engine.tokenizer()) } else { Echoes::none() };
 
-    let output = app.engine.submit(request, app.strategies.clone())?;
+    let output = app.engine.submit(request, app.strategies(&headers))?;
     let envelope = Envelope::new("cmpl-", output.request_id(), prompt_tokens, transfer, &app);
     if stream {
         return sse::respond(output, TextChunks::new(envelope, echoes, n_choices, include_usage)).await;
@@ -127,7 +127,7 @@ impl TextChunks {
 impl Chunks for TextChunks {
     fn begin(&mut self, _: &mut Vec<u8>) {}
 
-    fn tokens(&mut self, event: &OutputEvent, out: &mut Vec<u8>) {
+    fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
         self.completion_tokens += event.tokens.len() as u32;
         let n_tokens = event.output.n_tokens();
         let (echoes, begun) = (&self.echoes, &mut self.begun[event.choice as usize]);

@@ -1,13 +1,14 @@
 //! What a client is told when something is wrong: vLLM's body, and the only place that knows status codes.
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rehearsal_engine::{QueueFull, StrategyError};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::fields::FieldErrors;
+use crate::sse;
 
 /// Everything that can be wrong with a request.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,8 @@ impl ApiError {
                 | StrategyError::OutputLimit { .. }
                 | StrategyError::InvalidOutput { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "plugin_error"),
                 StrategyError::Saturated { .. } => (StatusCode::SERVICE_UNAVAILABLE, "plugin_error"),
+                // A connection that is cut and a body that cannot be read have the status of the answer they replace.
+                StrategyError::Disconnected | StrategyError::Malformed => (StatusCode::OK, ""),
                 StrategyError::Lost => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
             },
         }
@@ -142,7 +145,9 @@ fn plugin_code(error: &StrategyError) -> Option<&'static str> {
         StrategyError::OutputLimit { .. } => Some("plugin_output_limit"),
         StrategyError::InvalidOutput { .. } => Some("plugin_invalid_output"),
         StrategyError::Saturated { .. } => Some("plugin_saturated"),
-        StrategyError::Rejected(_) | StrategyError::Lost => None,
+        StrategyError::Rejected(_) | StrategyError::Disconnected | StrategyError::Malformed | StrategyError::Lost => {
+            None
+        }
     }
 }
 
@@ -180,6 +185,11 @@ const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "connection",
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        match self {
+            Self::Strategy(StrategyError::Disconnected) => return sse::cut_connection(),
+            Self::Strategy(StrategyError::Malformed) => return malformed(),
+            _ => {}
+        }
         let (status, _) = self.status_and_type();
         let mut response = (status, Json(self.body())).into_response();
         for (name, value) in self.headers() {
@@ -190,6 +200,11 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// A body that says it is JSON and is not.
+fn malformed() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], r#"{"choices": [{"index": 0, "message": "#).into_response()
 }
 
 /// A path that vLLM does not have either.

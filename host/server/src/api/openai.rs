@@ -2,7 +2,7 @@
 
 mod chunk;
 
-use rehearsal_engine::{CompletionOutput, FinishReason, OutputEvent, OutputStream, StrategyError};
+use rehearsal_engine::{CompletionOutput, DueTokens, FinishReason, OutputEvent, OutputStream, StrategyError};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -140,9 +140,15 @@ impl<C> Answer<C> {
 /// Waits for the end of every choice; their outputs come in the order of their indices.
 pub async fn collect(mut stream: OutputStream, n_choices: u32) -> Result<Vec<Arc<CompletionOutput>>, StrategyError> {
     let mut outputs = vec![None; n_choices as usize];
+    let mut is_malformed = false;
     while let Some(event) = stream.next().await {
-        let OutputEvent { choice, output, .. } = event?;
-        outputs[choice as usize] = Some(output);
+        match event? {
+            OutputEvent::Tokens(DueTokens { choice, output, .. }) => outputs[choice as usize] = Some(output),
+            OutputEvent::Malformed => is_malformed = true,
+        }
+    }
+    if is_malformed {
+        return Err(StrategyError::Malformed);
     }
     outputs.into_iter().collect::<Option<Vec<_>>>().ok_or(StrategyError::Lost)
 }

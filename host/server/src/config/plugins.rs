@@ -47,17 +47,26 @@ pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> 
         }
     }
     if let Some(tool_call) = specs.iter_mut().find(|spec| spec.name == "tool-call") {
-        add_keys(reader, &TOOL_CALL_KEYS, &mut tool_call.config);
+        for key in TOOL_CALL_KEYS {
+            add_key(reader, key, values::number, &mut tool_call.config);
+        }
+    }
+    if let Some(failure) = specs.iter_mut().find(|spec| spec.name == "failure") {
+        add_key(reader, "failure-injection-rate", values::number, &mut failure.config);
+        add_key(reader, "failure-types", values::list, &mut failure.config);
     }
     specs.into_iter().filter_map(|spec| resolve(spec, reader)).collect()
 }
 
-/// Adds what the user said with top-level keys; the plugin's own configuration wins over them.
-fn add_keys(reader: &mut Reader<'_>, keys: &[&str], config: &mut Map<String, Value>) {
-    for key in keys {
-        if let Some(number) = reader.optional(key, values::number) {
-            config.entry(*key).or_insert(number);
-        }
+/// Adds what the user said with a top-level key; the plugin's own configuration wins over it.
+fn add_key(
+    reader: &mut Reader<'_>,
+    key: &str,
+    parse: impl Fn(&Value) -> Result<Value, String>,
+    config: &mut Map<String, Value>,
+) {
+    if let Some(value) = reader.optional(key, parse) {
+        config.entry(key).or_insert(value);
     }
 }
 

@@ -36,7 +36,7 @@ fn every_default_is_the_seeds() {
     assert_eq!(config.latency.kv_cache_transfer_latency, Jittered::default());
     assert_eq!((config.log.filter.as_str(), config.log.json), ("info", false));
     let plugins: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-    assert_eq!(plugins, ["random", "tool-call"]);
+    assert_eq!(plugins, ["random", "tool-call", "failure"]);
 }
 
 #[test]
@@ -148,7 +148,7 @@ plugins:
     let config =
         config(&format!(r#"--config {path} --plugin other=o.wasm#sha256:AB --plugin-config other={{"a":1}}"#)).unwrap();
     let names: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-    assert_eq!(names, ["mine", "echo", "other", "tool-call"]);
+    assert_eq!(names, ["mine", "echo", "other", "tool-call", "failure"]);
     let mine = &config.plugins[0];
     assert_eq!(mine.config["greeting"], "hello");
     assert_eq!((mine.limits.memory, mine.limits.reuse, mine.limits.concurrency), (128 << 20, 100, 4));

@@ -30,6 +30,12 @@ pub(super) fn names(value: &Value) -> Result<Vec<String>, String> {
     }
 }
 
+/// The same, as JSON; commas may stand between them too.
+pub(super) fn list(value: &Value) -> Result<Value, String> {
+    let names = names(value)?;
+    Ok(names.iter().flat_map(|names| names.split(',')).filter(|name| !name.is_empty()).collect())
+}
+
 pub(super) fn whole_number<T: FromStr>(value: &Value) -> Result<T, String> {
     let text = text(value)?;
     text.parse().map_err(|_| format!("{text:?} is not a whole number in its range"))
