@@ -183,3 +183,23 @@ async fn headers_name_the_pod_and_the_client_names_the_request() {
     let anonymous = serve("").await.post(CHAT, &Server::chat("hi", &json!({}))).await;
     assert_eq!(anonymous.header("x-inference-port"), None);
 }
+
+#[tokio::test]
+async fn a_served_name_or_a_header_picks_the_plugin_that_answers() {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    std::fs::write(file.path(), "model: m\nserved-model-name: [m, parrot]\nmodels: {parrot: {mode: echo}}\n").unwrap();
+    let config = file.path().to_str().unwrap();
+    let server = Server::start(EXE, &["--config", config]).await;
+    let ask = async |server: &Server, model: &str, headers: &[(&str, &str)]| {
+        let body = Server::chat("polly", &json!({ "model": model })).to_string();
+        let answer = server.post_text(CHAT, "application/json", &body, headers).await;
+        (answer.status, content_of(&answer.json["choices"][0]).to_owned())
+    };
+    assert_eq!(ask(&server, "parrot", &[]).await, (200, "polly".into()));
+    assert_ne!(ask(&server, "m", &[]).await.1, "polly");
+    assert_eq!(ask(&server, "m", &[("x-rehearsal-mode", "echo")]).await, (200, "polly".into()));
+    assert_ne!(ask(&server, "parrot", &[("x-rehearsal-mode", "random")]).await.1, "polly");
+    assert_eq!(ask(&server, "m", &[("x-rehearsal-mode", "tool-call")]).await.0, 400);
+    let strict = Server::start(EXE, &["--config", config, "--no-request-overrides"]).await;
+    assert_ne!(ask(&strict, "m", &[("x-rehearsal-mode", "echo")]).await.1, "polly");
+}

@@ -7,6 +7,7 @@ use rehearsal_server::args::{self, KEYS, Parsed};
 use rehearsal_server::config::Config;
 use rehearsal_tests::{ROOT, Server};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::EXE;
 
@@ -138,4 +139,22 @@ fn links_lead_to_files() {
             }
         }
     }
+}
+
+/// The contract is frozen per version: whoever changes it gives it a new one, says so in `wit/README.md`, and only then
+/// writes the new hash here.
+#[test]
+fn the_contract_has_not_changed_without_a_new_version() {
+    let mut hash = Sha256::new();
+    for name in ["host.wit", "strategies.wit", "types.wit"] {
+        hash.update(read(&format!("wit/{name}")));
+    }
+    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let in_folder = std::fs::read_dir(Path::new(ROOT).join("wit")).unwrap().count();
+    assert_eq!(
+        (in_folder, hash.as_str()),
+        (4, "2cd8631f09b045f49eba7f1c67cf3a7fa8bc8b127542f86da49c852f0f30b841"),
+        "three files and a README"
+    );
+    assert!(read("wit/README.md").contains("| 0.1.0 | first |"));
 }

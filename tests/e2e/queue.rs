@@ -31,7 +31,9 @@ async fn two_places_serve_six_streams_two_at_a_time_in_order() {
         let running = runs.iter().filter(|(_, last)| *last > *first).filter(|(other, _)| other <= first).count();
         assert!(running <= 2, "{running} run when stream {index} starts: {runs:?}");
     }
-    assert!(runs.is_sorted_by(|one, next| one.0 <= next.0), "{runs:?}");
+    // Those of one round start together, to the timer's millisecond; which of them is read first is not ours to say.
+    let slack = Duration::from_millis(10);
+    assert!(runs.is_sorted_by(|one, next| one.0 <= next.0 + slack), "{runs:?}");
     // Three rounds of 40 + 5 * 20 ms.
     assert!(runs[5].1 >= Duration::from_millis(3 * 140 - 1), "{runs:?}");
 }

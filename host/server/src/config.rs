@@ -32,13 +32,13 @@ pub struct Config {
     pub latency: ConstantLatency,
     /// Refuse what vLLM would cut.
     pub strict_context_window: bool,
-    /// The plugin that answers.
-    pub mode: String,
-    /// The plugin that calls offered tools.
-    pub tool_plugin: String,
-    /// The plugin that decides what fails on purpose.
-    pub failure_plugin: String,
-    /// Plugins to load: those that the user named, and the built-ins that serve by default.
+    /// The plugins that answer.
+    pub picks: Picks,
+    /// By served name: the plugins that answer for it instead.
+    pub models: BTreeMap<String, Picks>,
+    /// Whether a header may pick the plugin that answers.
+    pub request_overrides: bool,
+    /// Plugins to load: those that the user named, and the built-ins that are picked.
     pub plugins: Vec<PluginSpec>,
     /// Who we are in a cluster.
     pub pod: Pod,
@@ -46,6 +46,25 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// What to log.
     pub log: LogConfig,
+}
+
+/// Which plugin does what for a model, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picks {
+    /// Makes the output.
+    pub mode: String,
+    /// Calls offered tools.
+    pub tool_plugin: String,
+    /// Decides what fails on purpose.
+    pub failure_plugin: String,
+}
+
+/// Names of all plugins that may be needed. A header may pick any generator, the built-in ones included.
+fn picked<'a>(picks: &'a Picks, models: &'a BTreeMap<String, Picks>, overrides: bool) -> Vec<&'a str> {
+    let all = std::iter::once(picks).chain(models.values());
+    let named = all.flat_map(|picks| [&*picks.mode, &*picks.tool_plugin, &*picks.failure_plugin]);
+    let for_headers = ["echo", "random"].into_iter().filter(|_| overrides);
+    named.chain(for_headers).collect()
 }
 
 /// Environment variables that Kubernetes sets from the downward API.
@@ -73,13 +92,18 @@ impl Config {
     pub fn new(settings: &Settings) -> Result<Self, Vec<String>> {
         let mut reader = Reader { settings, problems: Vec::new() };
         let model = reader.model();
-        let mode = reader.read("mode", values::name);
-        let tool_plugin = reader.read("tool-plugin", values::name);
-        let failure_plugin = reader.read("failure-plugin", values::name);
+        let picks = Picks {
+            mode: reader.read("mode", values::name),
+            tool_plugin: reader.read("tool-plugin", values::name),
+            failure_plugin: reader.read("failure-plugin", values::name),
+        };
+        let served_model_names = reader.served_model_names(&model);
+        let models = reader.models(&served_model_names, &picks);
+        let request_overrides = reader.read("request-overrides", values::switch);
         let config = Self {
             host: reader.read("host", values::address),
             port: reader.read("port", values::whole_number),
-            served_model_names: reader.served_model_names(&model),
+            served_model_names,
             model,
             engine: EngineConfig {
                 max_model_len: reader.read("max-model-len", values::token_count),
@@ -93,10 +117,10 @@ impl Config {
                 kv_cache_transfer_latency: reader.jittered("kv-cache-transfer-latency"),
             },
             strict_context_window: reader.read("strict-context-window", values::switch),
-            plugins: plugins::read(&mut reader, &[&mode, &tool_plugin, &failure_plugin]),
-            mode,
-            tool_plugin,
-            failure_plugin,
+            plugins: plugins::read(&mut reader, &picked(&picks, &models, request_overrides)),
+            picks,
+            models,
+            request_overrides,
             pod: Pod {
                 name: settings.variable("POD_NAME").map(str::to_owned),
                 namespace: settings.variable("POD_NAMESPACE").map(str::to_owned),
@@ -150,6 +174,14 @@ impl Reader<'_> {
         if names.is_empty() { vec![model.to_owned()] } else { names }
     }
 
+    fn models(&mut self, served: &[String], usual: &Picks) -> BTreeMap<String, Picks> {
+        let models = self.optional("models", |value| models(value, usual)).unwrap_or_default();
+        for name in models.keys().filter(|name| !served.contains(name)) {
+            self.problems.push(format!("models: {name:?} is not served; served are {}", served.join(", ")));
+        }
+        models
+    }
+
     fn jittered(&mut self, key: &str) -> Jittered {
         let std_dev_key = format!("{key}-std-dev");
         let mean = self.read(key, values::duration);
@@ -170,6 +202,25 @@ impl Reader<'_> {
         };
         self.optional("log-level", values::log_filter).unwrap_or_else(|| from_verbosity.to_owned())
     }
+}
+
+/// `models:` of a file; what an entry leaves out is as usual.
+fn models(value: &Value, usual: &Picks) -> Result<BTreeMap<String, Picks>, String> {
+    let entries = value.as_object().ok_or("it must be a mapping of served names to plugins")?;
+    let entry = |(name, entry): (&String, &Value)| {
+        let mut picks = usual.clone();
+        for (key, value) in entry.as_object().ok_or_else(|| format!("{name}: {entry} is not a mapping"))? {
+            let pick = match key.as_str() {
+                "mode" => &mut picks.mode,
+                "tool-plugin" => &mut picks.tool_plugin,
+                "failure-plugin" => &mut picks.failure_plugin,
+                _ => return Err(format!("{name}: unknown key {key:?}; known are mode, tool-plugin, failure-plugin")),
+            };
+            *pick = values::name(value).map_err(|problem| format!("{name}.{key}: {problem}"))?;
+        }
+        Ok((name.clone(), picks))
+    };
+    entries.iter().map(entry).collect()
 }
 
 fn time_as_seed() -> u64 {

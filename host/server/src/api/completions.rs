@@ -22,13 +22,14 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let request = CompletionRequest::read(&json_object(&headers, &body)?)?;
     let (transfer, include_usage) = (request.common.transfer, request.common.include_usage);
     let echo = request.echo;
+    let strategies = app.strategies(request.common.model.as_deref(), &headers)?;
     let request = validate::completion(request, &headers, &body, &app)?;
     let (stream, n_choices) = (request.streaming, request.n_choices());
     let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
     let echoes =
         if echo { Echoes::new(&request.prompts, request.sampling.n, app.engine.tokenizer()) } else { Echoes::none() };
 
-    let output = app.engine.submit(request, app.strategies(&headers))?;
+    let output = app.engine.submit(request, strategies)?;
     let envelope = Envelope::new("cmpl-", output.request_id(), prompt_tokens, transfer, &app);
     if stream {
         return sse::respond(output, TextChunks::new(envelope, echoes, n_choices, include_usage)).await;

@@ -58,6 +58,8 @@ pub const KEYS: &[Key] = &[
     key("failure-plugin", One("PLUGIN"), "failure", "the plugin that decides what fails on purpose"),
     key("failure-injection-rate", One("PERCENT"), "0", "chance of a failure on purpose, 0 to 100"),
     key("failure-types", Several("TYPE"), "", "failures to choose from; none given: all six"),
+    key("models", FileOnly, "", "by served name: the mode, tool-plugin and failure-plugin that answer for it"),
+    key("request-overrides", Switch, "true", "let the header x-rehearsal-mode pick the plugin that answers"),
     key("tool-plugin", One("PLUGIN"), "tool-call", "the plugin that calls offered tools"),
     key("max-tool-call-integer-param", One("N"), "100", "greatest integer argument of a tool call"),
     key("min-tool-call-integer-param", One("N"), "0", "least integer argument"),

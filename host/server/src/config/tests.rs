@@ -26,7 +26,7 @@ fn file(name: &str, text: &str) -> String {
 #[test]
 fn every_default_is_the_seeds() {
     let config = config("--model m").unwrap();
-    assert_eq!((config.port, config.mode.as_str()), (8000, "random"));
+    assert_eq!((config.port, config.picks.mode.as_str()), (8000, "random"));
     assert_eq!(config.served_model_names, ["m"]);
     assert_eq!(config.engine.max_model_len, 1024);
     assert_eq!(config.engine.max_num_seqs.get(), 5);
@@ -36,7 +36,7 @@ fn every_default_is_the_seeds() {
     assert_eq!(config.latency.kv_cache_transfer_latency, Jittered::default());
     assert_eq!((config.log.filter.as_str(), config.log.json), ("info", false));
     let plugins: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-    assert_eq!(plugins, ["random", "tool-call", "failure"]);
+    assert_eq!(plugins, ["random", "tool-call", "failure", "echo"]);
 }
 
 #[test]
@@ -148,13 +148,38 @@ plugins:
     let config =
         config(&format!(r#"--config {path} --plugin other=o.wasm#sha256:AB --plugin-config other={{"a":1}}"#)).unwrap();
     let names: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-    assert_eq!(names, ["mine", "echo", "other", "tool-call", "failure"]);
+    assert_eq!(names, ["mine", "echo", "other", "tool-call", "failure", "random"]);
     let mine = &config.plugins[0];
     assert_eq!(mine.config["greeting"], "hello");
     assert_eq!((mine.limits.memory, mine.limits.reuse, mine.limits.concurrency), (128 << 20, 100, 4));
     let rehearsal_plugin_host::PluginSource::File { path, sha256 } = &config.plugins[2].source else { panic!() };
     assert_eq!((path.to_str(), sha256.as_deref()), (Some("o.wasm"), Some("ab")));
     assert_eq!(config.plugins[2].config["a"], 1);
+}
+
+#[test]
+fn models_have_plugins_of_their_own() {
+    let path = file(
+        "models",
+        "model: m
+served-model-name: [plain, loud]
+request-overrides: false
+models:
+  loud: {mode: echo}
+",
+    );
+    let config = config_with_env(&format!("--config {path}"), &[]).unwrap();
+    assert_eq!(config.models["loud"], Picks { mode: "echo".into(), ..config.picks.clone() });
+    let plugins: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+    assert_eq!(plugins, ["random", "tool-call", "failure", "echo"]);
+    let path = file("unserved", "model: m\nmodels: {ghost: {mode: echo}}\n");
+    assert_eq!(
+        config_with_env(&format!("--config {path}"), &[]).unwrap_err(),
+        ["models: \"ghost\" is not served; served are m"]
+    );
+    let path = file("unknown", "model: m\nmodels: {m: {generator: echo}}\n");
+    let problems = config_with_env(&format!("--config {path}"), &[]).unwrap_err();
+    assert!(problems[0].contains("m: unknown key \"generator\""), "{problems:?}");
 }
 
 #[test]
