@@ -1,4 +1,4 @@
-//! Compiles the guest that misbehaves.
+//! Compiles the guest that misbehaves, and the example plugins.
 
 use std::path::Path;
 
@@ -9,7 +9,16 @@ fn main() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     guest_build::rerun_if_changed(&workspace, &["wit", "plugins/sdk", "tests/components", "Cargo.lock", "Cargo.toml"]);
     guest_build::rerun_if_changed(&workspace, &["plugins/builtin/guest_build.rs", "tests/build.rs"]);
-    let component = guest_build::build_guest(&workspace, "rehearsal-misbehave");
+    announce("MISBEHAVE", &guest_build::build_guest(&workspace, "rehearsal-misbehave", "plugin"));
+    let examples = workspace.join("plugins/example");
+    for example in ["shout", "scripted", "flaky"] {
+        guest_build::rerun_if_changed(&examples, &[example]);
+        announce(&example.to_uppercase(), &guest_build::build_guest(&examples, example, "release"));
+    }
+    guest_build::rerun_if_changed(&examples, &["Cargo.toml", "Cargo.lock"]);
+}
+
+fn announce(name: &str, component: &Path) {
     println!("cargo::rerun-if-changed={}", component.display());
-    println!("cargo::rustc-env=MISBEHAVE_COMPONENT={}", component.display());
+    println!("cargo::rustc-env={name}_COMPONENT={}", component.display());
 }

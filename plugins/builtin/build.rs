@@ -26,7 +26,7 @@ fn main() {
         guest_build::rerun_if_changed(&workspace, &[&format!("plugins/{name}")]);
         let component = match &prebuilt {
             Some(dir) => dir.join(name).with_extension("wasm"),
-            None => guest_build::build_guest(&workspace, package),
+            None => guest_build::build_guest(&workspace, package, "plugin"),
         };
         let component = component.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", component.display()));
         println!("cargo::rerun-if-changed={}", component.display());

@@ -1,4 +1,4 @@
-//! Builds a guest crate of this workspace into a component, from within a build script.
+//! Builds a guest crate into a component, from within a build script.
 //!
 //! Shared by every build script that needs one (`#[path]`), because a build script cannot depend on a sibling cheaply.
 
@@ -8,23 +8,23 @@ use std::{env, fs};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Compiles `package` (its library) and returns the component's path. One target directory serves all profiles of the
+/// Compiles `package` of a workspace (its library) with a profile of that workspace, and returns the component's path. One target directory serves all profiles of the
 /// outer build: a cold guest build costs half a minute, and dev, clippy and release would each pay it.
 ///
 /// # Panics
 /// With the command that helps if the target is missing, and with cargo's own output if the build fails.
-pub(crate) fn build_guest(workspace: &Path, package: &str) -> PathBuf {
+pub(crate) fn build_guest(workspace: &Path, package: &str, profile: &str) -> PathBuf {
     require_target();
     let target_dir = guest_target_dir();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace).args(["rustc", "--lib", "--crate-type", "cdylib", "--locked", "--profile", "plugin"]);
+    cargo.current_dir(workspace).args(["rustc", "--lib", "--crate-type", "cdylib", "--locked", "--profile", profile]);
     cargo.args(["-p", package, "--target", TARGET, "--target-dir"]).arg(&target_dir);
     clean_environment(&mut cargo);
     let output = cargo.output().unwrap_or_else(|error| panic!("cannot run cargo for {package}: {error}"));
     if !output.status.success() {
         panic!("building {package} for {TARGET} failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
-    target_dir.join(TARGET).join("plugin").join(package.replace('-', "_")).with_extension("wasm")
+    target_dir.join(TARGET).join(profile).join(package.replace('-', "_")).with_extension("wasm")
 }
 
 /// Tells cargo to run the build script again when any of these changes.

@@ -7,6 +7,7 @@ mod clients;
 mod determinism;
 mod docs;
 mod errors;
+mod examples;
 mod failures;
 mod golden;
 mod guests;

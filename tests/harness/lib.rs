@@ -9,5 +9,15 @@ pub use server::{Refusal, Server};
 /// The component that does what its prompt tells it; see `tests/components`.
 pub const MISBEHAVE: &str = env!("MISBEHAVE_COMPONENT");
 
+/// The example plugins, each built in the workspace that authors copy.
+pub mod examples {
+    /// Says what the user said, louder.
+    pub const SHOUT: &str = env!("SHOUT_COMPONENT");
+    /// Answers from a script.
+    pub const SCRIPTED: &str = env!("SCRIPTED_COMPONENT");
+    /// Fails every third request of a tenant.
+    pub const FLAKY: &str = env!("FLAKY_COMPONENT");
+}
+
 /// The repository's root.
 pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -1,0 +1,50 @@
+//! The example plugins, loaded as their authors would load them.
+
+use rehearsal_tests::{Server, content_of, examples};
+use serde_json::json;
+
+use crate::EXE;
+
+const CHAT: &str = "/v1/chat/completions";
+
+async fn say(server: &Server, text: &str) -> (u16, String) {
+    let answer = server.post(CHAT, &Server::chat(text, &json!({}))).await;
+    (answer.status, content_of(&answer.json["choices"][0]).to_owned())
+}
+
+#[tokio::test]
+async fn the_smallest_plugin_answers() {
+    let plugin = format!("shout={}", examples::SHOUT);
+    let server = Server::start(EXE, &["--model", "m", "--plugin", &plugin, "--mode", "shout"]).await;
+    assert_eq!(say(&server, "straße, be quick").await, (200, "STRASSE, BE QUICK".into()));
+}
+
+#[tokio::test]
+async fn a_script_answers_turn_by_turn() {
+    let plugin = format!("scripted={}", examples::SCRIPTED);
+    let script =
+        json!({ "turns": [{ "user": "hello", "assistant": "Hi!" }, { "user": "bye", "assistant": "See you." }] });
+    let script = format!("scripted={script}");
+    let args = ["--model", "m", "--plugin", &plugin, "--plugin-config", &script, "--mode", "scripted"];
+    let server = Server::start(EXE, &args).await;
+    assert_eq!(say(&server, "Hello there").await, (200, "Hi!".into()));
+    assert_eq!(say(&server, "bye").await, (200, "See you.".into()));
+    assert_eq!(say(&server, "what?").await.0, 422);
+    let refusal = Server::refused(EXE, &["--model", "m", "--plugin", &plugin, "--plugin-config", "scripted={}"]).await;
+    assert!(refusal.stderr.contains(r#"plugin "scripted": its configuration is wrong"#), "{}", refusal.stderr);
+}
+
+#[tokio::test]
+async fn every_third_request_of_a_tenant_fails() {
+    let plugin = format!("flaky={}", examples::FLAKY);
+    let args = ["--model", "m", "--mode", "echo", "--plugin", &plugin, "--failure-plugin", "flaky"];
+    let server = Server::start(EXE, &args).await;
+    let body = Server::chat("hi", &json!({})).to_string();
+    let mut statuses = Vec::new();
+    for tenant in ["a", "a", "b", "a", "b", "b", "a"] {
+        let answer = server.post_text(CHAT, "application/json", &body, &[("x-tenant-id", tenant)]).await;
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses, [200, 200, 200, 503, 200, 503, 200]);
+    assert_eq!(say(&server, "no tenant").await.0, 200);
+}
