@@ -14,6 +14,7 @@ mod call;
 mod convert;
 mod error;
 mod imports;
+mod info;
 mod limits;
 mod loader;
 mod needs;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use rehearsal_engine::{FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy};
 
 pub use error::LoadError;
+pub use info::PluginInfo;
 pub use limits::Limits;
 pub use needs::Needs;
 
@@ -115,6 +117,11 @@ impl PluginHost {
     /// Names of all plugins that export `failure-selector`.
     pub fn failure_policies(&self) -> impl Iterator<Item = &str> {
         self.exporting(|interfaces| interfaces.failure_selector.is_some())
+    }
+
+    /// What can be told of every plugin, in the order of their names.
+    pub fn infos(&self) -> impl Iterator<Item = &PluginInfo> {
+        self.plugins.values().map(|plugin| &plugin.info)
     }
 
     /// Whether the generator `name` sees to offered tools itself.

@@ -1,7 +1,6 @@
 //! From a specification to a plugin that serves. Everything that can be wrong with a component is found here, before
 //! the server listens.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
 use crate::call::{Caller, Init};
 use crate::error::{CallError, LoadError, LoadProblem};
 use crate::imports::{Guest, Offer};
+use crate::info::PluginInfo;
 use crate::needs::Needs;
 use crate::plugin::{Interfaces, Plugin};
 use crate::runtime::Runtime;
@@ -56,35 +56,45 @@ async fn try_load(
     if spec.name.is_empty() || !spec.name.chars().all(is_allowed) {
         return Err(LoadProblem::BadName);
     }
-    let component = compile(&spec, runtime).await?;
+    let bytes = bytes(&spec.source)?;
+    let mut info = PluginInfo {
+        name: spec.name.clone(),
+        version: String::new(),
+        summary: String::new(),
+        exports: Vec::new(),
+        size: bytes.len(),
+        sha256: sha256(&bytes),
+    };
+    check_hash(&spec.source, &info.sha256)?;
+    let component = compile(&spec.name, bytes, runtime).await?;
     check_names(&component, &runtime.engine)?;
     let pre = runtime.linker.instantiate_pre(&component).map_err(LoadProblem::Mismatch)?;
     let interfaces = interfaces(&pre, &component, &runtime.engine)?;
 
+    info.exports = interfaces.names();
     let offer = Offer { plugin: spec.name, tokenizer: tokenizer.clone(), state: PluginState::default() };
     let config = serde_json::Value::Object(spec.config);
-    let mut plugin = Arc::new(Plugin::new(runtime.clone(), pre, interfaces, offer, config.to_string(), spec.limits));
+    let mut plugin =
+        Arc::new(Plugin::new(runtime.clone(), pre, interfaces, offer, config.to_string(), spec.limits, info));
 
     let description = describe(&plugin).await?;
     check_config(&description, &config)?;
     let needs = Needs::parse(&description.needs).map_err(LoadProblem::UnknownNeed)?;
     if let Some(plugin) = Arc::get_mut(&mut plugin) {
         plugin.needs = needs;
+        plugin.info.version = description.version;
+        plugin.info.summary = description.summary;
     }
     try_init(&plugin).await?;
     try_generator(&plugin).await?;
     try_tool_caller(&plugin).await?;
     try_failure_selector(&plugin).await?;
     plugin.forget_trial();
-    info!(plugin = plugin.name(), version = description.version, summary = description.summary, "plugin loaded");
+    info!(plugin = plugin.name(), version = plugin.info.version, summary = plugin.info.summary, "plugin loaded");
     Ok(Arc::into_inner(plugin).expect("the trial's calls have ended"))
 }
 
-async fn compile(spec: &PluginSpec, runtime: &Arc<Runtime>) -> Result<Component, LoadProblem> {
-    let bytes = match &spec.source {
-        PluginSource::Embedded(bytes) => bytes.to_vec(),
-        PluginSource::File { path, sha256 } => read(path, sha256.as_deref())?,
-    };
+async fn compile(name: &str, bytes: Vec<u8>, runtime: &Arc<Runtime>) -> Result<Component, LoadProblem> {
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => {}
         Some(b"\0asm\x01\0\0\0") => return Err(LoadProblem::CoreModule),
@@ -95,25 +105,35 @@ async fn compile(spec: &PluginSpec, runtime: &Arc<Runtime>) -> Result<Component,
     let compiled = tokio::task::spawn_blocking(move || Component::new(&engine, bytes)).await;
     let component = compiled.map_err(wasmtime::Error::new).and_then(|result| result).map_err(LoadProblem::Compile)?;
     if start.elapsed() > SLOW_COMPILATION {
-        info!(plugin = spec.name, seconds = start.elapsed().as_secs_f32(), "compiled; the next start finds it cached");
+        info!(plugin = name, seconds = start.elapsed().as_secs_f32(), "compiled; the next start finds it cached");
     }
     Ok(component)
 }
 
-fn read(path: &Path, sha256: Option<&str>) -> Result<Vec<u8>, LoadProblem> {
-    let fail = |source| LoadProblem::Read { path: path.to_owned(), source };
+fn bytes(source: &PluginSource) -> Result<Vec<u8>, LoadProblem> {
+    let path = match source {
+        PluginSource::Embedded(bytes) => return Ok(bytes.to_vec()),
+        PluginSource::File { path, .. } => path,
+    };
+    let fail = |source| LoadProblem::Read { path: path.clone(), source };
     let size = std::fs::metadata(path).map_err(fail)?.len();
     if size > MAX_COMPONENT_BYTES {
         return Err(LoadProblem::TooLarge { size, max: MAX_COMPONENT_BYTES });
     }
-    let bytes = std::fs::read(path).map_err(fail)?;
-    if let Some(wanted) = sha256 {
-        let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        if found != wanted {
-            return Err(LoadProblem::WrongHash { wanted: wanted.to_owned(), found });
+    std::fs::read(path).map_err(fail)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn check_hash(source: &PluginSource, found: &str) -> Result<(), LoadProblem> {
+    match source {
+        PluginSource::File { sha256: Some(wanted), .. } if wanted != found => {
+            Err(LoadProblem::WrongHash { wanted: wanted.clone(), found: found.to_owned() })
         }
+        _ => Ok(()),
     }
-    Ok(bytes)
 }
 
 /// Says in words what linking would say in types: a wrong version, an import that no plugin is given.

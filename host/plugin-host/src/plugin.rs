@@ -10,6 +10,7 @@ use wasmtime::component::InstancePre;
 use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
 use crate::error::CallError;
 use crate::imports::{Guest, Offer};
+use crate::info::PluginInfo;
 use crate::limits::Limits;
 use crate::needs::Needs;
 use crate::runtime::Runtime;
@@ -27,6 +28,7 @@ pub(crate) struct Plugin {
     pub(crate) config: String,
     pub(crate) limits: Limits,
     pub(crate) needs: Needs,
+    pub(crate) info: PluginInfo,
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     /// Instances that may serve again.
@@ -40,6 +42,18 @@ pub(crate) struct Interfaces {
     pub(crate) generator: Option<generator::GuestIndices>,
     pub(crate) tool_caller: Option<tool_caller::GuestIndices>,
     pub(crate) failure_selector: Option<failure_selector::GuestIndices>,
+}
+
+impl Interfaces {
+    /// What the component can be, as the contract names it.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let exported = [
+            ("generator", self.generator.is_some()),
+            ("tool-caller", self.tool_caller.is_some()),
+            ("failure-selector", self.failure_selector.is_some()),
+        ];
+        exported.into_iter().filter(|(_, is_exported)| *is_exported).map(|(name, _)| name).collect()
+    }
 }
 
 /// An instance and its functions.
@@ -66,6 +80,7 @@ impl Plugin {
         offer: Offer,
         config: String,
         limits: Limits,
+        info: PluginInfo,
     ) -> Self {
         Self {
             runtime,
@@ -76,6 +91,7 @@ impl Plugin {
             permits: Arc::new(Semaphore::new(limits.concurrency)),
             limits,
             needs: Needs::default(),
+            info,
             waiting: AtomicUsize::new(0),
             idle: Mutex::default(),
             away: AtomicU32::new(0),

@@ -3,6 +3,7 @@
 pub mod chat_completions;
 pub mod completions;
 pub mod models;
+pub mod plugins;
 pub mod probes;
 
 pub mod body;

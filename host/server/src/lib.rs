@@ -11,6 +11,7 @@
 pub mod args;
 pub mod config;
 
+pub mod answerers;
 pub mod app;
 pub mod routes;
 
@@ -21,4 +22,5 @@ pub mod sse;
 pub mod transfer;
 
 pub mod logs;
+pub mod plugin_tools;
 pub mod serve;

@@ -1,24 +1,28 @@
 //! `rehearsal`: arguments, logs, configuration, server, exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use rehearsal_server::app::App;
 use rehearsal_server::args::{self, Parsed};
 use rehearsal_server::config::Config;
-use rehearsal_server::{logs, serve};
+use rehearsal_server::{logs, plugin_tools, serve};
 
 /// The user asked for something that cannot be had.
 const USAGE: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    if args.get(1).is_some_and(|arg| arg == "plugin") {
+        return match plugin_tools::run(&args[2..]).await {
+            Ok(text) => say(&text),
+            Err(problems) => refuse(&problems),
+        };
+    }
     let settings = match args::parse(args, |name| std::env::var(name).ok()) {
         Ok(Parsed::Run(settings)) => settings,
-        Ok(Parsed::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
+        Ok(Parsed::Print(text)) => return say(&text),
         Err(problems) => return refuse(&problems),
     };
     let config = match Config::new(&settings) {
@@ -37,6 +41,12 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints what was asked for. A reader that has seen enough, as `head` has, is no error.
+fn say(text: &str) -> ExitCode {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
 }
 
 fn refuse(problems: &[String]) -> ExitCode {

@@ -10,7 +10,10 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::latency::{ConstantLatency, Jittered};
 use crate::output::{Completion, Content, FinishReason};
+use crate::output::{DueTokens, OutputEvent};
+use crate::request::ToolChoice;
 use crate::request::{Endpoint, Prompt, PromptContent, SamplingParams, Tool, ToolCall, Wishes};
+use crate::strategy::StrategyError;
 use crate::strategy::{ResponseStrategy, ToolCallStrategy};
 use crate::tokenizer::BuiltinTokenizer;
 

@@ -22,7 +22,7 @@ use crate::validate;
 pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let request = ChatCompletionRequest::read(&json_object(&headers, &body)?)?;
     let (transfer, include_usage) = (request.common.transfer, request.common.include_usage);
-    let strategies = app.strategies(request.common.model.as_deref(), &headers)?;
+    let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
     let request = validate::chat(request, &headers, &body, &app)?;
     let (stream, n_choices) = (request.streaming, request.n_choices());
     // Beside calls that were demanded, vLLM's content is empty; beside calls that the model chose, there is none.

@@ -22,7 +22,7 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let request = CompletionRequest::read(&json_object(&headers, &body)?)?;
     let (transfer, include_usage) = (request.common.transfer, request.common.include_usage);
     let echo = request.echo;
-    let strategies = app.strategies(request.common.model.as_deref(), &headers)?;
+    let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
     let request = validate::completion(request, &headers, &body, &app)?;
     let (stream, n_choices) = (request.streaming, request.n_choices());
     let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();

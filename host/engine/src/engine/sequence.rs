@@ -1,0 +1,177 @@
+//! One choice on its way: it waits for its place, asks the strategies during its simulated prefill, and paces what it
+//! got.
+
+use std::sync::Arc;
+
+use futures::future::try_join;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::Shared;
+use crate::failure::Gate;
+use crate::latency::PrefillCounts;
+use crate::observer::EngineEvent;
+use crate::output::{Completion, CompletionOutput, DueTokens, FinishReason, OutputEvent};
+use crate::pacing::{pace, wait_until};
+use crate::request::ToolChoice;
+use crate::scheduler::SequenceId;
+use crate::seed::{self, Purpose};
+use crate::strategy::{Choice, Strategies, StrategyError};
+
+/// A sequence's place, waiting or running, and its duty to report one end. Both end when it is dropped.
+pub(super) struct Sequence {
+    shared: Arc<Shared>,
+    id: SequenceId,
+    choice: Choice,
+    /// Where to wait for failures to be played, if they are.
+    gate: Option<Arc<Gate>>,
+    /// Unbounded, but holds at most the choice's `max_tokens` events: a slow client must not hold its place longer.
+    events: mpsc::UnboundedSender<Result<OutputEvent, StrategyError>>,
+    ended: bool,
+}
+
+impl Sequence {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        id: SequenceId,
+        choice: Choice,
+        gate: Option<Arc<Gate>>,
+        events: mpsc::UnboundedSender<Result<OutputEvent, StrategyError>>,
+    ) -> Self {
+        shared.tell(&choice, EngineEvent::Queued);
+        Self { shared, id, choice, gate, events, ended: false }
+    }
+
+    pub(super) async fn run(mut self, admitted: oneshot::Receiver<()>, strategies: Strategies) {
+        if admitted.await.is_err() {
+            return;
+        }
+        let start = Instant::now();
+        self.shared.tell(&self.choice, EngineEvent::Scheduled);
+        if let Some(gate) = &self.gate {
+            gate.is_scheduled().await;
+        }
+        let mut rng =
+            seed::rng(Purpose::Latency, &[self.shared.config.seed, self.choice.number, self.choice.index.into()]);
+        let counts = PrefillCounts {
+            prompt_tokens: self.choice.prompt().n_tokens,
+            remote_prefill: self.choice.request.remote_prefill,
+        };
+        let prefilled_at = start + self.shared.latency.first_token(counts, &mut rng);
+
+        let prefill = async {
+            wait_until(prefilled_at).await;
+            Ok(())
+        };
+        let (output, answered_at) = match try_join(self.output(&strategies), prefill).await {
+            Ok((answer, ())) => answer,
+            Err(error) => return self.fail(error),
+        };
+
+        // The first token waits for the slower of the two; the rest follow from it.
+        let first_token_at = prefilled_at.max(answered_at);
+        let (shared, choice, events) = (&self.shared, &self.choice, &self.events);
+        let next_gap = || shared.latency.next_token(&mut rng);
+        let n_tokens = output.n_tokens();
+        let mut last = None;
+        pace(first_token_at, n_tokens, next_gap, |tokens| {
+            shared.tell(choice, EngineEvent::Tokens(tokens.len()));
+            let due = DueTokens { choice: choice.index, output: output.clone(), tokens };
+            if due.is_last() {
+                last = Some(due);
+            } else {
+                // Fails only when the stream is dropped, and then this task is aborted.
+                let _ = events.send(Ok(OutputEvent::Tokens(due)));
+            }
+        })
+        .await;
+        let Some(last) = last else { return };
+        let last = Ok(OutputEvent::Tokens(last));
+        match self.gate.clone() {
+            // The place is free before the client can know that the answer is complete.
+            None => {
+                self.end(EngineEvent::Finished(output.finish_reason()));
+                let _ = self.events.send(last);
+            }
+            Some(gate) => {
+                let _ = self.events.send(last);
+                gate.until_passed_on().await;
+                self.end(EngineEvent::Finished(output.finish_reason()));
+            }
+        }
+    }
+
+    /// What the strategies answer, cut to what the client gets, and when it was ready.
+    async fn output(&self, strategies: &Strategies) -> Result<(Arc<CompletionOutput>, Instant), StrategyError> {
+        let (completion, plugin) = match self.tool_calls(strategies).await? {
+            Some(calls) => calls,
+            None => (strategies.generator.generate(&self.choice).await?, strategies.generator.name()),
+        };
+        let completion = self.with_call_ids(completion);
+        let sampling = &self.choice.request.sampling;
+        CompletionOutput::new(completion, self.choice.max_tokens, sampling, &*self.shared.tokenizer)
+            .map(|output| (Arc::new(output), Instant::now()))
+            .map_err(|message| StrategyError::InvalidOutput { plugin: plugin.to_owned(), message })
+    }
+
+    /// The calls of offered tools, and who made them up; none if text is to be generated.
+    async fn tool_calls<'a>(&self, strategies: &'a Strategies) -> Result<Option<(Completion, &'a str)>, StrategyError> {
+        let wishes = &self.choice.request.wishes;
+        let Some(tool_caller) = &strategies.tool_caller else { return Ok(None) };
+        if wishes.tools.is_empty() || wishes.tool_choice == ToolChoice::None {
+            return Ok(None);
+        }
+        let mut tool_calls = tool_caller.call_tools(&self.choice).await?;
+        if !wishes.parallel_tool_calls {
+            tool_calls.truncate(1);
+        }
+        if tool_calls.is_empty() {
+            return match &wishes.tool_choice {
+                ToolChoice::None | ToolChoice::Auto => Ok(None),
+                ToolChoice::Required | ToolChoice::Function(_) => Err(StrategyError::InvalidOutput {
+                    plugin: tool_caller.name().to_owned(),
+                    message: "it returned no call although the tool choice demands one".into(),
+                }),
+            };
+        }
+        // vLLM's quirk: a call that was demanded by name is a plain stop.
+        let finish = matches!(wishes.tool_choice, ToolChoice::Function(_)).then_some(FinishReason::Stop);
+        Ok(Some((Completion { tool_calls, finish, ..Default::default() }, tool_caller.name())))
+    }
+
+    /// Gives an id in vLLM's format to each call whose strategy did not.
+    fn with_call_ids(&self, mut completion: Completion) -> Completion {
+        for (call_idx, call) in (0..).zip(&mut completion.tool_calls) {
+            call.id.get_or_insert_with(|| {
+                let parts = [self.shared.config.seed, self.choice.number, self.choice.index.into(), call_idx];
+                format!("chatcmpl-tool-{:016x}", seed::derive(Purpose::ToolCallId, &parts))
+            });
+        }
+        completion
+    }
+
+    fn fail(mut self, error: StrategyError) {
+        self.end(EngineEvent::Failed(&error));
+        let _ = self.events.send(Err(error));
+    }
+
+    /// Reports the one terminal event and gives the place to whoever waits longest.
+    fn end(&mut self, event: EngineEvent<'_>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        {
+            let mut state = self.shared.lock();
+            state.waiting.remove(&self.id);
+            state.scheduler.remove(self.id);
+            state.admit();
+        }
+        self.shared.tell(&self.choice, event);
+    }
+}
+
+impl Drop for Sequence {
+    fn drop(&mut self) {
+        self.end(EngineEvent::Aborted);
+    }
+}

@@ -1,0 +1,138 @@
+//! Who answers: for each model its generator, tool caller and failure policy, and what a header may change about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use rehearsal_engine::{ResponseStrategy, Strategies};
+use rehearsal_plugin_host::PluginHost;
+
+use crate::api::error::ApiError;
+use crate::config::{Config, Picks};
+
+/// Forces the built-in failure plugin to answer with this status.
+const FORCING_HEADER: &str = "x-return-error";
+
+/// Picks the plugin that answers one request.
+const MODE_HEADER: &str = "x-rehearsal-mode";
+
+/// The plugins that answer, by model.
+pub struct Answerers {
+    /// For models without an entry of their own.
+    usual: Serving,
+    /// By served name.
+    models: BTreeMap<String, Serving>,
+    /// Generators that a header may pick, by name; empty if none may.
+    overrides: BTreeMap<String, Generator>,
+}
+
+impl Answerers {
+    /// Looks up every plugin that is picked. Fails with each that is not loaded or cannot do what it is picked for.
+    pub fn new(config: &Config, plugins: &PluginHost) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut serve = |picks: &Picks| {
+            let strategies = strategies(picks, plugins).map_err(|mut found| problems.append(&mut found)).ok()?;
+            let sees_to_tools = plugins.sees_to_tools(&picks.mode);
+            Some(Serving { strategies, sees_to_tools, always_may_fail: always_may_fail(picks, config) })
+        };
+        let usual = serve(&config.picks);
+        let models = config.models.iter().filter_map(|(name, picks)| Some((name.clone(), serve(picks)?))).collect();
+        let overrides = if config.request_overrides { generators(plugins) } else { BTreeMap::new() };
+        match usual {
+            Some(usual) if problems.is_empty() => Ok(Self { usual, models, overrides }),
+            _ => {
+                problems.dedup();
+                Err(problems)
+            }
+        }
+    }
+
+    /// Who decides what a request for `model` with these headers is answered with. While nothing can fail on purpose,
+    /// the failure policy is not asked, and a built-in one is not even instantiated.
+    pub fn strategies(&self, model: Option<&str>, headers: &HeaderMap) -> Result<Strategies, ApiError> {
+        let serving = model.and_then(|model| self.models.get(model)).unwrap_or(&self.usual);
+        let mut strategies = serving.strategies.clone();
+        if !serving.always_may_fail && !headers.contains_key(FORCING_HEADER) {
+            strategies.failure_policy = None;
+        }
+        let mut sees_to_tools = serving.sees_to_tools;
+        if let Some(mode) = headers.get(MODE_HEADER).filter(|_| !self.overrides.is_empty()) {
+            let name = mode.to_str().unwrap_or_default();
+            let picked = self.overrides.get(name).ok_or_else(|| {
+                let known = joined(self.overrides.keys().map(String::as_str).collect());
+                ApiError::invalid_value(MODE_HEADER, format!("{mode:?}"), format!("no such mode; loaded are {known}"))
+            })?;
+            strategies.generator = picked.strategy.clone();
+            sees_to_tools = picked.sees_to_tools;
+        }
+        if sees_to_tools {
+            strategies.tool_caller = None;
+        }
+        Ok(strategies)
+    }
+}
+
+/// Who answers for a model.
+struct Serving {
+    strategies: Strategies,
+    /// Whether the generator wants to see to offered tools itself.
+    sees_to_tools: bool,
+    /// Whether every request is put to the failure policy, or only those that force a failure.
+    always_may_fail: bool,
+}
+
+/// A generator that a header may pick.
+struct Generator {
+    strategy: Arc<dyn ResponseStrategy>,
+    sees_to_tools: bool,
+}
+
+fn generators(plugins: &PluginHost) -> BTreeMap<String, Generator> {
+    let generator = |name: &str| {
+        let strategy = plugins.generator(name)?;
+        Some((name.to_owned(), Generator { strategy, sees_to_tools: plugins.sees_to_tools(name) }))
+    };
+    plugins.generators().filter_map(generator).collect()
+}
+
+fn strategies(picks: &Picks, plugins: &PluginHost) -> Result<Strategies, Vec<String>> {
+    let unknown = |key: &str, pick: &str, can: &str, builtins: &[&'static str], loaded: Vec<&str>| {
+        let known = joined(builtins.iter().copied().chain(loaded).collect());
+        format!("{key}: {pick:?} is no plugin that {can}; known are {known}")
+    };
+    let generator = plugins
+        .generator(&picks.mode)
+        .ok_or_else(|| unknown("mode", &picks.mode, "generates", &["echo", "random"], plugins.generators().collect()));
+    let tool_caller = plugins.tool_caller(&picks.tool_plugin).ok_or_else(|| {
+        unknown("tool-plugin", &picks.tool_plugin, "calls tools", &["tool-call"], plugins.tool_callers().collect())
+    });
+    let failure_policy = plugins.failure_policy(&picks.failure_plugin).ok_or_else(|| {
+        let loaded = plugins.failure_policies().collect();
+        unknown("failure-plugin", &picks.failure_plugin, "selects failures", &["failure"], loaded)
+    });
+    match (generator, tool_caller, failure_policy) {
+        (Ok(generator), Ok(tool_caller), Ok(failure_policy)) => {
+            Ok(Strategies { generator, tool_caller: Some(tool_caller), failure_policy: Some(failure_policy) })
+        }
+        (generator, tool_caller, failure_policy) => {
+            Err([generator.err(), tool_caller.err(), failure_policy.err()].into_iter().flatten().collect())
+        }
+    }
+}
+
+/// A plugin of the user's own decides by itself; the built-in needs a rate or a rule.
+fn always_may_fail(picks: &Picks, config: &Config) -> bool {
+    if picks.failure_plugin != "failure" {
+        return true;
+    }
+    let built_in = config.plugins.iter().find(|plugin| plugin.name == picks.failure_plugin);
+    built_in.is_some_and(|plugin| {
+        let rate = plugin.config.get("failure-injection-rate").and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+        let rules = plugin.config.get("rules").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
+        rate > 0.0 || rules > 0
+    })
+}
+
+fn joined(names: BTreeSet<&str>) -> String {
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
