@@ -1,12 +1,15 @@
 //! One call of a guest: a turn, an instance, a first slice here, the rest elsewhere.
 //!
 //! A call is polled once on the thread that asked. Good plugins end within that slice (at most two epochs). One that
-//! does not is moved, store and all, to the guest runtime, where it may spin or sleep without delaying anybody's tokens.
+//! does not is moved, store and all, to threads where it delays nobody's tokens: first to the guests' own, and if it
+//! spins on, to some that the system runs only when nobody else wants to.
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tracing::debug;
 use wasmtime::{Error, Store, UpdateDeadline};
@@ -20,6 +23,9 @@ use crate::plugin::{Exports, Live, Plugin};
 /// Epochs that a slice may see begin. With 1 it could end within its first microsecond.
 const SLICE_EPOCHS: u64 = 2;
 
+/// How long a call may run on the guests' threads before it goes to the background.
+const PATIENCE: Duration = Duration::from_millis(5);
+
 /// Who asks, for logs and for the guest's randomness.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -32,6 +38,31 @@ pub(crate) struct Caller {
 pub(crate) enum Init {
     Before,
     Not,
+}
+
+/// Where a call runs. Each stage is slower to start and disturbs others less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// On the thread that asked, for one slice.
+    Here,
+    /// On the guests' threads, for as long as a good plugin in a slow language may take.
+    Guests,
+    /// On threads that run only where nobody else wants to.
+    Background,
+}
+
+/// Runs `work` on other threads; aborted when this future is dropped, because the client has gone away.
+async fn elsewhere<T: Send + 'static>(
+    threads: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, CallError> {
+    let mut task = JoinSet::new();
+    task.spawn_on(work, threads);
+    match task.join_next().await {
+        Some(Ok(result)) => Ok(result),
+        Some(Err(lost)) => Err(CallError::Trap(lost.to_string())),
+        None => Err(CallError::Trap("the call was lost".into())),
+    }
 }
 
 impl Plugin {
@@ -48,22 +79,27 @@ impl Plugin {
             let _held = (permit, plugin.runtime.ticking());
             plugin.run(caller, init, work).await
         });
-        if self.starts_here() {
+        let stage = self.first_stage();
+        if stage == Stage::Here {
             if let Poll::Ready(result) = futures::poll!(&mut call) {
                 return result;
             }
-            self.took_long();
+            self.went_past(Stage::Here);
+        }
+        if stage <= Stage::Guests {
+            let with_patience = async move {
+                let done = tokio::time::timeout(PATIENCE, &mut call).await;
+                done.map_err(|_| call)
+            };
+            match elsewhere(self.runtime.guest_threads(), with_patience).await? {
+                Ok(result) => return result,
+                Err(unfinished) => call = unfinished,
+            }
+            self.went_past(Stage::Guests);
         }
         let wall = self.limits.wall;
         let limited = async move { tokio::time::timeout(wall, call).await.unwrap_or(Err(CallError::Timeout(wall))) };
-        // Aborted when this future is dropped: the client has gone away.
-        let mut task = JoinSet::new();
-        task.spawn_on(limited, self.runtime.guest_threads());
-        match task.join_next().await {
-            Some(Ok(result)) => result,
-            Some(Err(lost)) => Err(CallError::Trap(lost.to_string())),
-            None => Err(CallError::Trap("the call was lost".into())),
-        }
+        elsewhere(self.runtime.background_threads(), limited).await?
     }
 
     async fn run<T, F>(&self, caller: Caller, init: Init, work: F) -> Result<T, CallError>

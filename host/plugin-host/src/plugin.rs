@@ -8,6 +8,7 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
+use crate::call::Stage;
 use crate::error::CallError;
 use crate::imports::{Guest, Offer};
 use crate::info::PluginInfo;
@@ -15,7 +16,7 @@ use crate::limits::Limits;
 use crate::needs::Needs;
 use crate::runtime::Runtime;
 
-/// Calls that start on the guest runtime after one did not end in its first slice.
+/// Calls that start further away after one took too long for a stage.
 const STAYS_AWAY: u32 = 64;
 
 /// A plugin as it serves.
@@ -33,7 +34,9 @@ pub(crate) struct Plugin {
     waiting: AtomicUsize,
     /// Instances that may serve again.
     idle: Mutex<Vec<Live>>,
-    away: AtomicU32,
+    /// Calls that are still to start after the serving threads, and after the guests' threads.
+    past_here: AtomicU32,
+    past_guests: AtomicU32,
 }
 
 /// Where to find each interface that the component exports.
@@ -94,7 +97,8 @@ impl Plugin {
             info,
             waiting: AtomicUsize::new(0),
             idle: Mutex::default(),
-            away: AtomicU32::new(0),
+            past_here: AtomicU32::new(0),
+            past_guests: AtomicU32::new(0),
         }
     }
 
@@ -136,22 +140,34 @@ impl Plugin {
         }
     }
 
-    /// Whether a call may start on the serving threads: not for a while after one was found to take long.
-    pub(crate) fn starts_here(&self) -> bool {
-        let stays_away = |away: u32| away.checked_sub(1);
-        self.away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, stays_away).is_err()
+    /// Where the next call starts: for a while not where one was found to take too long.
+    pub(crate) fn first_stage(&self) -> Stage {
+        let one_less = |away: u32| away.checked_sub(1);
+        let is_away = |away: &AtomicU32| away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+        if is_away(&self.past_guests) {
+            Stage::Background
+        } else if is_away(&self.past_here) {
+            Stage::Guests
+        } else {
+            Stage::Here
+        }
     }
 
-    /// A call did not end in its first slice.
-    pub(crate) fn took_long(&self) {
-        self.away.store(STAYS_AWAY, Ordering::Relaxed);
+    /// A call did not end within this stage.
+    pub(crate) fn went_past(&self, stage: Stage) {
+        match stage {
+            Stage::Here => self.past_here.store(STAYS_AWAY, Ordering::Relaxed),
+            Stage::Guests => self.past_guests.store(STAYS_AWAY, Ordering::Relaxed),
+            Stage::Background => {}
+        }
     }
 
     /// Forgets what its trial left behind.
     pub(crate) fn forget_trial(&self) {
         self.offer.state.clear();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.away.store(0, Ordering::Relaxed);
+        self.past_here.store(0, Ordering::Relaxed);
+        self.past_guests.store(0, Ordering::Relaxed);
     }
 }
 

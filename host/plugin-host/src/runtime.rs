@@ -22,9 +22,6 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// Core instances that one component may be made of: Rust's are 4, Python's 14.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 20;
 
-/// Of the threads that run what takes long: about a tenth of the others' share when all cores are busy.
-const GUEST_NICENESS: i32 = 10;
-
 /// Ticks without any call after which the ticker sleeps until the next one.
 const IDLE_TICKS: u32 = 100;
 
@@ -32,7 +29,8 @@ const IDLE_TICKS: u32 = 100;
 pub(crate) struct Runtime {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) linker: Linker<Guest>,
-    guest_threads: Option<tokio::runtime::Runtime>,
+    /// For calls that take long, and for those that take longer.
+    threads: Option<(tokio::runtime::Runtime, tokio::runtime::Runtime)>,
     ticker: Ticker,
 }
 
@@ -43,20 +41,20 @@ impl Runtime {
         let engine = engine(limits).map_err(|error| problem(LoadProblem::Runtime(error)))?;
         let linker = linker(&engine).map_err(|error| problem(LoadProblem::Runtime(error)))?;
         let threads = |error| problem(LoadProblem::Threads(error));
-        let guest_threads = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("guest")
-            .enable_time()
-            .on_thread_start(give_way)
-            .build()
-            .map_err(threads)?;
+        let guest_threads = guest_threads("guest", || {}).map_err(threads)?;
+        let background_threads = self::guest_threads("guest-background", give_way).map_err(threads)?;
         let ticker = Ticker::start(engine.weak()).map_err(threads)?;
-        Ok(Self { engine, linker, guest_threads: Some(guest_threads), ticker })
+        Ok(Self { engine, linker, threads: Some((guest_threads, background_threads)), ticker })
     }
 
     /// Where calls go on that did not end in their first slice.
     pub(crate) fn guest_threads(&self) -> &Handle {
-        self.guest_threads.as_ref().expect("only drop takes it").handle()
+        self.threads.as_ref().expect("only drop takes them").0.handle()
+    }
+
+    /// Where calls go on that take longer than good ones do.
+    pub(crate) fn background_threads(&self) -> &Handle {
+        self.threads.as_ref().expect("only drop takes them").1.handle()
     }
 
     /// Keeps the epoch ticking until the guard is dropped.
@@ -66,19 +64,35 @@ impl Runtime {
     }
 }
 
-/// Where cores are few, a guest that spins must not compete with the threads that pace tokens. On Linux a niceness is
-/// the thread's own.
+fn guest_threads(name: &str, on_start: impl Fn() + Send + Sync + 'static) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name(name)
+        .enable_time()
+        .on_thread_start(on_start)
+        .build()
+}
+
+/// Where cores are few, a guest that spins must not compete with the threads that pace tokens. A mere niceness would
+/// still let it finish its share of 3 ms before a thread that wakes up.
 fn give_way() {
-    if let Err(error) = rustix::process::nice(GUEST_NICENESS) {
-        debug!(%error, "guest threads keep their priority");
+    #[cfg(target_os = "linux")]
+    {
+        use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let this = thread_priority::thread_native_id();
+        if let Err(error) = thread_priority::set_thread_priority_and_policy(this, ThreadPriority::Min, idle) {
+            debug!(?error, "background threads keep their priority");
+        }
     }
 }
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if let Some(threads) = self.guest_threads.take() {
+        if let Some((guests, background)) = self.threads.take() {
             // Not joined: a drop may happen in an async context, where waiting is not allowed.
-            threads.shutdown_background();
+            guests.shutdown_background();
+            background.shutdown_background();
         }
     }
 }
