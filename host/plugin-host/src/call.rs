@@ -99,7 +99,11 @@ impl Plugin {
         }
         let wall = self.limits.wall;
         let limited = async move { tokio::time::timeout(wall, call).await.unwrap_or(Err(CallError::Timeout(wall))) };
-        elsewhere(self.runtime.background_threads(), limited).await?
+        let result = elsewhere(self.runtime.background_threads(), limited).await?;
+        if matches!(result, Err(CallError::Timeout(_))) {
+            self.spun();
+        }
+        result
     }
 
     async fn run<T, F>(&self, caller: Caller, init: Init, work: F) -> Result<T, CallError>

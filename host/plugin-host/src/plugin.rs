@@ -1,9 +1,11 @@
 //! A loaded plugin: its component, ready to instantiate, and what calls of it share.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
@@ -16,8 +18,8 @@ use crate::limits::Limits;
 use crate::needs::Needs;
 use crate::runtime::Runtime;
 
-/// Calls that start further away after one took too long for a stage.
-const STAYS_AWAY: u32 = 64;
+/// How long calls start further away after one took too long for a stage.
+const STAYS_AWAY: Duration = Duration::from_secs(10);
 
 /// A plugin as it serves.
 pub(crate) struct Plugin {
@@ -34,9 +36,10 @@ pub(crate) struct Plugin {
     waiting: AtomicUsize,
     /// Instances that may serve again.
     idle: Mutex<Vec<Live>>,
-    /// Calls that are still to start after the serving threads, and after the guests' threads.
-    past_here: AtomicU32,
-    past_guests: AtomicU32,
+    loaded_at: Instant,
+    /// Until when, by age in milliseconds, calls start after the serving threads, and after the guests' threads.
+    past_here: AtomicU64,
+    past_guests: AtomicU64,
 }
 
 /// Where to find each interface that the component exports.
@@ -97,8 +100,9 @@ impl Plugin {
             info,
             waiting: AtomicUsize::new(0),
             idle: Mutex::default(),
-            past_here: AtomicU32::new(0),
-            past_guests: AtomicU32::new(0),
+            loaded_at: Instant::now(),
+            past_here: AtomicU64::new(0),
+            past_guests: AtomicU64::new(0),
         }
     }
 
@@ -142,8 +146,8 @@ impl Plugin {
 
     /// Where the next call starts: for a while not where one was found to take too long.
     pub(crate) fn first_stage(&self) -> Stage {
-        let one_less = |away: u32| away.checked_sub(1);
-        let is_away = |away: &AtomicU32| away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+        let now = self.age();
+        let is_away = |until: &AtomicU64| now < until.load(Ordering::Relaxed);
         if is_away(&self.past_guests) {
             Stage::Background
         } else if is_away(&self.past_here) {
@@ -155,11 +159,23 @@ impl Plugin {
 
     /// A call did not end within this stage.
     pub(crate) fn went_past(&self, stage: Stage) {
+        let until = self.age() + STAYS_AWAY.as_millis() as u64;
         match stage {
-            Stage::Here => self.past_here.store(STAYS_AWAY, Ordering::Relaxed),
-            Stage::Guests => self.past_guests.store(STAYS_AWAY, Ordering::Relaxed),
+            Stage::Here => self.past_here.store(until, Ordering::Relaxed),
+            Stage::Guests => self.past_guests.store(until, Ordering::Relaxed),
             Stage::Background => {}
         }
+    }
+
+    /// A call went all the way and still took too long: whoever spins again and again stays where it is.
+    pub(crate) fn spun(&self) {
+        self.went_past(Stage::Here);
+        self.went_past(Stage::Guests);
+    }
+
+    /// Milliseconds since it was loaded.
+    fn age(&self) -> u64 {
+        self.loaded_at.elapsed().as_millis() as u64
     }
 
     /// Forgets what its trial left behind.
