@@ -65,10 +65,15 @@ impl Server {
         Refusal { code: output.status.code(), stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
     }
 
+    /// Sends a signal: `HUP`, `TERM`, …
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        Command::new("kill").args(["-s", name, &pid]).status().await.expect("kill exists");
+    }
+
     /// Sends SIGTERM and waits for the end; the exit code.
     pub async fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().expect("it runs").to_string();
-        Command::new("kill").arg(pid).status().await.expect("kill exists");
+        self.signal("TERM").await;
         let status = tokio::time::timeout(START_LIMIT, self.child.wait()).await.expect("it ends").unwrap();
         status.code()
     }

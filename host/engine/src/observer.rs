@@ -1,5 +1,7 @@
 //! Those who are told what happened. They cannot answer, fail or delay anything: metrics, event publishers, logs.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::output::FinishReason;
@@ -12,6 +14,8 @@ pub enum EngineEvent<'a> {
     Queued,
     /// It left the queue and its prefill began.
     Scheduled,
+    /// The plugin of this name answered, so much later than the simulated prefill ended; zero if it was in time.
+    Answered(&'a str, Duration),
     /// So many tokens fell due together; the first time, that is the end of prefill.
     Tokens(usize),
     /// Terminal: its last token was sent.

@@ -17,6 +17,11 @@ pub trait ResponseStrategy: Send + Sync {
     /// The name that errors give it.
     fn name(&self) -> &str;
 
+    /// Whether it wants to answer requests that offer tools itself, calls included.
+    fn sees_to_tools(&self) -> bool {
+        false
+    }
+
     /// The whole output of one choice. Called when the choice is admitted; dropped when its client goes away.
     fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>>;
 }
@@ -35,7 +40,7 @@ pub trait ToolCallStrategy: Send + Sync {
 pub struct Strategies {
     /// Makes the output.
     pub generator: Arc<dyn ResponseStrategy>,
-    /// Is asked first where tools are offered; none: the generator sees to tools itself.
+    /// Is asked first where tools are offered, unless the generator sees to them itself.
     pub tool_caller: Option<Arc<dyn ToolCallStrategy>>,
     /// Is asked on arrival; none: nothing fails on purpose.
     pub failure_policy: Option<Arc<dyn FailurePolicy>>,

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -17,6 +17,7 @@ use wasmtime::{Error, Store, UpdateDeadline};
 use crate::error::CallError;
 use crate::imports::Guest;
 use crate::limits::{BudgetSpent, HANDLES, MemoryDenied, RESULT_BYTES};
+use crate::observer::PluginEvent;
 use crate::panic_text;
 use crate::plugin::{Exports, Live, Plugin};
 
@@ -31,6 +32,12 @@ const PATIENCE: Duration = Duration::from_millis(5);
 pub(crate) struct Caller {
     pub(crate) request_id: Arc<str>,
     pub(crate) seed: u64,
+}
+
+impl Caller {
+    pub(crate) fn of(request_id: &Arc<str>, seed: u64) -> Self {
+        Self { request_id: request_id.clone(), seed }
+    }
 }
 
 /// Whether an instance is initialised before it is asked. `describe` alone comes before.
@@ -72,7 +79,7 @@ impl Plugin {
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Store<Guest>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<T>> + Send + 'static,
     {
-        let permit = self.turn().await?;
+        let permit = self.account.turn().await?;
         let plugin = self.clone();
         let mut call = Box::pin(async move {
             // All that a call holds goes with it, wherever it runs and however it ends.
@@ -86,6 +93,7 @@ impl Plugin {
             }
             self.went_past(Stage::Here);
         }
+        self.account.tell(PluginEvent::Offloaded);
         if stage <= Stage::Guests {
             let with_patience = async move {
                 let done = tokio::time::timeout(PATIENCE, &mut call).await;
@@ -118,7 +126,9 @@ impl Plugin {
             }
             None => self.instance(caller, init).await?,
         };
-        match work(&mut live.store, &live.exports).await {
+        let result = work(&mut live.store, &live.exports).await;
+        self.account.used_memory(live.store.data().limiter.peak);
+        match result {
             Ok(result) => {
                 self.log_output(live.store.data());
                 if init == Init::Before {
@@ -133,7 +143,8 @@ impl Plugin {
 
     /// A fresh instance. Its limits are set before it exists: instantiation runs guest code too.
     async fn instance(&self, caller: Caller, init: Init) -> Result<Live, CallError> {
-        let guest = Guest::new(self.offer.clone(), &self.limits, caller.request_id, caller.seed);
+        let start = Instant::now();
+        let guest = Guest::new(self.account.clone(), &self.limits, caller.request_id, caller.seed);
         let mut store = Store::new(&self.runtime.engine, guest);
         store.limiter(|guest| &mut guest.limiter);
         store.set_hostcall_fuel(RESULT_BYTES);
@@ -148,7 +159,10 @@ impl Plugin {
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         match self.exports(&mut store, init).await {
-            Ok(Ok(exports)) => Ok(Live { store, exports, served: 0 }),
+            Ok(Ok(exports)) => {
+                self.account.tell(PluginEvent::Instantiated(start.elapsed()));
+                Ok(Live { store, exports, served: 0 })
+            }
             Ok(Err(refused)) => Err(CallError::Init(refused)),
             Err(error) => Err(self.judge(&error, store.data())),
         }

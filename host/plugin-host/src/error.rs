@@ -43,6 +43,8 @@ pub(crate) enum LoadProblem {
     WrongVersion { found: String, wanted: &'static str },
     #[error("it does not export {0}")]
     MissingExport(&'static str),
+    #[error("it no longer exports {0}, which the version that serves does")]
+    ExportGone(&'static str),
     #[error("it exports no strategy: none of {0}")]
     NoStrategy(&'static str),
     #[error("its exports do not fit the contract: {0:#}")]

@@ -3,17 +3,16 @@
 
 use std::sync::Arc;
 
-use rehearsal_engine::Tokenizer;
 use tracing::{debug, error, info, trace, warn};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::account::Account;
 use crate::bindings::log::Level;
 use crate::bindings::{log, state, tokenizer, types};
 use crate::limits::{Limits, MemoryLimiter};
 use crate::runtime::TICK;
 use crate::sandbox::{self, OutputTail};
-use crate::state::PluginState;
 
 /// Text above this size is tokenized off the serving threads.
 const LARGE_TEXT: usize = 4 << 10;
@@ -22,16 +21,9 @@ const LARGE_TEXT: usize = 4 << 10;
 const LOG_LINES: u32 = 100;
 const LOG_BYTES: usize = 4 << 10;
 
-/// What the host functions of one plugin share.
-pub(crate) struct Offer {
-    pub(crate) plugin: String,
-    pub(crate) tokenizer: Arc<dyn Tokenizer>,
-    pub(crate) state: PluginState,
-}
-
 /// The data of one guest's store.
 pub(crate) struct Guest {
-    offer: Arc<Offer>,
+    account: Arc<Account>,
     request_id: Arc<str>,
     wasi: WasiCtx,
     table: ResourceTable,
@@ -44,12 +36,12 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(offer: Arc<Offer>, limits: &Limits, request_id: Arc<str>, seed: u64) -> Self {
+    pub(crate) fn new(account: Arc<Account>, limits: &Limits, request_id: Arc<str>, seed: u64) -> Self {
         let output = OutputTail::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(crate::limits::HANDLES);
         Self {
-            offer,
+            account,
             request_id,
             wasi: sandbox::wasi(seed, &output),
             table,
@@ -94,24 +86,24 @@ impl types::Host for Guest {}
 impl tokenizer::Host for Guest {
     async fn count(&mut self, text: String) -> u32 {
         before_work_on(text.len()).await;
-        self.offer.tokenizer.count(&text)
+        self.account.tokenizer.count(&text)
     }
 
     async fn encode(&mut self, text: String) -> Vec<u32> {
         before_work_on(text.len()).await;
-        self.offer.tokenizer.encode(&text)
+        self.account.tokenizer.encode(&text)
     }
 
     async fn decode(&mut self, ids: Vec<u32>) -> String {
         before_work_on(ids.len() * size_of::<u32>()).await;
-        self.offer.tokenizer.decode(&ids)
+        self.account.tokenizer.decode(&ids)
     }
 }
 
 impl log::Host for Guest {
     fn log(&mut self, level: Level, message: String) {
         self.logged += 1;
-        let (plugin, request) = (self.offer.plugin.as_str(), &*self.request_id);
+        let (plugin, request) = (self.account.name.as_str(), &*self.request_id);
         if self.logged > LOG_LINES {
             if self.logged == LOG_LINES + 1 {
                 warn!(plugin, request, lines = LOG_LINES, "the plugin logs too much, the rest of this call is dropped");
@@ -141,22 +133,22 @@ impl log::Host for Guest {
 
 impl state::Host for Guest {
     fn get(&mut self, key: String) -> Option<Vec<u8>> {
-        self.offer.state.get(&key)
+        self.account.state.get(&key)
     }
 
     fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), String> {
-        self.offer.state.set(key, value)
+        self.account.state.set(key, value)
     }
 
     fn increment(&mut self, key: String, by: i64) -> i64 {
-        self.offer.state.increment(key, by).unwrap_or_else(|full| {
+        self.account.state.increment(key, by).unwrap_or_else(|full| {
             // The contract gives it no way to fail; a plugin that fills its state with counters is told in the log.
-            warn!(plugin = self.offer.plugin, "{full}");
+            warn!(plugin = self.account.name, "{full}");
             by
         })
     }
 
     fn remove(&mut self, key: String) {
-        self.offer.state.remove(&key);
+        self.account.state.remove(&key);
     }
 }

@@ -16,3 +16,29 @@ pub struct PluginInfo {
     /// Of the component, in lower-case hex.
     pub sha256: String,
 }
+
+impl PluginInfo {
+    /// The worlds of the contract that it fills, each with the contract's version.
+    pub fn worlds(&self) -> impl Iterator<Item = String> {
+        self.exports.iter().map(|export| {
+            let world = match *export {
+                "failure-selector" => "failure-plugin".to_owned(),
+                other => format!("{other}-plugin"),
+            };
+            format!("{}{world}@{}", crate::loader::PACKAGE, crate::loader::VERSION)
+        })
+    }
+}
+
+/// A plugin as it is at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginStatus {
+    /// The version that serves.
+    pub info: PluginInfo,
+    /// Calls that wait for their turn.
+    pub waiting: usize,
+    /// The most memory that any instance has had, in bytes.
+    pub peak_memory: usize,
+    /// The last fault of a call, or why the last reload was none.
+    pub last_error: Option<String>,
+}

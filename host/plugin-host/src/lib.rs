@@ -9,6 +9,7 @@
 //! - Guest code never runs to its end on the threads that pace and serve: `call`.
 //! - What breaks the contract is found at start, by one trial of everything a plugin exports: `loader`.
 
+mod account;
 mod bindings;
 mod call;
 mod convert;
@@ -18,25 +19,34 @@ mod info;
 mod limits;
 mod loader;
 mod needs;
+mod observer;
 mod panic_text;
 mod plugin;
+mod reload;
 mod runtime;
 mod sandbox;
 mod state;
 mod strategy;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rehearsal_engine::{FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy};
+use tracing::{debug, info};
 
 pub use error::LoadError;
-pub use info::PluginInfo;
+pub use info::{PluginInfo, PluginStatus};
 pub use limits::Limits;
 pub use needs::Needs;
+pub use observer::{PluginEvent, PluginObserver};
+pub use watch::Watch;
 
-use plugin::{Interfaces, Plugin};
+use account::Account;
+use arc_swap::ArcSwap;
+use plugin::Plugin;
+use reload::Reloadable;
 use runtime::Runtime;
 use strategy::PluginStrategy;
 
@@ -69,83 +79,92 @@ pub enum PluginSource {
 
 /// All loaded plugins, and the threads that run what takes long.
 pub struct PluginHost {
-    plugins: BTreeMap<String, Arc<Plugin>>,
+    plugins: BTreeMap<String, Arc<Reloadable>>,
+    needs: ArcSwap<Needs>,
     // Last, so that it outlives the plugins that use it.
-    _runtime: Arc<Runtime>,
+    runtime: Arc<Runtime>,
 }
 
 impl PluginHost {
-    /// Loads and tries every plugin. Fails with everything that is wrong with any of them.
-    pub async fn load(specs: Vec<PluginSpec>, tokenizer: Arc<dyn Tokenizer>) -> Result<Self, Vec<LoadError>> {
+    /// Loads and tries every plugin. Fails with everything that is wrong with any of them. `observers` are told of
+    /// every event after that, in this order.
+    pub async fn load(
+        specs: Vec<PluginSpec>,
+        tokenizer: Arc<dyn Tokenizer>,
+        observers: Vec<Arc<dyn PluginObserver>>,
+    ) -> Result<Self, Vec<LoadError>> {
         let runtime = Runtime::new(specs.iter().map(|spec| &spec.limits)).map_err(|error| vec![error])?;
         let runtime = Arc::new(runtime);
         let mut plugins = BTreeMap::new();
+        let mut needs = Needs::default();
         let mut errors = Vec::new();
         for spec in specs {
             let name = spec.name.clone();
-            match loader::load(spec, &runtime, &tokenizer).await {
-                Ok(plugin) if plugins.contains_key(&name) => {
-                    errors.push(LoadError::new(plugin.name(), error::LoadProblem::NameTaken));
+            let account = Account::new(name.clone(), &spec.limits, tokenizer.clone(), observers.clone());
+            let account = Arc::new(account);
+            match loader::load(&spec, &runtime, &account).await {
+                Ok(_) if plugins.contains_key(&name) => {
+                    errors.push(LoadError::new(name, error::LoadProblem::NameTaken));
                 }
                 Ok(plugin) => {
-                    plugins.insert(name, Arc::new(plugin));
+                    info!(plugin = name, version = plugin.info.version, summary = plugin.info.summary, "plugin loaded");
+                    needs = needs.union(plugin.needs());
+                    plugins.insert(name, Arc::new(Reloadable::new(spec, account, plugin)));
                 }
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() { Ok(Self { plugins, _runtime: runtime }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { plugins, needs: ArcSwap::from_pointee(needs), runtime }) } else { Err(errors) }
     }
 
     /// The strategy of the plugin `name`, if it is loaded and exports `generator`.
     pub fn generator(&self, name: &str) -> Option<Arc<dyn ResponseStrategy>> {
-        let generator = PluginStrategy::generator(self.plugins.get(name)?)?;
-        Some(Arc::new(generator))
+        Some(Arc::new(PluginStrategy::new(self.plugins.get(name)?, "generator")?))
     }
 
     /// The tool caller of the plugin `name`, if it is loaded and exports `tool-caller`.
     pub fn tool_caller(&self, name: &str) -> Option<Arc<dyn ToolCallStrategy>> {
-        let tool_caller = PluginStrategy::tool_caller(self.plugins.get(name)?)?;
-        Some(Arc::new(tool_caller))
+        Some(Arc::new(PluginStrategy::new(self.plugins.get(name)?, "tool-caller")?))
     }
 
     /// The failure policy of the plugin `name`, if it is loaded and exports `failure-selector`.
     pub fn failure_policy(&self, name: &str) -> Option<Arc<dyn FailurePolicy>> {
-        let failure_policy = PluginStrategy::failure_policy(self.plugins.get(name)?)?;
-        Some(Arc::new(failure_policy))
+        Some(Arc::new(PluginStrategy::new(self.plugins.get(name)?, "failure-selector")?))
     }
 
-    /// Names of all plugins that export `failure-selector`.
-    pub fn failure_policies(&self) -> impl Iterator<Item = &str> {
-        self.exporting(|interfaces| interfaces.failure_selector.is_some())
+    /// Names of all plugins that export `interface`: `generator`, `tool-caller` or `failure-selector`.
+    pub fn exporting(&self, interface: &str) -> impl Iterator<Item = &str> {
+        let exports = move |plugin: &Reloadable| plugin.current().info.exports.contains(&interface);
+        self.plugins.iter().filter(move |(_, plugin)| exports(plugin)).map(|(name, _)| name.as_str())
     }
 
-    /// What can be told of every plugin, in the order of their names.
-    pub fn infos(&self) -> impl Iterator<Item = &PluginInfo> {
-        self.plugins.values().map(|plugin| &plugin.info)
-    }
-
-    /// Whether the generator `name` sees to offered tools itself.
-    pub fn sees_to_tools(&self, name: &str) -> bool {
-        self.plugins.get(name).is_some_and(|plugin| plugin.needs().tools())
-    }
-
-    /// Names of all plugins that export `generator`.
-    pub fn generators(&self) -> impl Iterator<Item = &str> {
-        self.exporting(|interfaces| interfaces.generator.is_some())
-    }
-
-    /// Names of all plugins that export `tool-caller`.
-    pub fn tool_callers(&self) -> impl Iterator<Item = &str> {
-        self.exporting(|interfaces| interfaces.tool_caller.is_some())
-    }
-
-    fn exporting(&self, has: impl Fn(&Interfaces) -> bool) -> impl Iterator<Item = &str> {
-        self.plugins.iter().filter(move |(_, plugin)| has(&plugin.interfaces)).map(|(name, _)| name.as_str())
+    /// Every plugin as it is at this moment, in the order of their names.
+    pub fn statuses(&self) -> impl Iterator<Item = PluginStatus> {
+        self.plugins.values().map(|plugin| plugin.status())
     }
 
     /// What the plugins together want to be sent with each request.
-    pub fn needs(&self) -> Needs {
-        self.plugins.values().fold(Needs::default(), |needs, plugin| needs.union(plugin.needs()))
+    pub fn needs(&self) -> Arc<Needs> {
+        self.needs.load_full()
+    }
+
+    /// Loads every component again whose file has another content than what serves. A version that is no good changes
+    /// nothing but a line in the log, `last_error` and what observers are told.
+    pub async fn reload(&self) {
+        for plugin in self.plugins.values() {
+            let Some(source) = plugin.file() else { continue };
+            match loader::read(source.clone()).await {
+                Ok(image) if image.sha256 == plugin.sha256() => debug!(plugin = plugin.name(), "unchanged"),
+                // What is wrong was logged and counted.
+                _ => drop(self.reload_one(plugin).await),
+            }
+        }
+    }
+
+    /// What a new version needs is sent from its first call on; what an old one needed is sent on, which costs little.
+    async fn reload_one(&self, plugin: &Reloadable) -> Result<(), LoadError> {
+        let widen = |fresh: &Plugin| self.needs.store(Arc::new(Needs::clone(&self.needs()).union(fresh.needs())));
+        plugin.reload(&self.runtime, widen).await
     }
 }
 

@@ -58,17 +58,23 @@ pub(crate) struct MemoryDenied;
 #[derive(Debug)]
 pub(crate) struct MemoryLimiter {
     memory: usize,
+    /// The largest that any memory of the instance has been.
+    pub(crate) peak: usize,
 }
 
 impl MemoryLimiter {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { memory: limits.memory }
+        Self { memory: limits.memory, peak: 0 }
     }
 }
 
 impl ResourceLimiter for MemoryLimiter {
     fn memory_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > self.memory { Err(MemoryDenied.into()) } else { Ok(true) }
+        if desired > self.memory {
+            return Err(MemoryDenied.into());
+        }
+        self.peak = self.peak.max(desired);
+        Ok(true)
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {

@@ -1,18 +1,17 @@
 //! A loaded plugin: its component, ready to instantiate, and what calls of it share.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
+use crate::account::Account;
 use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
 use crate::call::Stage;
-use crate::error::CallError;
-use crate::imports::{Guest, Offer};
+use crate::imports::Guest;
 use crate::info::PluginInfo;
 use crate::limits::Limits;
 use crate::needs::Needs;
@@ -26,14 +25,12 @@ pub(crate) struct Plugin {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) interfaces: Interfaces,
-    pub(crate) offer: Arc<Offer>,
+    pub(crate) account: Arc<Account>,
     /// JSON text of the configuration.
     pub(crate) config: String,
     pub(crate) limits: Limits,
     pub(crate) needs: Needs,
     pub(crate) info: PluginInfo,
-    permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
     /// Instances that may serve again.
     idle: Mutex<Vec<Live>>,
     loaded_at: Instant,
@@ -83,7 +80,7 @@ impl Plugin {
         runtime: Arc<Runtime>,
         pre: InstancePre<Guest>,
         interfaces: Interfaces,
-        offer: Offer,
+        account: Arc<Account>,
         config: String,
         limits: Limits,
         info: PluginInfo,
@@ -92,13 +89,11 @@ impl Plugin {
             runtime,
             pre,
             interfaces,
-            offer: Arc::new(offer),
+            account,
             config,
-            permits: Arc::new(Semaphore::new(limits.concurrency)),
             limits,
             needs: Needs::default(),
             info,
-            waiting: AtomicUsize::new(0),
             idle: Mutex::default(),
             loaded_at: Instant::now(),
             past_here: AtomicU64::new(0),
@@ -107,25 +102,11 @@ impl Plugin {
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.offer.plugin
+        &self.account.name
     }
 
     pub(crate) fn needs(&self) -> &Needs {
         &self.needs
-    }
-
-    /// Waits for its turn; refuses at once if too many wait already.
-    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, CallError> {
-        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            return Ok(permit);
-        }
-        let saturated = CallError::Saturated { running: self.limits.concurrency, waiting: self.limits.waiting };
-        let place = Waiting::take(&self.waiting, self.limits.waiting);
-        if place.is_none() {
-            return Err(saturated);
-        }
-        // The semaphore is never closed; were it, the call would be one too many.
-        self.permits.clone().acquire_owned().await.map_err(|_| saturated)
     }
 
     /// An instance that has served before and may again.
@@ -178,27 +159,11 @@ impl Plugin {
         self.loaded_at.elapsed().as_millis() as u64
     }
 
-    /// Forgets what its trial left behind.
-    pub(crate) fn forget_trial(&self) {
-        self.offer.state.clear();
+    /// Serves from now on, on this account; forgets what its trial left behind.
+    pub(crate) fn begin(&mut self, account: Arc<Account>) {
+        self.account = account;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.past_here.store(0, Ordering::Relaxed);
         self.past_guests.store(0, Ordering::Relaxed);
-    }
-}
-
-/// A place among those who wait, given back when it is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn take(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
-        let one_more = |count: usize| (count < max).then_some(count + 1);
-        waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Self(waiting))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

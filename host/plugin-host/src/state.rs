@@ -41,11 +41,6 @@ impl PluginState {
         }
     }
 
-    /// Forgets everything: what a trial left behind is not the first request's to find.
-    pub(crate) fn clear(&self) {
-        *self.lock() = Values::default();
-    }
-
     fn lock(&self) -> MutexGuard<'_, Values> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

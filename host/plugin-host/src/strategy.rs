@@ -1,6 +1,7 @@
 //! A plugin as the engine's strategies: which of them it can be depends on what it exports.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::future::BoxFuture;
 use rehearsal_engine::request::ToolCall;
@@ -9,46 +10,74 @@ use rehearsal_engine::{
 };
 use wasmtime::Store;
 
-use crate::bindings::types;
+use crate::bindings::types::CallError as GuestError;
 use crate::call::{Caller, Init};
 use crate::convert;
 use crate::imports::Guest;
-use crate::plugin::{Exports, Plugin};
+use crate::needs::Needs;
+use crate::plugin::Exports;
+use crate::reload::Reloadable;
 
 /// Asks a component.
 #[derive(Clone)]
 pub(crate) struct PluginStrategy {
-    plugin: Arc<Plugin>,
+    plugin: Arc<Reloadable>,
 }
 
 impl PluginStrategy {
-    /// None if the plugin does not export `generator`.
-    pub(crate) fn generator(plugin: &Arc<Plugin>) -> Option<Self> {
-        plugin.interfaces.generator.as_ref().map(|_| Self { plugin: plugin.clone() })
+    /// None if the plugin does not export `interface`.
+    pub(crate) fn new(plugin: &Arc<Reloadable>, interface: &str) -> Option<Self> {
+        plugin.current().info.exports.contains(&interface).then(|| Self { plugin: plugin.clone() })
     }
 
-    /// None if the plugin does not export `tool-caller`.
-    pub(crate) fn tool_caller(plugin: &Arc<Plugin>) -> Option<Self> {
-        plugin.interfaces.tool_caller.as_ref().map(|_| Self { plugin: plugin.clone() })
-    }
-
-    /// None if the plugin does not export `failure-selector`.
-    pub(crate) fn failure_policy(plugin: &Arc<Plugin>) -> Option<Self> {
-        plugin.interfaces.failure_selector.as_ref().map(|_| Self { plugin: plugin.clone() })
-    }
-
-    /// Sends one choice to what `work` picks of the component's exports.
-    async fn ask<T: Send + 'static>(
+    /// Sends one record to what `work` picks of the component's exports, and reads what comes back.
+    async fn ask<Q, A, T>(
         &self,
-        choice: &Choice,
-        work: impl for<'a> FnOnce(&'a mut Store<Guest>, &'a Exports, types::Request) -> BoxFuture<'a, wasmtime::Result<T>>
+        caller: Caller,
+        record: impl FnOnce(&Needs) -> Q,
+        work: impl for<'a> FnOnce(
+            &'a mut Store<Guest>,
+            &'a Exports,
+            Q,
+        ) -> BoxFuture<'a, wasmtime::Result<Result<A, GuestError>>>
         + Send
         + 'static,
-    ) -> Result<T, StrategyError> {
-        let request = convert::request(choice, self.plugin.needs());
-        let caller = Caller { request_id: choice.request_id.clone(), seed: choice.seed };
-        let answer = self.plugin.call(caller, Init::Before, move |store, exports| work(store, exports, request)).await;
-        answer.map_err(|error| error.into_strategy_error(self.plugin.name()))
+        read: impl FnOnce(Result<A, GuestError>, &str) -> Result<T, StrategyError>,
+    ) -> Result<T, StrategyError>
+    where
+        Q: Send + 'static,
+        A: Send + 'static,
+    {
+        let mut watched = Watched { plugin: &self.plugin, start: Instant::now(), has_ended: false };
+        let version = self.plugin.current();
+        let record = record(version.needs());
+        let answer = version.call(caller, Init::Before, move |store, exports| work(store, exports, record)).await;
+        let name = self.plugin.name();
+        let result = answer.map_err(|error| error.into_strategy_error(name)).and_then(|answer| read(answer, name));
+        watched.end(result.as_ref().map(drop));
+        result
+    }
+}
+
+/// Sees to it that a call that is dropped is reported too.
+struct Watched<'a> {
+    plugin: &'a Reloadable,
+    start: Instant,
+    has_ended: bool,
+}
+
+impl Watched<'_> {
+    fn end(&mut self, result: Result<(), &StrategyError>) {
+        self.has_ended = true;
+        self.plugin.ended(self.start.elapsed(), result);
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.plugin.abandoned();
+        }
     }
 }
 
@@ -57,16 +86,22 @@ impl ResponseStrategy for PluginStrategy {
         self.plugin.name()
     }
 
+    fn sees_to_tools(&self) -> bool {
+        self.plugin.current().needs().tools()
+    }
+
     fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
-        Box::pin(async move {
-            let answer = self.ask(choice, |store, exports, request| {
+        Box::pin(self.ask(
+            Caller::of(&choice.request_id, choice.seed),
+            |needs| convert::request(choice, needs),
+            |store, exports, request| {
                 Box::pin(async move {
                     let generator = exports.generator.as_ref().ok_or_else(|| absent("generator"))?;
                     generator.call_generate(store, &request).await
                 })
-            });
-            convert::completion(answer.await?, self.plugin.name())
-        })
+            },
+            convert::completion,
+        ))
     }
 }
 
@@ -76,15 +111,17 @@ impl ToolCallStrategy for PluginStrategy {
     }
 
     fn call_tools<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Vec<ToolCall>, StrategyError>> {
-        Box::pin(async move {
-            let answer = self.ask(choice, |store, exports, request| {
+        Box::pin(self.ask(
+            Caller::of(&choice.request_id, choice.seed),
+            |needs| convert::request(choice, needs),
+            |store, exports, request| {
                 Box::pin(async move {
                     let tool_caller = exports.tool_caller.as_ref().ok_or_else(|| absent("tool-caller"))?;
                     tool_caller.call_call_tools(store, &request).await
                 })
-            });
-            convert::tool_calls(answer.await?, self.plugin.name())
-        })
+            },
+            convert::tool_calls,
+        ))
     }
 }
 
@@ -94,22 +131,21 @@ impl FailurePolicy for PluginStrategy {
     }
 
     fn select<'a>(&'a self, arrival: &'a Arrival) -> BoxFuture<'a, Result<Vec<Outcome>, StrategyError>> {
-        Box::pin(async move {
-            let record = convert::arrival(arrival, self.plugin.needs());
-            let caller = Caller { request_id: arrival.request_id.clone(), seed: arrival.seed };
-            let answer = self.plugin.call(caller, Init::Before, move |store, exports| {
+        Box::pin(self.ask(
+            Caller::of(&arrival.request_id, arrival.seed),
+            |needs| convert::arrival(arrival, needs),
+            |store, exports, arrival| {
                 Box::pin(async move {
                     let selector = exports.failure_selector.as_ref().ok_or_else(|| absent("failure-selector"))?;
-                    selector.call_select(store, &record).await
+                    selector.call_select(store, &arrival).await
                 })
-            });
-            let answer = answer.await.map_err(|error| error.into_strategy_error(self.plugin.name()))?;
-            convert::outcomes(answer, self.plugin.name())
-        })
+            },
+            convert::outcomes,
+        ))
     }
 }
 
-/// Cannot happen through the constructors; an error is still better than a panic.
+/// Cannot happen: a reload that loses an export is refused. An error is still better than a panic.
 fn absent(interface: &str) -> wasmtime::Error {
     wasmtime::Error::msg(format!("it does not export {interface}"))
 }

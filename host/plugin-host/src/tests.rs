@@ -18,7 +18,7 @@ fn builtin(name: &str) -> PluginSpec {
 }
 
 async fn load(specs: Vec<PluginSpec>) -> Result<PluginHost, Vec<String>> {
-    let host = PluginHost::load(specs, Arc::new(BuiltinTokenizer::default())).await;
+    let host = PluginHost::load(specs, Arc::new(BuiltinTokenizer::default()), Vec::new()).await;
     host.map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 

@@ -23,7 +23,7 @@ pub struct Answerers {
     /// By served name.
     models: BTreeMap<String, Serving>,
     /// Generators that a header may pick, by name; empty if none may.
-    overrides: BTreeMap<String, Generator>,
+    overrides: BTreeMap<String, Arc<dyn ResponseStrategy>>,
 }
 
 impl Answerers {
@@ -32,8 +32,7 @@ impl Answerers {
         let mut problems = Vec::new();
         let mut serve = |picks: &Picks| {
             let strategies = strategies(picks, plugins).map_err(|mut found| problems.append(&mut found)).ok()?;
-            let sees_to_tools = plugins.sees_to_tools(&picks.mode);
-            Some(Serving { strategies, sees_to_tools, always_may_fail: always_may_fail(picks, config) })
+            Some(Serving { strategies, always_may_fail: always_may_fail(picks, config) })
         };
         let usual = serve(&config.picks);
         let models = config.models.iter().filter_map(|(name, picks)| Some((name.clone(), serve(picks)?))).collect();
@@ -55,18 +54,12 @@ impl Answerers {
         if !serving.always_may_fail && !headers.contains_key(FORCING_HEADER) {
             strategies.failure_policy = None;
         }
-        let mut sees_to_tools = serving.sees_to_tools;
         if let Some(mode) = headers.get(MODE_HEADER).filter(|_| !self.overrides.is_empty()) {
             let name = mode.to_str().unwrap_or_default();
-            let picked = self.overrides.get(name).ok_or_else(|| {
+            strategies.generator = self.overrides.get(name).cloned().ok_or_else(|| {
                 let known = joined(self.overrides.keys().map(String::as_str).collect());
                 ApiError::invalid_value(MODE_HEADER, format!("{mode:?}"), format!("no such mode; loaded are {known}"))
             })?;
-            strategies.generator = picked.strategy.clone();
-            sees_to_tools = picked.sees_to_tools;
-        }
-        if sees_to_tools {
-            strategies.tool_caller = None;
         }
         Ok(strategies)
     }
@@ -75,40 +68,27 @@ impl Answerers {
 /// Who answers for a model.
 struct Serving {
     strategies: Strategies,
-    /// Whether the generator wants to see to offered tools itself.
-    sees_to_tools: bool,
     /// Whether every request is put to the failure policy, or only those that force a failure.
     always_may_fail: bool,
 }
 
-/// A generator that a header may pick.
-struct Generator {
-    strategy: Arc<dyn ResponseStrategy>,
-    sees_to_tools: bool,
-}
-
-fn generators(plugins: &PluginHost) -> BTreeMap<String, Generator> {
-    let generator = |name: &str| {
-        let strategy = plugins.generator(name)?;
-        Some((name.to_owned(), Generator { strategy, sees_to_tools: plugins.sees_to_tools(name) }))
-    };
-    plugins.generators().filter_map(generator).collect()
+fn generators(plugins: &PluginHost) -> BTreeMap<String, Arc<dyn ResponseStrategy>> {
+    plugins.exporting("generator").filter_map(|name| Some((name.to_owned(), plugins.generator(name)?))).collect()
 }
 
 fn strategies(picks: &Picks, plugins: &PluginHost) -> Result<Strategies, Vec<String>> {
-    let unknown = |key: &str, pick: &str, can: &str, builtins: &[&'static str], loaded: Vec<&str>| {
-        let known = joined(builtins.iter().copied().chain(loaded).collect());
+    let unknown = |key: &str, pick: &str, can: &str, builtins: &[&'static str], interface: &str| {
+        let known = joined(builtins.iter().copied().chain(plugins.exporting(interface)).collect());
         format!("{key}: {pick:?} is no plugin that {can}; known are {known}")
     };
     let generator = plugins
         .generator(&picks.mode)
-        .ok_or_else(|| unknown("mode", &picks.mode, "generates", &["echo", "random"], plugins.generators().collect()));
-    let tool_caller = plugins.tool_caller(&picks.tool_plugin).ok_or_else(|| {
-        unknown("tool-plugin", &picks.tool_plugin, "calls tools", &["tool-call"], plugins.tool_callers().collect())
-    });
+        .ok_or_else(|| unknown("mode", &picks.mode, "generates", &["echo", "random"], "generator"));
+    let tool_caller = plugins
+        .tool_caller(&picks.tool_plugin)
+        .ok_or_else(|| unknown("tool-plugin", &picks.tool_plugin, "calls tools", &["tool-call"], "tool-caller"));
     let failure_policy = plugins.failure_policy(&picks.failure_plugin).ok_or_else(|| {
-        let loaded = plugins.failure_policies().collect();
-        unknown("failure-plugin", &picks.failure_plugin, "selects failures", &["failure"], loaded)
+        unknown("failure-plugin", &picks.failure_plugin, "selects failures", &["failure"], "failure-selector")
     });
     match (generator, tool_caller, failure_policy) {
         (Ok(generator), Ok(tool_caller), Ok(failure_policy)) => {

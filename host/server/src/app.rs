@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{BuiltinTokenizer, Engine, Tokenizer};
-use rehearsal_plugin_host::{Needs, PluginHost};
+use rehearsal_plugin_host::PluginHost;
 
 use crate::answerers::Answerers;
 use crate::config::{Config, Pod};
+use crate::metrics::Metrics;
 
 /// The vLLM that we stand in for.
 pub const VLLM_VERSION: &str = "0.33.0";
@@ -19,8 +20,6 @@ pub struct App {
     pub engine: Engine,
     /// Who answers.
     pub answerers: Answerers,
-    /// What plugins want to be sent.
-    pub needs: Needs,
     /// `root` of the model cards.
     pub model: String,
     /// Names in the API; the first one is reported.
@@ -37,20 +36,23 @@ pub struct App {
     model_cards: AtomicU64,
     /// Everything that is loaded.
     pub plugins: PluginHost,
+    /// What Prometheus scrapes.
+    pub metrics: Metrics,
 }
 
 impl App {
     /// Loads plugins and builds the engine. Fails with every problem.
     pub async fn new(config: &Config) -> Result<Self, Vec<String>> {
         let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());
-        let plugins = PluginHost::load(config.plugins.clone(), tokenizer.clone()).await;
+        let metrics = Metrics::new().map_err(|error| vec![format!("{error:#}")])?;
+        let plugins = PluginHost::load(config.plugins.clone(), tokenizer.clone(), vec![metrics.plugins.clone()]).await;
         let plugins = plugins.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        metrics.plugins.expect(plugins.statuses());
         let answerers = Answerers::new(config, &plugins)?;
         tracing::info!(seed = config.engine.seed, mode = config.picks.mode, model = config.model, "engine ready");
         Ok(Self {
-            engine: Engine::new(config.engine.clone(), config.latency, tokenizer, Vec::new()),
+            engine: Engine::new(config.engine.clone(), config.latency, tokenizer, vec![metrics.plugins.clone()]),
             answerers,
-            needs: plugins.needs(),
             model: config.model.clone(),
             served_model_names: config.served_model_names.clone(),
             strict_context_window: config.strict_context_window,
@@ -59,6 +61,7 @@ impl App {
             port: AtomicU16::new(config.port),
             model_cards: AtomicU64::new(0),
             plugins,
+            metrics,
         })
     }
 

@@ -40,6 +40,8 @@ pub struct Config {
     pub request_overrides: bool,
     /// Plugins to load: those that the user named, and the built-ins that are picked.
     pub plugins: Vec<PluginSpec>,
+    /// Reload plugins whose files change.
+    pub watch_plugins: bool,
     /// Who we are in a cluster.
     pub pod: Pod,
     /// How long running requests may go on after a signal.
@@ -120,6 +122,7 @@ impl Config {
             plugins: plugins::read(&mut reader, &picked(&picks, &models, request_overrides)),
             picks,
             models,
+            watch_plugins: reader.read("watch-plugins", values::switch),
             request_overrides,
             pod: Pod {
                 name: settings.variable("POD_NAME").map(str::to_owned),

@@ -22,5 +22,7 @@ pub mod sse;
 pub mod transfer;
 
 pub mod logs;
+pub mod metrics;
 pub mod plugin_tools;
+pub mod reload;
 pub mod serve;

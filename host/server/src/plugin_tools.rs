@@ -63,8 +63,8 @@ fn file(path: &str) -> PluginSource {
 
 async fn load(specs: Vec<PluginSpec>) -> Result<Vec<PluginInfo>, Vec<String>> {
     let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());
-    match PluginHost::load(specs, tokenizer).await {
-        Ok(host) => Ok(host.infos().cloned().collect()),
+    match PluginHost::load(specs, tokenizer, Vec::new()).await {
+        Ok(host) => Ok(host.statuses().map(|status| status.info).collect()),
         Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
     }
 }

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::routes;
+use crate::{reload, routes};
 
 /// Serves until SIGTERM or SIGINT. Prints the address on standard output as soon as it is listened on.
 pub async fn run(app: App, config: &Config) -> Result<()> {
@@ -25,7 +25,9 @@ pub async fn run(app: App, config: &Config) -> Result<()> {
     // Nobody may be reading; the log says it too.
     let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     info!(%address, "listening");
-    serve(listener, Arc::new(app), stop_signal()?, config.shutdown_timeout).await
+    let app = Arc::new(app);
+    reload::start(app.clone(), config.watch_plugins)?;
+    serve(listener, app, stop_signal()?, config.shutdown_timeout).await
 }
 
 /// Serves until `stop` resolves, then lets running requests go on for `grace`; after that they are cut, as vLLM aborts

@@ -74,7 +74,8 @@ fn generation_request(
     app: &App,
 ) -> GenerationRequest {
     let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    let wanted = headers.iter().filter(|(name, _)| app.needs.wants_header(name.as_str()));
+    let needs = app.plugins.needs();
+    let wanted = headers.iter().filter(|(name, _)| needs.wants_header(name.as_str()));
     GenerationRequest {
         id: id.or(common.request_id.as_deref()).map(str::to_owned),
         endpoint,
@@ -87,7 +88,7 @@ fn generation_request(
         headers: wanted
             .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
-        raw_body: app.needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
+        raw_body: needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
     }
 }
 

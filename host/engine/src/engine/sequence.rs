@@ -63,7 +63,7 @@ impl Sequence {
             wait_until(prefilled_at).await;
             Ok(())
         };
-        let (output, answered_at) = match try_join(self.output(&strategies), prefill).await {
+        let (output, answered_at) = match try_join(self.output(&strategies, prefilled_at), prefill).await {
             Ok((answer, ())) => answer,
             Err(error) => return self.fail(error),
         };
@@ -102,22 +102,32 @@ impl Sequence {
     }
 
     /// What the strategies answer, cut to what the client gets, and when it was ready.
-    async fn output(&self, strategies: &Strategies) -> Result<(Arc<CompletionOutput>, Instant), StrategyError> {
+    async fn output(
+        &self,
+        strategies: &Strategies,
+        prefilled_at: Instant,
+    ) -> Result<(Arc<CompletionOutput>, Instant), StrategyError> {
         let (completion, plugin) = match self.tool_calls(strategies).await? {
             Some(calls) => calls,
             None => (strategies.generator.generate(&self.choice).await?, strategies.generator.name()),
         };
         let completion = self.with_call_ids(completion);
         let sampling = &self.choice.request.sampling;
-        CompletionOutput::new(completion, self.choice.max_tokens, sampling, &*self.shared.tokenizer)
-            .map(|output| (Arc::new(output), Instant::now()))
-            .map_err(|message| StrategyError::InvalidOutput { plugin: plugin.to_owned(), message })
+        let output = CompletionOutput::new(completion, self.choice.max_tokens, sampling, &*self.shared.tokenizer)
+            .map_err(|message| StrategyError::InvalidOutput { plugin: plugin.to_owned(), message })?;
+        let answered_at = Instant::now();
+        let lateness = answered_at.saturating_duration_since(prefilled_at);
+        self.shared.tell(&self.choice, EngineEvent::Answered(plugin, lateness));
+        Ok((Arc::new(output), answered_at))
     }
 
     /// The calls of offered tools, and who made them up; none if text is to be generated.
     async fn tool_calls<'a>(&self, strategies: &'a Strategies) -> Result<Option<(Completion, &'a str)>, StrategyError> {
         let wishes = &self.choice.request.wishes;
         let Some(tool_caller) = &strategies.tool_caller else { return Ok(None) };
+        if strategies.generator.sees_to_tools() {
+            return Ok(None);
+        }
         if wishes.tools.is_empty() || wishes.tool_choice == ToolChoice::None {
             return Ok(None);
         }

@@ -78,7 +78,7 @@ impl EngineObserver for Record {
         let name = match event {
             EngineEvent::Queued => "queued",
             EngineEvent::Scheduled => "scheduled",
-            EngineEvent::Tokens(_) => return,
+            EngineEvent::Answered(..) | EngineEvent::Tokens(_) => return,
             EngineEvent::Finished(_) => "finished",
             EngineEvent::Failed(_) => "failed",
             EngineEvent::Aborted => "aborted",

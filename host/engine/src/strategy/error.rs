@@ -78,6 +78,11 @@ pub enum StrategyError {
 }
 
 impl StrategyError {
+    /// Whether a plugin broke; false where it answered with an error, and where none is to blame.
+    pub fn is_fault(&self) -> bool {
+        !matches!(self, Self::Rejected(_)) && self.plugin().is_some()
+    }
+
     /// The plugin at fault; none for an answer that is an error on purpose.
     pub fn plugin(&self) -> Option<&str> {
         match self {

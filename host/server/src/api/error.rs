@@ -136,7 +136,7 @@ impl ApiError {
 }
 
 /// `error.code` of a plugin's failure.
-fn plugin_code(error: &StrategyError) -> Option<&'static str> {
+pub(crate) fn plugin_code(error: &StrategyError) -> Option<&'static str> {
     match error {
         StrategyError::Internal { .. } => Some("plugin_internal"),
         StrategyError::Trap { .. } => Some("plugin_trap"),

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use rehearsal_plugin_host::PluginInfo;
+use rehearsal_plugin_host::{PluginInfo, PluginStatus};
 use serde::Serialize;
 
 use crate::app::App;
 
 /// Every loaded plugin.
 pub async fn list(State(app): State<Arc<App>>) -> Json<PluginList> {
-    Json(PluginList { plugins: app.plugins.infos().map(Plugin::new).collect() })
+    Json(PluginList { plugins: app.plugins.statuses().map(Plugin::from).collect() })
 }
 
 /// The answer.
@@ -24,15 +24,18 @@ pub struct PluginList {
 struct Plugin {
     name: String,
     version: String,
-    summary: String,
+    description: String,
+    worlds: Vec<String>,
     exports: Vec<&'static str>,
     size: usize,
     sha256: String,
+    last_error: Option<String>,
 }
 
-impl Plugin {
-    fn new(info: &PluginInfo) -> Self {
-        let PluginInfo { name, version, summary, exports, size, sha256 } = info.clone();
-        Self { name, version, summary, exports, size, sha256 }
+impl From<PluginStatus> for Plugin {
+    fn from(PluginStatus { info, last_error, .. }: PluginStatus) -> Self {
+        let worlds = info.worlds().collect();
+        let PluginInfo { name, version, summary, exports, size, sha256 } = info;
+        Self { name, version, description: summary, worlds, exports, size, sha256, last_error }
     }
 }

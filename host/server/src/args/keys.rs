@@ -55,6 +55,7 @@ pub const KEYS: &[Key] = &[
     key("plugin", Several("NAME=FILE"), "", "load a component; NAME=FILE#sha256:HEX pins it"),
     key("plugin-config", Several("NAME=JSON"), "", "configuration of a plugin, a JSON object"),
     key("plugins", FileOnly, "", "plugins with their configuration and limits"),
+    key("watch-plugins", Switch, "false", "look at plugin files every second and reload those that changed"),
     key("failure-plugin", One("PLUGIN"), "failure", "the plugin that decides what fails on purpose"),
     key("failure-injection-rate", One("PERCENT"), "0", "chance of a failure on purpose, 0 to 100"),
     key("failure-types", Several("TYPE"), "", "failures to choose from; none given: all six"),

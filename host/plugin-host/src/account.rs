@@ -1,0 +1,108 @@
+//! What outlasts the versions of a plugin's component: its name, its state, its turns, and who is told of it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rehearsal_engine::Tokenizer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::CallError;
+use crate::info::{PluginInfo, PluginStatus};
+use crate::limits::Limits;
+use crate::observer::{PluginEvent, PluginObserver};
+use crate::state::PluginState;
+
+/// One for each configured plugin, and one for each trial, which is thrown away with all that it left behind.
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) tokenizer: Arc<dyn Tokenizer>,
+    pub(crate) state: PluginState,
+    observers: Vec<Arc<dyn PluginObserver>>,
+    last_error: Mutex<Option<String>>,
+    peak_memory: AtomicUsize,
+    concurrency: usize,
+    max_waiting: usize,
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+impl Account {
+    pub(crate) fn new(
+        name: String,
+        limits: &Limits,
+        tokenizer: Arc<dyn Tokenizer>,
+        observers: Vec<Arc<dyn PluginObserver>>,
+    ) -> Self {
+        Self {
+            name,
+            tokenizer,
+            state: PluginState::default(),
+            observers,
+            last_error: Mutex::default(),
+            peak_memory: AtomicUsize::new(0),
+            concurrency: limits.concurrency,
+            max_waiting: limits.waiting,
+            permits: Arc::new(Semaphore::new(limits.concurrency)),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Waits for its turn; refuses at once if too many wait already.
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, CallError> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let saturated = CallError::Saturated { running: self.concurrency, waiting: self.max_waiting };
+        let place = Waiting::take(&self.waiting, self.max_waiting);
+        if place.is_none() {
+            return Err(saturated);
+        }
+        // The semaphore is never closed; were it, the call would be one too many.
+        self.permits.clone().acquire_owned().await.map_err(|_| saturated)
+    }
+
+    /// An instance's memory was so many bytes.
+    pub(crate) fn used_memory(&self, bytes: usize) {
+        self.peak_memory.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn status(&self, info: PluginInfo) -> PluginStatus {
+        PluginStatus {
+            info,
+            waiting: self.waiting.load(Ordering::Relaxed),
+            peak_memory: self.peak_memory.load(Ordering::Relaxed),
+            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    pub(crate) fn tell(&self, event: PluginEvent<'_>) {
+        match event {
+            PluginEvent::Ended(_, Err(error)) if error.is_fault() => self.note(error.to_string()),
+            PluginEvent::NotReloaded(error) => self.note(error.to_string()),
+            _ => {}
+        }
+        for observer in &self.observers {
+            observer.observe(&self.name, event);
+        }
+    }
+
+    fn note(&self, error: String) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}
+
+/// A place among those who wait, given back when it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn take(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
+        let one_more = |count: usize| (count < max).then_some(count + 1);
+        waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Self(waiting))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,63 @@
+//! What can be judged of a component before any of its code runs: names, versions, imports, exports.
+
+use wasmtime::component::{Component, InstancePre};
+
+use super::{PACKAGE, VERSION};
+use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
+use crate::error::LoadProblem;
+use crate::imports::Guest;
+use crate::plugin::Interfaces;
+
+/// Within a track, names match whatever their patch version.
+const TRACK: &str = "0.1.";
+const STRATEGIES: &str = "generator, tool-caller, failure-selector";
+
+/// Says in words what linking would say in types: a wrong version, an import that no plugin is given.
+pub(super) fn check_names(component: &Component, engine: &wasmtime::Engine) -> Result<(), LoadProblem> {
+    let ty = component.component_type();
+    let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
+    for name in exports.iter().chain(&imports) {
+        let version = name.strip_prefix(PACKAGE).and_then(|name| name.split_once('@')).map(|(_, version)| version);
+        if let Some(version) = version
+            && !version.starts_with(TRACK)
+        {
+            return Err(LoadProblem::WrongVersion { found: name.clone(), wanted: VERSION });
+        }
+    }
+    const OFFERED: [&str; 7] =
+        [PACKAGE, "wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+    match imports.into_iter().find(|name| !OFFERED.iter().any(|offered| name.starts_with(offered))) {
+        Some(unknown) => Err(LoadProblem::UnknownImport(unknown)),
+        None => Ok(()),
+    }
+}
+
+/// Finds each interface. One that is exported but incomplete is an error, not an absence.
+pub(super) fn interfaces(
+    pre: &InstancePre<Guest>,
+    component: &Component,
+    engine: &wasmtime::Engine,
+) -> Result<Interfaces, LoadProblem> {
+    let ty = component.component_type();
+    let exports = |interface: &str| {
+        let prefix = format!("{PACKAGE}{interface}@");
+        ty.exports(engine).any(|(name, _)| name.starts_with(&prefix))
+    };
+    if !exports("lifecycle") {
+        return Err(LoadProblem::MissingExport("rehearsal:strategy/lifecycle"));
+    }
+    if !["generator", "tool-caller", "failure-selector"].into_iter().any(exports) {
+        return Err(LoadProblem::NoStrategy(STRATEGIES));
+    }
+    let found = |interface: &str| exports(interface).then_some(pre);
+    let generator = found("generator").map(generator::GuestIndices::new);
+    let tool_caller = found("tool-caller").map(tool_caller::GuestIndices::new);
+    let failure_selector = found("failure-selector").map(failure_selector::GuestIndices::new);
+    Ok(Interfaces {
+        lifecycle: lifecycle::GuestIndices::new(pre).map_err(LoadProblem::Mismatch)?,
+        generator: generator.transpose().map_err(LoadProblem::Mismatch)?,
+        tool_caller: tool_caller.transpose().map_err(LoadProblem::Mismatch)?,
+        failure_selector: failure_selector.transpose().map_err(LoadProblem::Mismatch)?,
+    })
+}

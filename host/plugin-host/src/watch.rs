@@ -1,0 +1,52 @@
+//! Which components have changed on disk, by content. Modification times lie: Kubernetes swaps symbolic links, and a
+//! file that is copied into place is there before it is whole.
+
+use std::collections::BTreeMap;
+
+use tracing::debug;
+
+use crate::PluginHost;
+use crate::loader;
+
+/// What was seen of each plugin's file that is not what serves.
+#[derive(Debug, Default)]
+pub struct Watch {
+    seen: BTreeMap<String, Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    sha256: String,
+    tried: bool,
+}
+
+impl Watch {
+    /// Looks at every plugin's file and reloads those whose content is another than what serves, once it was the same
+    /// for two looks: until then somebody may be writing it. A content that was refused is not tried again. A file
+    /// that cannot be read is looked for again next time.
+    pub async fn look(&mut self, host: &PluginHost) {
+        for (name, plugin) in &host.plugins {
+            let Some(source) = plugin.file() else { continue };
+            let sha256 = match loader::read(source.clone()).await {
+                Ok(image) => image.sha256,
+                Err(problem) => {
+                    debug!(plugin = name, %problem, "cannot look at its file");
+                    continue;
+                }
+            };
+            if sha256 == plugin.sha256() {
+                self.seen.remove(name);
+                continue;
+            }
+            match self.seen.get_mut(name).filter(|seen| seen.sha256 == sha256) {
+                None => drop(self.seen.insert(name.clone(), Seen { sha256, tried: false })),
+                Some(seen) if seen.tried => {}
+                Some(seen) => {
+                    seen.tried = true;
+                    // What is wrong was logged and counted.
+                    let _ = host.reload_one(plugin).await;
+                }
+            }
+        }
+    }
+}
