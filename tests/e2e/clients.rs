@@ -21,7 +21,7 @@ async fn the_openai_python_package() {
     let status = tokio::task::spawn_blocking({
         let urls = urls.map(|(name, url)| (name, url.clone()));
         move || {
-            Command::new(environment(&tests))
+            Command::new(environment("python", &tests.join("requirements.txt")))
                 .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
                 .arg(&tests)
                 .envs(urls)
@@ -44,17 +44,16 @@ async fn failing() -> Server {
     Server::start(EXE, &["--model", "m", "--mode", "echo", "--max-num-seqs", "1", "--plugin-config", &config]).await
 }
 
-/// A virtual environment with what `requirements.txt` asks for, kept in the target folder; its Python.
-fn environment(tests: &Path) -> PathBuf {
-    let requirements = tests.join("requirements.txt");
-    let wanted = std::fs::read(&requirements).expect("requirements.txt is there");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+/// A virtual environment with what a `requirements.txt` asks for, kept in the target folder; its Python.
+pub(crate) fn environment(name: &str, requirements: &Path) -> PathBuf {
+    let wanted = std::fs::read(requirements).expect("requirements.txt is there");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let (python, installed) = (folder.join("bin/python"), folder.join("installed.txt"));
     if std::fs::read(&installed).ok().as_deref() != Some(wanted.as_slice()) {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
         run(Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(&requirements));
+            .arg(requirements));
         std::fs::write(installed, wanted).expect("the target folder is writable");
     }
     python

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rehearsal_server::args::{self, KEYS, Parsed};
 use rehearsal_server::config::Config;
@@ -16,7 +17,7 @@ fn read(path: &str) -> String {
 }
 
 /// The fenced blocks of a document in one language.
-fn blocks(document: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(document: &str, language: &str) -> Vec<String> {
     let mut parts = document.split("```");
     parts.next();
     // Text of a block, text between blocks, and so on.
@@ -125,6 +126,21 @@ fn curl(command: &str) -> (&str, &str) {
     let path = command.split("http://localhost:8000").nth(1).unwrap().split(' ').next().unwrap();
     let body = command.split("-d '").nth(1).unwrap().split('\'').next().unwrap();
     (path, body)
+}
+
+/// What `plugins/README.md` tells authors to type is what a new project tells them, and that is typed in `languages.rs`.
+#[test]
+fn the_plugins_readme_builds_as_new_projects_do() {
+    let told = blocks(&read("plugins/README.md"), "sh");
+    for like in ["shout", "dice", "shuffle"] {
+        let folder = tempfile::tempdir().unwrap();
+        let project = folder.path().join("mine");
+        let made = Command::new(EXE).args(["plugin", "new", "--like", like]).arg(&project).status();
+        assert!(made.unwrap().success());
+        let readme = std::fs::read_to_string(project.join("README.md")).unwrap();
+        let build = &blocks(&readme, "sh")[0];
+        assert!(told.iter().any(|block| block.contains(build)), "{build} is not in plugins/README.md");
+    }
 }
 
 /// Links between documents lead somewhere.

@@ -1,6 +1,6 @@
 //! The example plugins, loaded as their authors would load them.
 
-use rehearsal_tests::{MISBEHAVE, ROOT, Server, content_of, examples};
+use rehearsal_tests::{Server, content_of, examples};
 use serde_json::json;
 
 use crate::{EXE, serve};
@@ -47,32 +47,6 @@ async fn every_third_request_of_a_tenant_fails() {
     }
     assert_eq!(statuses, [200, 200, 200, 503, 200, 503, 200]);
     assert_eq!(say(&server, "no tenant").await.0, 200);
-}
-
-fn tool(args: &[&str]) -> (Option<i32>, String) {
-    let output = std::process::Command::new(EXE).arg("plugin").args(args).output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(text).unwrap())
-}
-
-#[test]
-fn authors_can_list_and_check_plugins_and_get_the_contract() {
-    let (code, listed) = tool(&["list", &format!("loud={}", examples::SHOUT)]);
-    assert_eq!(code, Some(0), "{listed}");
-    for line in
-        ["echo 0.1.0 (generator)", "failure 0.1.0 (failure-selector)", "loud 0.1.0 (generator)", "  says it louder"]
-    {
-        assert!(listed.contains(line), "{line} is missing in {listed}");
-    }
-    let (code, checked) = tool(&["check", examples::FLAKY, MISBEHAVE]);
-    assert!(code == Some(0) && checked.contains("Every trial passed."), "{checked}");
-    let (code, refused) = tool(&["check", "Cargo.toml"]);
-    assert!(code == Some(2) && refused.contains("this is not a WebAssembly file"), "{refused}");
-    let folder = tempfile::tempdir().unwrap();
-    assert_eq!(tool(&["wit", folder.path().to_str().unwrap()]).0, Some(0));
-    let read = |folder: &std::path::Path| std::fs::read_to_string(folder.join("strategies.wit")).unwrap();
-    assert_eq!(read(folder.path()), read(&std::path::Path::new(ROOT).join("wit")));
-    assert_eq!(tool(&["dance"]).0, Some(2));
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ pub struct Arrival {
 }
 
 /// One thing that is to happen.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// What.
     pub failure: Failure,
@@ -52,7 +52,7 @@ pub struct Outcome {
 }
 
 /// What happens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// An error answer; after the first byte, an error event.
     Error(Box<Rejection>),

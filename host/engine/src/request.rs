@@ -35,6 +35,22 @@ pub struct GenerationRequest {
 }
 
 impl GenerationRequest {
+    /// A request for one answer to `prompt` and nothing special: what tools and tests start from.
+    pub fn new(endpoint: Endpoint, prompt: Prompt) -> Self {
+        Self {
+            id: None,
+            endpoint,
+            model: "my-model".into(),
+            prompts: vec![prompt],
+            sampling: SamplingParams::default(),
+            streaming: false,
+            remote_prefill: false,
+            wishes: Wishes::default(),
+            headers: Vec::new(),
+            raw_body: None,
+        }
+    }
+
     /// How many choices, and so sequences, the request makes.
     pub fn n_choices(&self) -> u32 {
         // Both factors are bounded by validation (1,024 prompts, n up to 16,384).
@@ -78,6 +94,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// What a user says.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self { role: "user".into(), parts: vec![ContentPart::Text(text.into())], ..Self::default() }
+    }
+
     /// The text parts, in order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
@@ -102,7 +123,7 @@ pub enum ContentPart {
 }
 
 /// A function call in a message.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolCall {
     /// The call's id on the wire.
     pub id: Option<String>,

@@ -4,10 +4,12 @@
 //! does not is moved, store and all, to threads where it delays nobody's tokens: first to the guests' own, and if it
 //! spins on, to some that the system runs only when nobody else wants to.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use cpu_time::ThreadTime;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -24,8 +26,8 @@ use crate::plugin::{Exports, Live, Plugin};
 /// Epochs that a slice may see begin. With 1 it could end within its first microsecond.
 const SLICE_EPOCHS: u64 = 2;
 
-/// How long a call may run on the guests' threads before it goes to the background.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// CPU time in a slice that shows that the guest has used it up itself.
+const AT_FAULT: Duration = Duration::from_micros(500);
 
 /// Who asks, for logs and for the guest's randomness.
 #[derive(Clone)]
@@ -88,15 +90,24 @@ impl Plugin {
         });
         let stage = self.first_stage();
         if stage == Stage::Here {
-            if let Poll::Ready(result) = futures::poll!(&mut call) {
-                return result;
+            let slice = poll_fn(|context| {
+                let spent = ThreadTime::now();
+                let polled = call.as_mut().poll(context);
+                // A slice also ends when the machine stalls this thread, or before a host function that may take long.
+                let is_at_fault = polled.is_pending() && spent.elapsed() > AT_FAULT;
+                Poll::Ready((polled, is_at_fault))
+            });
+            match slice.await {
+                (Poll::Ready(result), _) => return result,
+                (Poll::Pending, true) => self.went_past(Stage::Here),
+                (Poll::Pending, false) => {}
             }
-            self.went_past(Stage::Here);
         }
         self.account.tell(PluginEvent::Offloaded);
         if stage <= Stage::Guests {
+            let patience = self.patience();
             let with_patience = async move {
-                let done = tokio::time::timeout(PATIENCE, &mut call).await;
+                let done = tokio::time::timeout(patience, &mut call).await;
                 done.map_err(|_| call)
             };
             match elsewhere(self.runtime.guest_threads(), with_patience).await? {
@@ -107,9 +118,13 @@ impl Plugin {
         }
         let wall = self.limits.wall;
         let limited = async move { tokio::time::timeout(wall, call).await.unwrap_or(Err(CallError::Timeout(wall))) };
+        let patience = self.patience();
         let result = elsewhere(self.runtime.background_threads(), limited).await?;
-        if matches!(result, Err(CallError::Timeout(_))) {
-            self.spun();
+        match result {
+            Err(CallError::Timeout(_)) => self.spun(),
+            // It was only slow, and next time it is given the time.
+            _ if self.patience() > patience => self.came_back(),
+            _ => {}
         }
         result
     }
@@ -131,6 +146,7 @@ impl Plugin {
         match result {
             Ok(result) => {
                 self.log_output(live.store.data());
+                self.ended_well(live.store.data().ticks);
                 if init == Init::Before {
                     self.give_back(live);
                 }

@@ -17,6 +17,12 @@ impl LoadError {
     pub(crate) fn new(plugin: impl Into<String>, problem: impl Into<LoadProblem>) -> Self {
         Self { plugin: plugin.into(), problem: problem.into() }
     }
+
+    /// Whether nothing is wrong but the configuration, which was refused in words.
+    pub fn is_refusal(&self) -> bool {
+        use LoadProblem::{BadConfig, Init, UnknownConfigKey};
+        matches!(self.problem, BadConfig { .. } | Init(_) | UnknownConfigKey(_))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

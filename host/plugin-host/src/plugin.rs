@@ -15,10 +15,16 @@ use crate::imports::Guest;
 use crate::info::PluginInfo;
 use crate::limits::Limits;
 use crate::needs::Needs;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, TICK};
 
 /// How long calls start further away after one took too long for a stage.
 const STAYS_AWAY: Duration = Duration::from_secs(10);
+
+/// How long a call may run on the guests' threads before it goes to the background, where a busy machine may starve it:
+/// at least so long, and so many times as long as the longest call that ended well. A guest that spins must get there;
+/// one in a slow language must not.
+const LEAST_PATIENCE: Duration = Duration::from_millis(5);
+const PATIENCE_FACTOR: u32 = 10;
 
 /// A plugin as it serves.
 pub(crate) struct Plugin {
@@ -37,6 +43,8 @@ pub(crate) struct Plugin {
     /// Until when, by age in milliseconds, calls start after the serving threads, and after the guests' threads.
     past_here: AtomicU64,
     past_guests: AtomicU64,
+    /// Ticks that the longest call ran which ended well.
+    longest: AtomicU64,
 }
 
 /// Where to find each interface that the component exports.
@@ -98,6 +106,7 @@ impl Plugin {
             loaded_at: Instant::now(),
             past_here: AtomicU64::new(0),
             past_guests: AtomicU64::new(0),
+            longest: AtomicU64::new(0),
         }
     }
 
@@ -146,6 +155,22 @@ impl Plugin {
             Stage::Guests => self.past_guests.store(until, Ordering::Relaxed),
             Stage::Background => {}
         }
+    }
+
+    /// How long a call may run on the guests' threads.
+    pub(crate) fn patience(&self) -> Duration {
+        let longest = TICK * u32::try_from(self.longest.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        LEAST_PATIENCE.max(longest.saturating_mul(PATIENCE_FACTOR)).min(self.limits.cpu)
+    }
+
+    /// A call ended well, after so many ticks.
+    pub(crate) fn ended_well(&self, ticks: u64) {
+        self.longest.fetch_max(ticks, Ordering::Relaxed);
+    }
+
+    /// Calls need not start in the background any more.
+    pub(crate) fn came_back(&self) {
+        self.past_guests.store(0, Ordering::Relaxed);
     }
 
     /// A call went all the way and still took too long: whoever spins again and again stays where it is.

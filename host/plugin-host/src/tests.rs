@@ -1,6 +1,6 @@
 //! The built-in components, called as the engine calls them. Guests that misbehave are met end to end, in `tests/`.
 
-use rehearsal_engine::request::{ContentPart, Message, Wishes};
+use rehearsal_engine::request::Message;
 use rehearsal_engine::{
     BuiltinTokenizer, Choice, CompletionOutput, Endpoint, FinishReason, GenerationRequest, Prompt, PromptContent,
     SamplingParams,
@@ -24,24 +24,13 @@ async fn load(specs: Vec<PluginSpec>) -> Result<PluginHost, Vec<String>> {
 
 fn choice(content: PromptContent, sampling: SamplingParams, seed: u64) -> Choice {
     let max_tokens = sampling.max_tokens.unwrap_or(1000);
-    let request = GenerationRequest {
-        id: None,
-        endpoint: Endpoint::ChatCompletions,
-        model: "m".into(),
-        prompts: vec![Prompt { content, n_tokens: 1 }],
-        sampling,
-        streaming: false,
-        remote_prefill: false,
-        wishes: Wishes::default(),
-        headers: Vec::new(),
-        raw_body: None,
-    };
+    let prompt = Prompt { content, n_tokens: 1 };
+    let request = GenerationRequest { sampling, ..GenerationRequest::new(Endpoint::ChatCompletions, prompt) };
     Choice { request: Arc::new(request), request_id: "r".into(), number: 0, index: 0, max_tokens, seed }
 }
 
 fn user(text: &str) -> PromptContent {
-    let parts = vec![ContentPart::Text(text.into())];
-    PromptContent::Chat(vec![Message { role: "user".into(), parts, ..Default::default() }])
+    PromptContent::Chat(vec![Message::user(text)])
 }
 
 async fn output(host: &PluginHost, plugin: &str, choice: &Choice) -> CompletionOutput {

@@ -1,6 +1,6 @@
 //! What the user said, understood: typed and in range, or a list of everything that is wrong with it.
 
-mod plugins;
+pub(crate) mod plugins;
 mod values;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use rehearsal_server::app::App;
 use rehearsal_server::args::{self, Parsed};
 use rehearsal_server::config::Config;
-use rehearsal_server::{logs, plugin_tools, serve};
+use rehearsal_server::plugin_tools::{self, Said};
+use rehearsal_server::{logs, serve};
 
 /// The user asked for something that cannot be had.
 const USAGE: u8 = 2;
@@ -16,7 +17,11 @@ async fn main() -> ExitCode {
     let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     if args.get(1).is_some_and(|arg| arg == "plugin") {
         return match plugin_tools::run(&args[2..]).await {
-            Ok(text) => say(&text),
+            Ok(Said::Text(text)) => say(&text),
+            Ok(Said::NoGood(report)) => {
+                say(&report);
+                ExitCode::FAILURE
+            }
             Err(problems) => refuse(&problems),
         };
     }

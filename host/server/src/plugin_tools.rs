@@ -1,88 +1,158 @@
-//! `rehearsal plugin …`: what authors need before they start a server.
+//! `rehearsal plugin …`: what authors need before they start a server. Nothing else is to be installed.
 
+mod bench;
+mod conformance;
+mod contract;
+mod new;
+mod progress;
+mod run;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::Parser;
 use rehearsal_engine::{BuiltinTokenizer, Tokenizer};
-use rehearsal_plugin_host::{Limits, PluginHost, PluginInfo, PluginSource, PluginSpec};
+use rehearsal_plugin_host::{Limits, LoadError, PluginHost, PluginInfo, PluginSource, PluginSpec};
+use serde_json::{Map, Value};
 
-/// The contract, as this server speaks it.
-const CONTRACT: [(&str, &str); 3] = [
-    ("types.wit", include_str!("../../../wit/types.wit")),
-    ("strategies.wit", include_str!("../../../wit/strategies.wit")),
-    ("host.wit", include_str!("../../../wit/host.wit")),
-];
+use crate::config::plugins;
 
-const USAGE: &str = "\
-Usage: rehearsal plugin list [NAME=FILE]...   what is built in, and what is given
-       rehearsal plugin check FILE...         load and try each, as a start of the server would
-       rehearsal plugin wit [FOLDER]          print the contract, or write its files into a folder
-";
+/// Make, try, measure and judge plugins.
+#[derive(Debug, Parser)]
+#[command(name = "rehearsal plugin", disable_help_subcommand = true)]
+enum Tool {
+    /// Make a project that builds by itself: contract, SDK and an example to begin with
+    New(new::New),
+    /// Tell what is built in, and what is given
+    List {
+        /// Further plugins
+        #[arg(value_name = "NAME=FILE")]
+        given: Vec<String>,
+    },
+    /// Load and try components, as a start of the server would
+    Check {
+        /// Components
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<String>,
+    },
+    /// Answer one request with a plugin, and tell what that took of its limits
+    Run(run::Run),
+    /// Measure what a call costs, in a fresh instance and in one that served before
+    Bench(bench::Bench),
+    /// Judge plugins by what the contract demands of any
+    Test(conformance::Test),
+    /// Print the contract, or write its files into a folder
+    Wit {
+        /// Where to
+        folder: Option<PathBuf>,
+    },
+}
 
-/// Runs the tool that `args` name; the text to print, or what is wrong.
-pub async fn run(args: &[String]) -> Result<String, Vec<String>> {
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["list", given @ ..] => list(given).await,
-        ["check", files @ ..] if !files.is_empty() => check(files).await,
-        ["wit"] => Ok(CONTRACT.map(|(_, text)| text).join("\n")),
-        ["wit", folder] => write_contract(folder),
-        [] | ["help" | "--help" | "-h"] => Ok(USAGE.into()),
-        _ => Err(vec![format!("cannot understand \"plugin {}\"\n{USAGE}", words.join(" "))]),
+/// One plugin and its configuration, on the command line.
+#[derive(Debug, clap::Args)]
+struct Given {
+    /// A component, or the name of a built-in plugin
+    plugin: String,
+    /// Its configuration, a JSON object
+    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
+    config: Map<String, Value>,
+    /// Its limits, as in a configuration file, for example {"cpu": "500ms"}
+    #[arg(long, value_name = "JSON", value_parser = limits)]
+    limits: Option<Limits>,
+}
+
+/// What a tool has to say.
+#[derive(Debug)]
+pub enum Said {
+    /// For standard output.
+    Text(String),
+    /// For standard output too, but what was judged is no good.
+    NoGood(String),
+}
+
+/// Runs the tool that `args` name; or what is wrong with them, or with what they name.
+pub async fn run(args: &[String]) -> Result<Said, Vec<String>> {
+    let args = std::iter::once("rehearsal plugin").chain(args.iter().map(String::as_str));
+    let tool = match Tool::try_parse_from(args) {
+        Ok(tool) => tool,
+        Err(error) if !error.use_stderr() => return Ok(Said::Text(error.to_string())),
+        Err(error) => return Err(vec![error.to_string().trim_start_matches("error: ").trim_end().to_owned()]),
+    };
+    match tool {
+        Tool::New(new) => new.run().map(Said::Text),
+        Tool::List { given } => list(&given).await.map(Said::Text),
+        Tool::Check { files } => check(&files).await.map(Said::Text),
+        Tool::Run(run) => run.run().await.map(Said::Text),
+        Tool::Bench(bench) => bench.run().await.map(Said::Text),
+        Tool::Test(test) => test.run().await,
+        Tool::Wit { folder: None } => Ok(Said::Text(contract::text())),
+        Tool::Wit { folder: Some(folder) } => contract::write(&folder).map(Said::Text),
     }
 }
 
-async fn list(given: &[&str]) -> Result<String, Vec<String>> {
-    let mut specs: Vec<PluginSpec> = rehearsal_builtin::BUILTINS
-        .iter()
-        .map(|builtin| spec(builtin.name, PluginSource::Embedded(builtin.component)))
-        .collect();
+async fn list(given: &[String]) -> Result<String, Vec<String>> {
+    let builtin_specs = rehearsal_builtin::BUILTINS.iter().map(|builtin| spec(builtin.name));
+    let mut specs: Vec<PluginSpec> = builtin_specs.collect();
     for pair in given {
         let (name, path) = pair.split_once('=').ok_or_else(|| vec![format!("{pair:?} is not NAME=FILE")])?;
-        specs.push(spec(name, file(path)));
+        specs.push(PluginSpec { name: name.to_owned(), ..spec(path) });
     }
-    Ok(table(&load(specs).await?))
+    let host = load(specs).await.map_err(messages)?;
+    Ok(table(host.statuses().map(|status| status.info)))
 }
 
-async fn check(files: &[&str]) -> Result<String, Vec<String>> {
-    // A file's own name, as far as it can be one of a plugin.
-    let name = |path: &str| {
-        let stem = std::path::Path::new(path).file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect::<String>()
+async fn check(files: &[String]) -> Result<String, Vec<String>> {
+    let host = load(files.iter().map(|file| spec(file)).collect()).await.map_err(messages)?;
+    Ok(format!("{}\nEvery trial passed.\n", table(host.statuses().map(|status| status.info))))
+}
+
+/// A built-in plugin by its name, or a file; named like it, as far as that can be a plugin's name.
+fn spec(plugin: &str) -> PluginSpec {
+    let (name, source) = match rehearsal_builtin::find(plugin) {
+        Some(builtin) => (plugin.to_owned(), PluginSource::Embedded(builtin.component)),
+        None => (name_of(plugin), PluginSource::File { path: plugin.into(), sha256: None }),
     };
-    let specs = files.iter().map(|path| spec(&name(path), file(path))).collect();
-    Ok(format!("{}\nEvery trial passed.\n", table(&load(specs).await?)))
+    PluginSpec { name, source, config: Map::new(), limits: Limits::default() }
 }
 
-fn spec(name: &str, source: PluginSource) -> PluginSpec {
-    PluginSpec { name: name.to_owned(), source, config: serde_json::Map::new(), limits: Limits::default() }
+fn name_of(file: &str) -> String {
+    let stem = std::path::Path::new(file).file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
-fn file(path: &str) -> PluginSource {
-    PluginSource::File { path: path.into(), sha256: None }
-}
-
-async fn load(specs: Vec<PluginSpec>) -> Result<Vec<PluginInfo>, Vec<String>> {
-    let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());
-    match PluginHost::load(specs, tokenizer, Vec::new()).await {
-        Ok(host) => Ok(host.statuses().map(|status| status.info).collect()),
-        Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
+impl Given {
+    fn spec(&self) -> PluginSpec {
+        let limits = self.limits.clone().unwrap_or_default();
+        PluginSpec { config: self.config.clone(), limits, ..spec(&self.plugin) }
     }
 }
 
-fn table(plugins: &[PluginInfo]) -> String {
-    let row = |plugin: &PluginInfo| {
+/// Loads plugins for a tool; a component that nobody has compiled yet may take a while.
+async fn load(specs: Vec<PluginSpec>) -> Result<PluginHost, Vec<LoadError>> {
+    let waiting = progress::spinner("compiling");
+    let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());
+    let host = PluginHost::load(specs, tokenizer, Vec::new()).await;
+    waiting.finish_and_clear();
+    host
+}
+
+fn messages(errors: Vec<LoadError>) -> Vec<String> {
+    errors.iter().map(ToString::to_string).collect()
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is not a JSON object: {error}"))
+}
+
+fn limits(text: &str) -> Result<Limits, String> {
+    plugins::limits(&Value::Object(object(text)?))
+}
+
+fn table(plugins: impl Iterator<Item = PluginInfo>) -> String {
+    let row = |plugin: PluginInfo| {
         let PluginInfo { name, version, summary, exports, size, sha256 } = plugin;
         let (exports, size) = (exports.join(", "), format!("{} KiB", size.div_ceil(1024)));
         format!("{name} {version} ({exports})\n  {summary}\n  {size}, sha256:{sha256}\n")
     };
-    plugins.iter().map(row).collect()
-}
-
-fn write_contract(folder: &str) -> Result<String, Vec<String>> {
-    let fail = |error: std::io::Error| vec![format!("cannot write the contract to {folder}: {error}")];
-    std::fs::create_dir_all(folder).map_err(fail)?;
-    for (name, text) in CONTRACT {
-        std::fs::write(std::path::Path::new(folder).join(name), text).map_err(fail)?;
-    }
-    Ok(format!("wrote {} to {folder}\n", CONTRACT.map(|(name, _)| name).join(", ")))
+    plugins.map(row).collect()
 }

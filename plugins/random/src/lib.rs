@@ -1,11 +1,8 @@
 //! Answers with sentences from a bank, at a length that is drawn as real answers' lengths fall.
 
-mod bank;
 mod length;
 
-use rehearsal_sdk::{CallError, Completion, Description, Generator, Plugin, Request, RngExt, export, rng};
-
-use bank::SENTENCES;
+use rehearsal_sdk::{CallError, Completion, Description, Generator, Plugin, Request, export, rng};
 
 /// The plugin; it has nothing to configure.
 pub struct Random;
@@ -25,18 +22,7 @@ impl Generator for Random {
     fn generate(&self, request: &Request) -> Result<Completion, CallError> {
         let mut rng = rng(request.seed);
         let n_tokens = length::draw(request, &mut rng);
-        let mut text = String::new();
-        // Words are a lower bound on tokens in every tokenizer, so this is long enough; the host cuts the rest.
-        let mut words = 0;
-        while words < n_tokens {
-            let sentence = SENTENCES[rng.random_range(0..SENTENCES.len())];
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            text.push_str(sentence);
-            words += sentence.split_whitespace().count() as u32;
-        }
-        Ok(Completion::text(text).limited_to(n_tokens))
+        Ok(Completion::sentences(n_tokens, &mut rng))
     }
 }
 

@@ -44,6 +44,7 @@ mod host;
 pub mod json_schema;
 mod request;
 mod rng;
+mod sentences;
 
 pub use bindings::failure_selector::exports::rehearsal::strategy::failure_selector::{Failure, Moment, Outcome};
 pub use bindings::generator::exports::rehearsal::strategy::generator::{Completion, Content, FinishReason, SplitText};
@@ -54,6 +55,7 @@ pub use bindings::host::rehearsal::strategy::types::{
 pub use bindings::lifecycle::exports::rehearsal::strategy::lifecycle::Description;
 pub use host::{log, state, tokenizer};
 pub use rng::{Rng, RngExt, rng};
+pub use sentences::sentences;
 
 /// What every plugin says of itself, and how one comes to be.
 pub trait Plugin: Sized + 'static {

@@ -5,7 +5,10 @@ use rehearsal_sdk::{
 };
 
 /// The plugin. Its configuration may tell it to misbehave before it has a prompt.
-pub struct Misbehave;
+pub struct Misbehave {
+    /// Whether it loses count of many choices.
+    is_forgetful: bool,
+}
 
 impl Plugin for Misbehave {
     fn describe() -> Description {
@@ -19,7 +22,8 @@ impl Plugin for Misbehave {
             r#"{"init":"refuse"}"# => Err("this configuration will not do".into()),
             r#"{"init":"panic"}"# => panic!("no configuration will do"),
             r#"{"init":"spin"}"# => spin(),
-            _ => Ok(Self),
+            r#"{"answers":"forgetful"}"# => Ok(Self { is_forgetful: true }),
+            _ => Ok(Self { is_forgetful: false }),
         }
     }
 }
@@ -33,6 +37,9 @@ fn spin() -> ! {
 impl Generator for Misbehave {
     fn generate(&self, request: &Request) -> Result<Completion, CallError> {
         let prompt = request.last_user_text();
+        if self.is_forgetful && request.choice_index == 5 {
+            panic!("what was the question?");
+        }
         let answer = match prompt.as_ref() {
             "panic" => panic!("guest says no"),
             "exit" => std::process::exit(3),

@@ -124,18 +124,8 @@ pub(crate) fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConstantLaten
 }
 
 pub(crate) fn request(sampling: SamplingParams) -> GenerationRequest {
-    GenerationRequest {
-        id: None,
-        endpoint: Endpoint::Completions,
-        model: "m".into(),
-        prompts: vec![Prompt { content: PromptContent::Text("hi".into()), n_tokens: 1 }],
-        sampling,
-        streaming: true,
-        remote_prefill: false,
-        wishes: Wishes::default(),
-        headers: Vec::new(),
-        raw_body: None,
-    }
+    let prompt = Prompt { content: PromptContent::Text("hi".into()), n_tokens: 1 };
+    GenerationRequest { sampling, streaming: true, ..GenerationRequest::new(Endpoint::Completions, prompt) }
 }
 
 pub(crate) fn words(words: usize) -> Strategies {

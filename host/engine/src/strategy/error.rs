@@ -100,7 +100,7 @@ impl StrategyError {
 }
 
 /// An error answer that a plugin composed. The status is the plugin's own choice, so it is data here.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The plugin that answered so.
     pub plugin: Option<String>,

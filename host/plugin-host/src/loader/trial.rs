@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rehearsal_engine::request::{ContentPart, Message, Tool, ToolChoice, Wishes};
+use rehearsal_engine::request::{Message, Tool, ToolChoice, Wishes};
 use rehearsal_engine::{
     Arrival, Choice, Endpoint, FailurePolicy, GenerationRequest, Prompt, PromptContent, ResponseStrategy,
     SamplingParams, StrategyError, ToolCallStrategy,
@@ -62,24 +62,16 @@ fn failed(export: &'static str, error: CallError, plugin: &Plugin) -> LoadProble
 }
 
 fn choice() -> Choice {
-    let message =
-        Message { role: "user".into(), parts: vec![ContentPart::Text("Hello!".into())], ..Default::default() };
+    let prompt = Prompt { content: PromptContent::Chat(vec![Message::user("Hello!")]), n_tokens: 2 };
     let request = GenerationRequest {
-        id: None,
-        endpoint: Endpoint::ChatCompletions,
-        model: "trial".into(),
-        prompts: vec![Prompt { content: PromptContent::Chat(vec![message]), n_tokens: 2 }],
         sampling: SamplingParams { max_tokens: Some(16), ..Default::default() },
-        streaming: false,
-        remote_prefill: false,
         wishes: Wishes {
             tools: vec![tool()],
             tool_choice: ToolChoice::Auto,
             parallel_tool_calls: true,
             ..Default::default()
         },
-        headers: Vec::new(),
-        raw_body: None,
+        ..GenerationRequest::new(Endpoint::ChatCompletions, prompt)
     };
     Choice { request: Arc::new(request), request_id: "trial".into(), number: 0, index: 0, max_tokens: 16, seed: 0 }
 }

@@ -148,7 +148,8 @@ fn plugin(entry: &Value) -> Result<Listed, String> {
     if listed.name.is_empty() { Err("it has no name".into()) } else { Ok(listed) }
 }
 
-fn limits(value: &Value) -> Result<Limits, String> {
+/// `limits:` of a plugin; what is left out is as usual.
+pub(crate) fn limits(value: &Value) -> Result<Limits, String> {
     let mut limits = Limits::default();
     for (key, value) in value.as_object().ok_or("limits must be a mapping")? {
         let at = |problem: String| format!("limits.{key}: {problem}");

@@ -1,0 +1,140 @@
+//! What is asked of each export, given one request.
+
+use std::sync::Arc;
+
+use rehearsal_engine::request::{ToolCall, ToolChoice};
+use rehearsal_engine::{
+    Arrival, BuiltinTokenizer, Choice, CompletionOutput, FailurePolicy, GenerationRequest, Outcome, ResponseStrategy,
+    StrategyError, ToolCallStrategy,
+};
+use rehearsal_plugin_host::PluginHost;
+
+/// What a plugin can do, in one host.
+pub(super) struct Subject {
+    generator: Option<Arc<dyn ResponseStrategy>>,
+    tool_caller: Option<Arc<dyn ToolCallStrategy>>,
+    failure_policy: Option<Arc<dyn FailurePolicy>>,
+}
+
+impl Subject {
+    pub(super) fn new(host: &PluginHost, name: &str) -> Self {
+        Self {
+            generator: host.generator(name),
+            tool_caller: host.tool_caller(name),
+            failure_policy: host.failure_policy(name),
+        }
+    }
+
+    /// Sends `request` to every export, all its choices, and again to the `twin`, which must answer the same.
+    pub(super) async fn check(
+        &self,
+        request: &Arc<GenerationRequest>,
+        twin: &Self,
+    ) -> Vec<(&'static str, Result<(), String>)> {
+        let mut verdicts = Vec::new();
+        if let (Some(generator), Some(twin)) = (&self.generator, &twin.generator) {
+            verdicts.push(("generate", generated(&**generator, &**twin, request).await));
+        }
+        if let (Some(tool_caller), Some(twin)) = (&self.tool_caller, &twin.tool_caller)
+            && !request.wishes.tools.is_empty()
+        {
+            verdicts.push(("call-tools", called(&**tool_caller, &**twin, request).await));
+        }
+        if let (Some(policy), Some(twin)) = (&self.failure_policy, &twin.failure_policy) {
+            verdicts.push(("select", selected(&**policy, &**twin, request).await));
+        }
+        verdicts
+    }
+}
+
+async fn generated(
+    generator: &dyn ResponseStrategy,
+    twin: &dyn ResponseStrategy,
+    request: &Arc<GenerationRequest>,
+) -> Result<(), String> {
+    for choice in choices(request) {
+        let (first, second) = (output(generator, &choice).await?, output(twin, &choice).await?);
+        same(&first, &second)?;
+    }
+    Ok(())
+}
+
+/// The output as the engine would serve it; none if the request was rejected.
+async fn output(generator: &dyn ResponseStrategy, choice: &Choice) -> Result<Option<CompletionOutput>, String> {
+    let Some(completion) = answer(generator.generate(choice).await)? else { return Ok(None) };
+    let sampling = &choice.request.sampling;
+    CompletionOutput::new(completion, choice.max_tokens, sampling, &BuiltinTokenizer::default()).map(Some)
+}
+
+async fn called(
+    tool_caller: &dyn ToolCallStrategy,
+    twin: &dyn ToolCallStrategy,
+    request: &Arc<GenerationRequest>,
+) -> Result<(), String> {
+    for choice in choices(request) {
+        let calls = answer(tool_caller.call_tools(&choice).await)?;
+        same(&calls, &answer(twin.call_tools(&choice).await)?)?;
+        let Some(calls) = calls else { continue };
+        match &request.wishes.tool_choice {
+            ToolChoice::Required if calls.is_empty() => return Err("no call, though one is required".into()),
+            ToolChoice::Function(name) if calls.iter().all(|call| call.name != *name) => {
+                return Err(format!("no call of {name:?}, though it is demanded"));
+            }
+            _ => {}
+        }
+        calls.iter().try_for_each(|call| fits(call, request))?;
+    }
+    Ok(())
+}
+
+/// A call is of an offered tool, and its schema admits the arguments.
+fn fits(call: &ToolCall, request: &GenerationRequest) -> Result<(), String> {
+    let Some(tool) = request.wishes.tools.iter().find(|tool| tool.name == call.name) else {
+        return Err(format!("a call of {:?}, which was not offered", call.name));
+    };
+    let (Ok(schema), Ok(arguments)) = (serde_json::from_str(&tool.parameters), serde_json::from_str(&call.arguments))
+    else {
+        return Err(format!("the arguments of {:?} are no JSON: {}", call.name, call.arguments));
+    };
+    // A schema that is not one admits anything.
+    let Ok(validator) = jsonschema::validator_for(&schema) else { return Ok(()) };
+    validator.validate(&arguments).map_err(|error| format!("arguments of {:?} do not fit: {error}", call.name))
+}
+
+async fn selected(
+    policy: &dyn FailurePolicy,
+    twin: &dyn FailurePolicy,
+    request: &Arc<GenerationRequest>,
+) -> Result<(), String> {
+    let arrival = Arrival { request: request.clone(), request_id: "test".into(), number: 7, seed: 42, max_tokens: 100 };
+    let outcomes: Option<Vec<Outcome>> = answer(policy.select(&arrival).await)?;
+    same(&outcomes, &answer(twin.select(&arrival).await)?)
+}
+
+/// None for a rejection.
+fn answer<T>(result: Result<T, StrategyError>) -> Result<Option<T>, String> {
+    match result {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_fault() => Err(error.to_string()),
+        Err(_) => Ok(None),
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(first: &T, second: &T) -> Result<(), String> {
+    if first == second {
+        return Ok(());
+    }
+    let short = |answer: &T| format!("{answer:?}").chars().take(200).collect::<String>();
+    Err(format!("the same request got two answers: {} and {}", short(first), short(second)))
+}
+
+fn choices(request: &Arc<GenerationRequest>) -> impl Iterator<Item = Choice> {
+    (0..request.n_choices()).map(|index| Choice {
+        request: request.clone(),
+        request_id: "test".into(),
+        number: 7,
+        index,
+        max_tokens: request.sampling.max_tokens.unwrap_or(100_000),
+        seed: 42 + u64::from(index),
+    })
+}

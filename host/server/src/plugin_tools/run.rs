@@ -1,0 +1,118 @@
+//! `plugin run`: one request through everything but the socket, so that what is printed is what a client would get.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use rehearsal_plugin_host::{Limits, PluginSpec, PluginStatus};
+use serde_json::Value;
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+use super::{Given, progress};
+use crate::app::App;
+use crate::args::{self, Parsed};
+use crate::config::Config;
+use crate::{logs, routes};
+
+/// Arguments of `plugin run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    given: Given,
+    /// Body of a chat or text completion, as a client would send it
+    #[arg(short, long, value_name = "FILE")]
+    request: PathBuf,
+    /// A request header, name:value
+    #[arg(long, value_name = "NAME:VALUE")]
+    header: Vec<String>,
+}
+
+impl Run {
+    pub(super) async fn run(&self) -> Result<String, Vec<String>> {
+        let body = std::fs::read_to_string(&self.request)
+            .map_err(|error| vec![format!("cannot read {}: {error}", self.request.display())])?;
+        let json: Value = serde_json::from_str(&body)
+            .map_err(|error| vec![format!("{} is not JSON: {error}", self.request.display())])?;
+        let path = if json.get("messages").is_some() { "/v1/chat/completions" } else { "/v1/completions" };
+        let spec = self.given.spec();
+        let config = self.server_config(&spec, json["model"].as_str().unwrap_or("my-model")).await?;
+        logs::init(&config.log);
+        let waiting = progress::spinner("compiling");
+        let app = Arc::new(App::new(&config).await?);
+        waiting.finish_and_clear();
+
+        let request = self.request(path, body)?;
+        let start = Instant::now();
+        let Ok(response) = routes::router(app.clone()).oneshot(request).await;
+        let status = response.status();
+        let body = to_bytes(response.into_body(), usize::MAX).await;
+        let took = start.elapsed();
+        let answer = match &body {
+            Ok(bytes) => pretty(bytes),
+            Err(error) => format!("the connection would have ended in the middle of the body: {error}\n"),
+        };
+        let mine = app.plugins.statuses().find(|status| status.info.name == spec.name).ok_or_else(Vec::new)?;
+        Ok(format!("{answer}\n{}", summary(&spec.limits, status, took, &answer, &mine)))
+    }
+
+    /// The server's configuration in which the plugin does all that it can.
+    async fn server_config(&self, spec: &PluginSpec, model: &str) -> Result<Config, Vec<String>> {
+        let host = super::load(vec![spec.clone()]).await.map_err(super::messages)?;
+        let mut args = vec!["rehearsal", "--model", model, "--max-model-len", "128k", "--seed", "1"];
+        args.extend(["--log-level", "warn,rehearsal_plugin_host::imports=trace,rehearsal_plugin_host::call=debug"]);
+        for (interface, flag) in
+            [("generator", "--mode"), ("tool-caller", "--tool-plugin"), ("failure-selector", "--failure-plugin")]
+        {
+            if host.exporting(interface).next().is_some() {
+                args.extend([flag, &spec.name]);
+            }
+        }
+        let args = args.into_iter().map(str::to_owned).collect();
+        let mut config = match args::parse(args, |_| None)? {
+            Parsed::Run(settings) => Config::new(&settings)?,
+            Parsed::Print(text) => return Err(vec![text]),
+        };
+        config.plugins.retain(|plugin| plugin.name != spec.name);
+        config.plugins.push(spec.clone());
+        Ok(config)
+    }
+
+    fn request(&self, path: &str, body: String) -> Result<Request<Body>, Vec<String>> {
+        let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        for pair in &self.header {
+            let (name, value) = pair.split_once(':').ok_or_else(|| vec![format!("{pair:?} is not NAME:VALUE")])?;
+            request = request.header(name.trim(), value.trim());
+        }
+        request.body(Body::from(body)).map_err(|error| vec![format!("header: {error}")])
+    }
+}
+
+/// What the call took, each against its limit.
+fn summary(limits: &Limits, status: StatusCode, took: Duration, answer: &str, mine: &PluginStatus) -> String {
+    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    let mut lines = vec![format!("status         {}", status.as_u16())];
+    if let Some(tokens) = answer["usage"]["completion_tokens"].as_u64() {
+        lines.push(format!("output         {tokens} tokens"));
+    }
+    if let Some(reason) = answer["choices"][0]["finish_reason"].as_str() {
+        lines.push(format!("finish reason  {reason}"));
+    }
+    let (cpu, wall) = (millis(limits.cpu), millis(limits.wall));
+    lines.push(format!("time           {:.2} ms of {wall:.0} ms, {cpu:.0} ms of them running", millis(took)));
+    let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+    lines.push(format!("memory         {:.1} MiB of {:.0} MiB", mib(mine.peak_memory), mib(limits.memory)));
+    if let Some(error) = &mine.last_error {
+        lines.push(format!("last error     {error}"));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// JSON over several lines; anything else, a stream for example, as it is.
+fn pretty(bytes: &[u8]) -> String {
+    let json = serde_json::from_slice::<Value>(bytes).and_then(|json| serde_json::to_string_pretty(&json));
+    json.unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned()) + "\n"
+}

@@ -1,0 +1,154 @@
+//! What `plugin new` makes, in every language, builds without a checkout of ours, conforms and answers over HTTP.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rehearsal_tests::{Server, content_of};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::EXE;
+use crate::clients::environment;
+use crate::docs::blocks;
+
+/// A project that is built, unless that was done for the same files before.
+struct Project {
+    folder: PathBuf,
+    component: PathBuf,
+    /// Of its source.
+    hash: String,
+}
+
+impl Project {
+    /// A fresh one, like the example `like`. What builds leave behind in the folder is kept.
+    fn new(name: &str, like: &str, component: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("projects").join(name);
+        let fresh = tempfile::tempdir().unwrap();
+        let fresh = fresh.path().join(name);
+        run(Command::new(EXE).args(["plugin", "new", fresh.to_str().unwrap(), "--like", like]));
+        std::fs::create_dir_all(&folder).unwrap();
+        run(Command::new("cp").arg("-rT").arg(&fresh).arg(&folder));
+        Self { component: folder.join(component), folder, hash: hash(&fresh) }
+    }
+
+    fn stamp(&self) -> PathBuf {
+        self.folder.join("built.txt")
+    }
+
+    fn is_built(&self) -> bool {
+        std::fs::read_to_string(self.stamp()).is_ok_and(|built| built == self.hash) && self.component.exists()
+    }
+
+    /// Does what its README says builds it, with the programs in `path` first.
+    fn build(&self, path: Option<&Path>) {
+        let readme = std::fs::read_to_string(self.folder.join("README.md")).unwrap();
+        let commands = blocks(&readme, "sh").remove(0);
+        let mut bash = Command::new("bash");
+        bash.current_dir(&self.folder).args(["-euc", &commands]).env_remove("CARGO_TARGET_DIR");
+        if let Some(path) = path {
+            bash.env("PATH", format!("{}:{}", path.display(), std::env::var("PATH").unwrap_or_default()));
+        }
+        run(&mut bash);
+        std::fs::write(self.stamp(), &self.hash).unwrap();
+        assert!(self.component.exists(), "{}", self.component.display());
+    }
+
+    /// Judges the component, then asks it the same twice, in two servers.
+    async fn check(&self, says: impl Fn(&str) -> bool) {
+        // 128,000 tokens take a JavaScript runtime half a second to read.
+        let limits = r#"{"cpu": "5s", "wall": "20s"}"#;
+        run(Command::new(EXE).args(["plugin", "test"]).arg(&self.component).args(["--limits", limits]));
+        let plugin = format!("mine={}", self.component.display());
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            let args = ["--model", "m", "--plugin", &plugin, "--mode", "mine", "--seed", "7"];
+            let server = Server::start(EXE, &args).await;
+            for more in [json!({}), json!({ "seed": 3 }), json!({ "seed": 3, "n": 2 })] {
+                let body = Server::chat("one two three four five six seven eight", &more);
+                let answer = server.post("/v1/chat/completions", &body).await;
+                assert_eq!(answer.status, 200, "{}", answer.text);
+                assert!(says(content_of(&answer.json["choices"][0])), "{}", answer.text);
+                // The one thing that is not the seed's.
+                let created = format!("\"created\":{}", answer.json["created"]);
+                answers.push(answer.text.replace(&created, ""));
+            }
+        }
+        let (first, second) = answers.split_at(3);
+        assert_eq!(first, second);
+    }
+}
+
+/// Of every file's path and text.
+fn hash(folder: &Path) -> String {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(file.strip_prefix(folder).unwrap().to_str().unwrap());
+        hash.update(std::fs::read(file).unwrap());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&said));
+}
+
+/// Whether `program` can be run here. Who has no node need not get one to test a change; CI does.
+fn is_here(program: &str) -> bool {
+    let is_here = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    assert!(is_here || std::env::var_os("CI").is_none(), "{program} is needed");
+    if !is_here {
+        eprintln!("NOTICE: there is no {program}; what needs it was not tested");
+    }
+    is_here
+}
+
+#[tokio::test]
+async fn rust() {
+    let project = Project::new("my-shout", "shout", "target/wasm32-wasip2/release/my_shout.wasm");
+    if !project.is_built() {
+        project.build(None);
+        run(Command::new(env!("CARGO")).arg("test").current_dir(&project.folder).env_remove("CARGO_TARGET_DIR"));
+    }
+    project.check(|text| text.starts_with("ONE TWO THREE")).await;
+}
+
+#[tokio::test]
+async fn python() {
+    let project = Project::new("my-dice", "dice", "my-dice.wasm");
+    if !project.is_built() {
+        let python = environment("componentize", &project.folder.join("requirements.txt"));
+        project.build(python.parent());
+    }
+    project.check(|text| text.split(' ').count() == 8 && text.bytes().all(|byte| b" 123456".contains(&byte))).await;
+}
+
+#[tokio::test]
+async fn javascript() {
+    if !is_here("node") || !is_here("npm") {
+        return;
+    }
+    let project = Project::new("my-shuffle", "shuffle", "my-shuffle.wasm");
+    if !project.is_built() {
+        project.build(None);
+    }
+    let mut sorted = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+    sorted.sort_unstable();
+    project
+        .check(|text| {
+            let mut words: Vec<_> = text.split(' ').collect();
+            words.sort_unstable();
+            words == sorted
+        })
+        .await;
+}
