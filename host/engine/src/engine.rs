@@ -8,6 +8,7 @@ mod output_stream;
 mod sequence;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::join_all;
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::config::EngineConfig;
 use crate::failure::{self, Arrival, Gate};
-use crate::latency::LatencyModel;
+use crate::latency::{LatencyModel, Load};
 use crate::observer::{EngineEvent, EngineObserver};
 use crate::request::GenerationRequest;
 use crate::scheduler::{Scheduler, SequenceId};
@@ -39,6 +40,8 @@ struct Shared {
     tokenizer: Arc<dyn Tokenizer>,
     observers: Vec<Arc<dyn EngineObserver>>,
     state: Mutex<State>,
+    /// Sequences that run, for those who ask at each token.
+    running: AtomicUsize,
 }
 
 /// What the lock protects.
@@ -74,7 +77,16 @@ impl Engine {
             next_number: 0,
         };
         let latency = Box::new(latency);
-        Self { shared: Arc::new(Shared { config, latency, tokenizer, observers, state: Mutex::new(state) }) }
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                latency,
+                tokenizer,
+                observers,
+                state: Mutex::new(state),
+                running: AtomicUsize::new(0),
+            }),
+        }
     }
 
     /// The tokenizer of the served model.
@@ -122,7 +134,7 @@ impl Engine {
             })
             .collect();
         drop(events);
-        state.admit();
+        self.shared.admit(&mut state);
         drop(state);
         // One task for all choices, so that those that fall due together come out in the order of their indices.
         let sequences = async move { drop(join_all(sequences).await) };
@@ -169,6 +181,23 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives free places to those who wait longest.
+    fn admit(&self, state: &mut State) {
+        for id in state.scheduler.schedule() {
+            if let Some(admit) = state.waiting.remove(&id) {
+                // Fails only if its task was aborted meanwhile; that gives the place back when it is dropped.
+                let _ = admit.send(());
+            }
+        }
+        self.running.store(state.scheduler.n_running(), Ordering::Relaxed);
+    }
+
+    /// How busy it is at this moment.
+    fn load(&self) -> Load {
+        let max_num_seqs = self.config.max_num_seqs.get() as usize;
+        Load { running: self.running.load(Ordering::Relaxed), max_num_seqs }
+    }
+
     fn tell(&self, choice: &Choice, event: EngineEvent<'_>) {
         if self.observers.is_empty() {
             return;
@@ -176,18 +205,6 @@ impl Shared {
         let at = Instant::now();
         for observer in &self.observers {
             observer.observe(choice, event, at);
-        }
-    }
-}
-
-impl State {
-    /// Gives free places to those who wait longest.
-    fn admit(&mut self) {
-        for id in self.scheduler.schedule() {
-            if let Some(admit) = self.waiting.remove(&id) {
-                // Fails only if its task was aborted meanwhile; that gives the place back when it is dropped.
-                let _ = admit.send(());
-            }
         }
     }
 }

@@ -30,7 +30,7 @@ pub mod tokenizer;
 pub use config::EngineConfig;
 pub use engine::{Engine, OutputStream, QueueFull};
 pub use failure::{Arrival, Failure, FailurePolicy, Moment, Outcome};
-pub use latency::{ConstantLatency, LatencyModel};
+pub use latency::{ConfiguredLatency, LatencyModel};
 pub use observer::{EngineEvent, EngineObserver};
 pub use output::{Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Piece};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};

@@ -1,5 +1,6 @@
 //! What the user said, understood: typed and in range, or a list of everything that is wrong with it.
 
+mod latency;
 pub(crate) mod plugins;
 mod values;
 
@@ -9,7 +10,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rehearsal_engine::latency::Jittered;
-use rehearsal_engine::{ConstantLatency, EngineConfig};
+use rehearsal_engine::{ConfiguredLatency, EngineConfig};
 use rehearsal_plugin_host::PluginSpec;
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ pub struct Config {
     /// The engine's limits and seed.
     pub engine: EngineConfig,
     /// How long things take.
-    pub latency: ConstantLatency,
+    pub latency: ConfiguredLatency,
     /// Refuse what vLLM would cut.
     pub strict_context_window: bool,
     /// The plugins that answer.
@@ -113,11 +114,7 @@ impl Config {
                 max_waiting_queue_length: reader.read("max-waiting-queue-length", values::whole_number),
                 seed: reader.optional("seed", values::seed).unwrap_or_else(time_as_seed),
             },
-            latency: ConstantLatency {
-                time_to_first_token: reader.jittered("time-to-first-token"),
-                inter_token_latency: reader.jittered("inter-token-latency"),
-                kv_cache_transfer_latency: reader.jittered("kv-cache-transfer-latency"),
-            },
+            latency: latency::read(&mut reader),
             strict_context_window: reader.read("strict-context-window", values::switch),
             plugins: plugins::read(&mut reader, &picked(&picks, &models, request_overrides)),
             picks,

@@ -55,9 +55,10 @@ impl Sequence {
             seed::rng(Purpose::Latency, &[self.shared.config.seed, self.choice.number, self.choice.index.into()]);
         let counts = PrefillCounts {
             prompt_tokens: self.choice.prompt().n_tokens,
+            cached_tokens: 0,
             remote_prefill: self.choice.request.remote_prefill,
         };
-        let prefilled_at = start + self.shared.latency.first_token(counts, &mut rng);
+        let prefilled_at = start + self.shared.latency.first_token(counts, self.shared.load(), &mut rng);
 
         let prefill = async {
             wait_until(prefilled_at).await;
@@ -71,7 +72,7 @@ impl Sequence {
         // The first token waits for the slower of the two; the rest follow from it.
         let first_token_at = prefilled_at.max(answered_at);
         let (shared, choice, events) = (&self.shared, &self.choice, &self.events);
-        let next_gap = || shared.latency.next_token(&mut rng);
+        let next_gap = || shared.latency.next_token(shared.load(), &mut rng);
         let n_tokens = output.n_tokens();
         let mut last = None;
         pace(first_token_at, n_tokens, next_gap, |tokens| {
@@ -174,7 +175,7 @@ impl Sequence {
             let mut state = self.shared.lock();
             state.waiting.remove(&self.id);
             state.scheduler.remove(self.id);
-            state.admit();
+            self.shared.admit(&mut state);
         }
         self.shared.tell(&self.choice, event);
     }

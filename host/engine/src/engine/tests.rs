@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 
 use super::*;
-use crate::latency::{ConstantLatency, Jittered};
+use crate::latency::{ConfiguredLatency, Jittered, PromptLatency};
 use crate::output::{Completion, Content, FinishReason};
 use crate::output::{DueTokens, OutputEvent};
 use crate::request::ToolChoice;
@@ -103,16 +103,17 @@ impl Record {
     }
 }
 
-pub(crate) fn constant(ttft: Duration, itl: Duration) -> ConstantLatency {
+pub(crate) fn constant(ttft: Duration, itl: Duration) -> ConfiguredLatency {
     let exactly = |mean| Jittered { mean, std_dev: Duration::ZERO };
-    ConstantLatency {
-        time_to_first_token: exactly(ttft),
+    ConfiguredLatency {
+        prefill: PromptLatency::Constant(exactly(ttft)),
+        transfer: PromptLatency::Constant(exactly(5 * MS)),
         inter_token_latency: exactly(itl),
-        kv_cache_transfer_latency: exactly(5 * MS),
+        time_factor_under_load: 1.0,
     }
 }
 
-pub(crate) fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConstantLatency) -> (Engine, Arc<Record>) {
+pub(crate) fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConfiguredLatency) -> (Engine, Arc<Record>) {
     let config = EngineConfig {
         max_model_len: 1024,
         max_num_seqs: NonZeroU32::new(max_num_seqs).unwrap(),
@@ -180,6 +181,21 @@ async fn a_transferred_kv_cache_takes_the_place_of_ttft() {
     let (engine, _) = engine(5, 10, constant(100 * MS, 20 * MS));
     let decode = GenerationRequest { remote_prefill: true, ..request(SamplingParams::default()) };
     assert_eq!(timeline(engine.submit(decode, words(2)).unwrap()).await, [(5 * MS, 1), (25 * MS, 1)]);
+}
+
+/// The gap that follows a token has the load of the moment at which that token fell due.
+#[tokio::test(start_paused = true)]
+async fn a_running_stream_feels_others_come_and_go() {
+    let latency = ConfiguredLatency { time_factor_under_load: 3.0, ..constant(Duration::ZERO, 10 * MS) };
+    let (engine, _) = engine(2, 10, latency);
+    let first = engine.submit(request(SamplingParams::default()), words(5)).unwrap();
+    let first = tokio::spawn(timeline(first));
+    tokio::time::sleep(5 * MS).await;
+    let second = engine.submit(request(SamplingParams::default()), words(2)).unwrap();
+    // It runs from 5 to 35 ms; the first's tokens at 10 and, thirty later, 40 see it come and not any more.
+    assert_eq!(timeline(second).await, [(Duration::ZERO, 1), (30 * MS, 1)]);
+    let expected = [0, 10, 40, 50, 60].map(|at| (at * MS, 1));
+    assert_eq!(first.await.unwrap(), expected);
 }
 
 #[tokio::test(start_paused = true)]
