@@ -12,6 +12,7 @@ mod failures;
 mod golden;
 mod guests;
 mod languages;
+mod lora;
 mod plugin_metrics;
 mod plugin_tools;
 mod queue;

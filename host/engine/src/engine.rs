@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::config::EngineConfig;
 use crate::failure::{self, Arrival, Gate};
 use crate::latency::{LatencyModel, Load};
+use crate::lora::AdapterCache;
 use crate::observer::{EngineEvent, EngineObserver};
 use crate::request::GenerationRequest;
 use crate::scheduler::{Scheduler, SequenceId};
@@ -44,11 +45,19 @@ struct Shared {
     running: AtomicUsize,
 }
 
+/// What a sequence is told when it leaves the queue.
+struct Admission {
+    /// Its adapter was not in memory.
+    loads_adapter: bool,
+}
+
 /// What the lock protects.
 struct State {
     scheduler: Scheduler,
+    /// Those in memory.
+    adapters: AdapterCache,
     /// Sequences that wait, each with the way to tell its task that it is admitted.
-    waiting: HashMap<SequenceId, oneshot::Sender<()>>,
+    waiting: HashMap<SequenceId, oneshot::Sender<Admission>>,
     /// Requests accepted so far.
     next_number: u64,
 }
@@ -72,7 +81,8 @@ impl Engine {
         observers: Vec<Arc<dyn EngineObserver>>,
     ) -> Self {
         let state = State {
-            scheduler: Scheduler::new(config.max_num_seqs, config.max_waiting_queue_length),
+            scheduler: Scheduler::new(config.max_num_seqs, config.max_waiting_queue_length, config.max_loras),
+            adapters: AdapterCache::new(config.max_cpu_loras.get() as usize),
             waiting: HashMap::new(),
             next_number: 0,
         };
@@ -107,7 +117,7 @@ impl Engine {
         let mut state = self.shared.lock();
         let ids = state
             .scheduler
-            .enqueue(n_choices)
+            .enqueue(n_choices, request.adapter.as_ref().map(|adapter| adapter.id))
             .map_err(|no_room| QueueFull { waiting: no_room.waiting, wanted: n_choices })?;
         let number = state.next_number;
         state.next_number += 1;
@@ -183,10 +193,12 @@ impl Shared {
 
     /// Gives free places to those who wait longest.
     fn admit(&self, state: &mut State) {
-        for id in state.scheduler.schedule() {
-            if let Some(admit) = state.waiting.remove(&id) {
+        let State { scheduler, adapters, waiting, .. } = state;
+        for (id, adapter) in scheduler.schedule() {
+            let loads_adapter = adapter.is_some_and(|id| adapters.use_adapter(id, |id| scheduler.runs_adapter(id)));
+            if let Some(admit) = waiting.remove(&id) {
                 // Fails only if its task was aborted meanwhile; that gives the place back when it is dropped.
-                let _ = admit.send(());
+                let _ = admit.send(Admission { loads_adapter });
             }
         }
         self.running.store(state.scheduler.n_running(), Ordering::Relaxed);

@@ -16,6 +16,7 @@ pub mod engine;
 pub mod request;
 pub mod strategy;
 
+pub mod lora;
 pub mod output;
 pub mod scheduler;
 
@@ -31,6 +32,7 @@ pub use config::EngineConfig;
 pub use engine::{Engine, OutputStream, QueueFull};
 pub use failure::{Arrival, Failure, FailurePolicy, Moment, Outcome};
 pub use latency::{ConfiguredLatency, LatencyModel};
+pub use lora::{Adapter, Adapters};
 pub use observer::{EngineEvent, EngineObserver};
 pub use output::{Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Piece};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};

@@ -14,6 +14,8 @@ pub enum EngineEvent<'a> {
     Queued,
     /// It left the queue and its prefill began.
     Scheduled,
+    /// Its adapter was brought into memory, for the first time or again.
+    AdapterLoaded,
     /// The plugin of this name answered, so much later than the simulated prefill ended; zero if it was in time.
     Answered(&'a str, Duration),
     /// So many tokens fell due together; the first time, that is the end of prefill.

@@ -1,5 +1,9 @@
 //! A request as the engine sees it: validated, in range, with its prompt counted. No wire format, no HTTP.
 
+use std::sync::Arc;
+
+use crate::lora::Adapter;
+
 /// The endpoint that a request came in on. Strategies may answer differently by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
@@ -18,6 +22,8 @@ pub struct GenerationRequest {
     pub endpoint: Endpoint,
     /// The served name that the answer will carry.
     pub model: String,
+    /// The adapter that the client asked for by its name.
+    pub adapter: Option<Arc<Adapter>>,
     /// At least one. Only completions may have several.
     pub prompts: Vec<Prompt>,
     /// How to sample, as vLLM names it.
@@ -41,6 +47,7 @@ impl GenerationRequest {
             id: None,
             endpoint,
             model: "my-model".into(),
+            adapter: None,
             prompts: vec![prompt],
             sampling: SamplingParams::default(),
             streaming: false,

@@ -1,9 +1,9 @@
 //! Who waits and who runs. A state machine that is stepped: it has no clock and calls nobody.
 //!
-//! First come, first served, as vLLM's default policy: the head of the queue is admitted when a place is free, and
-//! nobody overtakes it.
+//! First come, first served, as vLLM's default policy: the head of the queue is admitted when a place is free. Only
+//! one thing lets others overtake it: its adapter, where `max_loras` others run.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::num::NonZeroU32;
 
 /// Names a sequence for as long as the scheduler knows it. Never reused.
@@ -17,54 +17,115 @@ pub struct NoRoom {
     pub waiting: usize,
 }
 
+/// How often sequences with adapters may overtake one that waits for its own. After that, adapters that run are left to
+/// finish: else a steady flow for one of them would starve all others.
+const MAX_OVERTAKEN: u32 = 16;
+
 /// The waiting queue and the running batch.
 #[derive(Debug)]
 pub struct Scheduler {
     max_running: usize,
     max_waiting: usize,
-    waiting: VecDeque<SequenceId>,
-    running: HashSet<SequenceId>,
+    max_loras: usize,
+    waiting: VecDeque<Waiting>,
+    /// With their adapters.
+    running: HashMap<SequenceId, Option<u32>>,
+    /// How many sequences run with each adapter.
+    adapters: BTreeMap<u32, usize>,
     next_id: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    id: SequenceId,
+    adapter: Option<u32>,
+    overtaken: u32,
 }
 
 impl Scheduler {
     /// A scheduler with nobody in it.
-    pub fn new(max_num_seqs: NonZeroU32, max_waiting_queue_length: u32) -> Self {
+    pub fn new(max_num_seqs: NonZeroU32, max_waiting_queue_length: u32, max_loras: NonZeroU32) -> Self {
         Self {
             max_running: max_num_seqs.get() as usize,
             max_waiting: max_waiting_queue_length as usize,
+            max_loras: max_loras.get() as usize,
             waiting: VecDeque::new(),
-            running: HashSet::new(),
+            running: HashMap::new(),
+            adapters: BTreeMap::new(),
             next_id: 0,
         }
     }
 
-    /// Queues the `n` sequences of one request, all or none. Call [`Self::schedule`] next.
-    pub fn enqueue(&mut self, n: u32) -> Result<Vec<SequenceId>, NoRoom> {
-        let free = self.max_running - self.running.len();
-        if self.waiting.len() + n as usize > self.max_waiting + free {
+    /// Queues the `n` sequences of one request, all or none, all with the same adapter. Call [`Self::schedule`] next.
+    pub fn enqueue(&mut self, n: u32, adapter: Option<u32>) -> Result<Vec<SequenceId>, NoRoom> {
+        let can_start = self.may_run(adapter, adapter.is_some() && self.somebody_starves());
+        let free = if can_start { self.max_running - self.running.len() } else { 0 };
+        if self.waiting.len() + n as usize > self.max_waiting + free.min(n as usize) {
             return Err(NoRoom { waiting: self.waiting.len() });
         }
         let ids: Vec<_> = (self.next_id..).take(n as usize).map(SequenceId).collect();
         self.next_id += u64::from(n);
-        self.waiting.extend(&ids);
+        self.waiting.extend(ids.iter().map(|id| Waiting { id: *id, adapter, overtaken: 0 }));
         Ok(ids)
     }
 
-    /// Admits from the head of the queue while places are free; returns who was admitted, in order.
-    pub fn schedule(&mut self) -> Vec<SequenceId> {
-        let free = self.max_running - self.running.len();
-        let admitted: Vec<_> = self.waiting.drain(..free.min(self.waiting.len())).collect();
-        self.running.extend(&admitted);
+    /// Admits from the head of the queue while places are free; returns who was admitted and with which adapter, in
+    /// order.
+    pub fn schedule(&mut self) -> Vec<(SequenceId, Option<u32>)> {
+        let mut admitted = Vec::new();
+        let mut at = 0;
+        let mut starves = false;
+        while self.running.len() < self.max_running && at < self.waiting.len() {
+            let Waiting { id, adapter, overtaken } = self.waiting[at];
+            if !self.may_run(adapter, starves) {
+                starves |= overtaken >= MAX_OVERTAKEN;
+                at += 1;
+                continue;
+            }
+            self.waiting.remove(at);
+            self.running.insert(id, adapter);
+            if let Some(adapter) = adapter {
+                *self.adapters.entry(adapter).or_default() += 1;
+                self.waiting.range_mut(..at).for_each(|skipped| skipped.overtaken += 1);
+            }
+            admitted.push((id, adapter));
+        }
         self.debug_assert_invariants();
         admitted
     }
 
+    /// Whether a sequence may run as far as adapters go. Behind one that `starves`, only those without any may.
+    fn may_run(&self, adapter: Option<u32>, starves: bool) -> bool {
+        match adapter {
+            None => true,
+            Some(_) if starves => false,
+            Some(adapter) => self.adapters.contains_key(&adapter) || self.adapters.len() < self.max_loras,
+        }
+    }
+
+    fn somebody_starves(&self) -> bool {
+        self.waiting.iter().any(|waiting| waiting.overtaken >= MAX_OVERTAKEN)
+    }
+
     /// Forgets a sequence, waiting or running. Call [`Self::schedule`] next: a place may be free.
     pub fn remove(&mut self, id: SequenceId) {
-        if !self.running.remove(&id) {
-            self.waiting.retain(|waiting| *waiting != id);
+        match self.running.remove(&id) {
+            Some(Some(adapter)) => {
+                if let Some(running) = self.adapters.get_mut(&adapter) {
+                    *running -= 1;
+                    if *running == 0 {
+                        self.adapters.remove(&adapter);
+                    }
+                }
+            }
+            Some(None) => {}
+            None => self.waiting.retain(|waiting| waiting.id != id),
         }
+    }
+
+    /// Whether sequences run with this adapter.
+    pub fn runs_adapter(&self, adapter: u32) -> bool {
+        self.adapters.contains_key(&adapter)
     }
 
     /// How many run.
@@ -79,8 +140,11 @@ impl Scheduler {
 
     fn debug_assert_invariants(&self) {
         debug_assert!(self.running.len() <= self.max_running);
-        debug_assert!(self.waiting.is_empty() || self.running.len() == self.max_running, "somebody waits for nothing");
-        debug_assert!(self.waiting.iter().all(|id| !self.running.contains(id)));
+        debug_assert!(self.adapters.len() <= self.max_loras);
+        debug_assert_eq!(self.adapters.values().sum::<usize>(), self.running.values().flatten().count());
+        let is_full = self.running.len() == self.max_running;
+        debug_assert!(is_full || self.waiting.iter().all(|waiting| waiting.adapter.is_some()), "no reason to wait");
+        debug_assert!(self.waiting.iter().all(|waiting| !self.running.contains_key(&waiting.id)));
     }
 }
 
@@ -89,43 +153,93 @@ mod tests {
     use super::*;
 
     fn scheduler(max_num_seqs: u32, max_waiting: u32) -> Scheduler {
-        Scheduler::new(NonZeroU32::new(max_num_seqs).unwrap(), max_waiting)
+        let number = |n| NonZeroU32::new(n).unwrap();
+        Scheduler::new(number(max_num_seqs), max_waiting, number(1))
+    }
+
+    fn enqueue(scheduler: &mut Scheduler, adapter: Option<u32>) -> SequenceId {
+        scheduler.enqueue(1, adapter).unwrap()[0]
+    }
+
+    fn schedule(scheduler: &mut Scheduler) -> Vec<SequenceId> {
+        scheduler.schedule().into_iter().map(|(id, _)| id).collect()
     }
 
     #[test]
     fn admits_in_order_of_arrival_as_places_free_up() {
         let mut scheduler = scheduler(2, 10);
-        let ids: Vec<_> = (0..4).flat_map(|_| scheduler.enqueue(1).unwrap()).collect();
-        assert_eq!(scheduler.schedule(), ids[..2]);
+        let ids: Vec<_> = (0..4).flat_map(|_| scheduler.enqueue(1, None).unwrap()).collect();
+        assert_eq!(schedule(&mut scheduler), ids[..2]);
         scheduler.remove(ids[1]);
-        assert_eq!(scheduler.schedule(), ids[2..3]);
+        assert_eq!(schedule(&mut scheduler), ids[2..3]);
         assert_eq!((scheduler.n_running(), scheduler.n_waiting()), (2, 1));
     }
 
     #[test]
     fn a_request_that_does_not_fit_is_refused_whole() {
         let mut scheduler = scheduler(2, 1);
-        assert_eq!(scheduler.enqueue(4), Err(NoRoom { waiting: 0 }));
-        assert_eq!(scheduler.enqueue(3).unwrap().len(), 3);
+        assert_eq!(scheduler.enqueue(4, None), Err(NoRoom { waiting: 0 }));
+        assert_eq!(scheduler.enqueue(3, None).unwrap().len(), 3);
         scheduler.schedule();
-        assert_eq!(scheduler.enqueue(1), Err(NoRoom { waiting: 1 }));
+        assert_eq!(scheduler.enqueue(1, None), Err(NoRoom { waiting: 1 }));
     }
 
     #[test]
     fn with_no_waiting_room_only_free_places_count() {
         let mut scheduler = scheduler(1, 0);
-        scheduler.enqueue(1).unwrap();
+        scheduler.enqueue(1, None).unwrap();
         scheduler.schedule();
-        assert_eq!(scheduler.enqueue(1), Err(NoRoom { waiting: 0 }));
+        assert_eq!(scheduler.enqueue(1, None), Err(NoRoom { waiting: 0 }));
     }
 
     #[test]
     fn a_waiting_sequence_can_leave() {
         let mut scheduler = scheduler(1, 10);
-        let ids: Vec<_> = (0..3).flat_map(|_| scheduler.enqueue(1).unwrap()).collect();
+        let ids: Vec<_> = (0..3).flat_map(|_| scheduler.enqueue(1, None).unwrap()).collect();
         scheduler.schedule();
         scheduler.remove(ids[1]);
         scheduler.remove(ids[0]);
-        assert_eq!(scheduler.schedule(), ids[2..]);
+        assert_eq!(schedule(&mut scheduler), ids[2..]);
+    }
+
+    #[test]
+    fn one_adapter_runs_while_others_and_only_they_wait() {
+        let mut scheduler = scheduler(3, 10);
+        let [a1, b, a2, base] = [Some(1), Some(2), Some(1), None].map(|adapter| enqueue(&mut scheduler, adapter));
+        assert_eq!(schedule(&mut scheduler), [a1, a2, base]);
+        scheduler.remove(a1);
+        assert_eq!(schedule(&mut scheduler), []);
+        scheduler.remove(a2);
+        assert_eq!(schedule(&mut scheduler), [b]);
+        assert!(scheduler.runs_adapter(2) && !scheduler.runs_adapter(1));
+    }
+
+    #[test]
+    fn a_steady_flow_for_one_adapter_starves_no_other() {
+        let mut scheduler = scheduler(2, 1000);
+        let mut running = vec![enqueue(&mut scheduler, Some(1)), enqueue(&mut scheduler, Some(1))];
+        schedule(&mut scheduler);
+        let patient = enqueue(&mut scheduler, Some(2));
+        for step in 0.. {
+            enqueue(&mut scheduler, Some(1));
+            scheduler.remove(running.remove(0));
+            let admitted = schedule(&mut scheduler);
+            running.extend(&admitted);
+            if admitted.contains(&patient) {
+                break;
+            }
+            assert!(step < 2 * MAX_OVERTAKEN, "still waiting");
+        }
+    }
+
+    #[test]
+    fn who_waits_for_an_adapter_takes_up_the_waiting_room() {
+        let mut scheduler = scheduler(5, 1);
+        enqueue(&mut scheduler, Some(1));
+        schedule(&mut scheduler);
+        enqueue(&mut scheduler, Some(2));
+        schedule(&mut scheduler);
+        assert_eq!(scheduler.enqueue(1, Some(3)), Err(NoRoom { waiting: 1 }));
+        assert!(scheduler.enqueue(1, None).is_ok(), "a place is free for it");
     }
 }

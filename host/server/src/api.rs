@@ -2,6 +2,7 @@
 
 pub mod chat_completions;
 pub mod completions;
+pub mod lora;
 pub mod metrics;
 pub mod models;
 pub mod plugins;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use rehearsal_engine::seed::{self, Purpose};
-use rehearsal_engine::{BuiltinTokenizer, Engine, Tokenizer};
+use rehearsal_engine::{Adapters, BuiltinTokenizer, Engine, Tokenizer};
 use rehearsal_plugin_host::PluginHost;
 
 use crate::answerers::Answerers;
-use crate::config::{Config, Pod};
+use crate::config::{Config, LoraModule, Pod};
+use crate::logs::EngineLog;
 use crate::metrics::Metrics;
 
 /// The vLLM that we stand in for.
@@ -24,6 +25,8 @@ pub struct App {
     pub model: String,
     /// Names in the API; the first one is reported.
     pub served_model_names: Vec<String>,
+    /// Adapters that can be asked for.
+    pub adapters: Adapters,
     /// Refuse what vLLM would cut.
     pub strict_context_window: bool,
     /// Who we are in a cluster.
@@ -51,10 +54,16 @@ impl App {
         let answerers = Answerers::new(config, &plugins)?;
         tracing::info!(seed = config.engine.seed, mode = config.picks.mode, model = config.model, "engine ready");
         Ok(Self {
-            engine: Engine::new(config.engine.clone(), config.latency, tokenizer, vec![metrics.plugins.clone()]),
+            engine: Engine::new(
+                config.engine.clone(),
+                config.latency,
+                tokenizer,
+                vec![metrics.plugins.clone(), Arc::new(EngineLog)],
+            ),
             answerers,
             model: config.model.clone(),
             served_model_names: config.served_model_names.clone(),
+            adapters: adapters(&config.lora_modules),
             strict_context_window: config.strict_context_window,
             pod: config.pod.clone(),
             fingerprint: fingerprint(&config.model),
@@ -91,6 +100,15 @@ impl App {
         // Numbers of requests count from 0; these must not meet them.
         format!("{:016x}", seed::derive(Purpose::Id, &[self.engine.config().seed, number, 1]))
     }
+}
+
+/// Those that the configuration lists, which are all different.
+fn adapters(modules: &[LoraModule]) -> Adapters {
+    let adapters = Adapters::default();
+    for LoraModule { name, path, base_model } in modules.iter().cloned() {
+        let _ = adapters.load(name, path, base_model, true);
+    }
+    adapters
 }
 
 /// Looks like vLLM's, follows from the model.

@@ -1,6 +1,7 @@
 //! What the user said, understood: typed and in range, or a list of everything that is wrong with it.
 
 mod latency;
+mod lora;
 pub(crate) mod plugins;
 mod values;
 
@@ -15,6 +16,8 @@ use rehearsal_plugin_host::PluginSpec;
 use serde_json::Value;
 
 use crate::args::{KEYS, Settings};
+
+pub use lora::LoraModule;
 
 /// The configuration of a server; valid by construction.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// How long things take.
     pub latency: ConfiguredLatency,
+    /// Adapters that are there from the start.
+    pub lora_modules: Vec<LoraModule>,
     /// Refuse what vLLM would cut.
     pub strict_context_window: bool,
     /// The plugins that answer.
@@ -101,7 +106,10 @@ impl Config {
             failure_plugin: reader.read("failure-plugin", values::name),
         };
         let served_model_names = reader.served_model_names(&model);
-        let models = reader.models(&served_model_names, &picks);
+        let lora_modules = lora::modules(&mut reader, &model, &served_model_names);
+        let (max_loras, max_cpu_loras) = lora::limits(&mut reader);
+        let adapters = lora_modules.iter().map(|module| &module.name);
+        let models = reader.models(&served_model_names.iter().chain(adapters).collect::<Vec<_>>(), &picks);
         let request_overrides = reader.read("request-overrides", values::switch);
         let config = Self {
             host: reader.read("host", values::address),
@@ -112,9 +120,12 @@ impl Config {
                 max_model_len: reader.read("max-model-len", values::token_count),
                 max_num_seqs: reader.read("max-num-seqs", values::whole_number::<NonZeroU32>),
                 max_waiting_queue_length: reader.read("max-waiting-queue-length", values::whole_number),
+                max_loras,
+                max_cpu_loras,
                 seed: reader.optional("seed", values::seed).unwrap_or_else(time_as_seed),
             },
             latency: latency::read(&mut reader),
+            lora_modules,
             strict_context_window: reader.read("strict-context-window", values::switch),
             plugins: plugins::read(&mut reader, &picked(&picks, &models, request_overrides)),
             picks,
@@ -174,10 +185,13 @@ impl Reader<'_> {
         if names.is_empty() { vec![model.to_owned()] } else { names }
     }
 
-    fn models(&mut self, served: &[String], usual: &Picks) -> BTreeMap<String, Picks> {
+    fn models(&mut self, served: &[&String], usual: &Picks) -> BTreeMap<String, Picks> {
         let models = self.optional("models", |value| models(value, usual)).unwrap_or_default();
         for name in models.keys().filter(|name| !served.contains(name)) {
-            self.problems.push(format!("models: {name:?} is not served; served are {}", served.join(", ")));
+            self.problems.push(format!(
+                "models: {name:?} is not served; served are {}",
+                served.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+            ));
         }
         models
     }

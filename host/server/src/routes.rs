@@ -9,7 +9,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 
-use crate::api::{chat_completions, completions, error, metrics, models, plugins, probes};
+use crate::api::{chat_completions, completions, error, lora, metrics, models, plugins, probes};
 use crate::app::App;
 
 /// All routes of one server.
@@ -21,6 +21,8 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(generating)
         .route("/v1/models", get(models::list))
+        .route("/v1/load_lora_adapter", post(lora::load))
+        .route("/v1/unload_lora_adapter", post(lora::unload))
         .route("/metrics", get(metrics::page))
         .route("/rehearsal/plugins", get(plugins::list))
         .route("/version", get(probes::version))

@@ -1,9 +1,11 @@
 //! From a body whose types are right to a request that the engine can take: model known, values in range, prompt
 //! counted and within the context window. The order of the checks is vLLM's.
 
-use axum::http::HeaderMap;
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, HeaderValue};
 use rehearsal_engine::request::{Message, Wishes};
-use rehearsal_engine::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams, Tokenizer};
+use rehearsal_engine::{Adapter, Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams, Tokenizer};
 
 use crate::api::body::{ChatCompletionRequest, CommonFields, CompletionRequest, Ranged, WirePrompt};
 use crate::api::error::ApiError;
@@ -23,7 +25,7 @@ pub fn chat(
     body: &[u8],
     app: &App,
 ) -> Result<GenerationRequest, ApiError> {
-    check_model(&request.common, app)?;
+    let incoming = Incoming::new(&request.common, headers, body, app)?;
     let n_tokens = request.messages.iter().map(|message| count(message, app.engine.tokenizer())).sum();
     let sampling = sampling(&request.common, &[Counted { n_tokens, at_least: false }], 1, app)?;
     let prompt = Prompt { content: PromptContent::Chat(request.messages), n_tokens };
@@ -34,8 +36,7 @@ pub fn chat(
         format: request.common.format.clone(),
         reasoning_effort: request.reasoning_effort,
     };
-    let prompts = vec![prompt];
-    Ok(generation_request(Endpoint::ChatCompletions, prompts, sampling, wishes, &request.common, headers, body, app))
+    Ok(incoming.request(Endpoint::ChatCompletions, vec![prompt], sampling, wishes))
 }
 
 /// A text completion request for the engine.
@@ -45,7 +46,7 @@ pub fn completion(
     body: &[u8],
     app: &App,
 ) -> Result<GenerationRequest, ApiError> {
-    check_model(&request.common, app)?;
+    let incoming = Incoming::new(&request.common, headers, body, app)?;
     let mut prompts = Vec::with_capacity(request.prompts.len());
     let mut counted = Vec::with_capacity(request.prompts.len());
     for prompt in request.prompts {
@@ -59,45 +60,62 @@ pub fn completion(
     let least_tokens = if request.echo { 0 } else { 1 };
     let sampling = sampling(&request.common, &counted, least_tokens, app)?;
     let wishes = Wishes { format: request.common.format.clone(), parallel_tool_calls: true, ..Default::default() };
-    Ok(generation_request(Endpoint::Completions, prompts, sampling, wishes, &request.common, headers, body, app))
+    Ok(incoming.request(Endpoint::Completions, prompts, sampling, wishes))
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one struct, put together in one place")]
-fn generation_request(
-    endpoint: Endpoint,
-    prompts: Vec<Prompt>,
-    sampling: SamplingParams,
-    wishes: Wishes,
-    common: &CommonFields,
-    headers: &HeaderMap,
-    body: &[u8],
-    app: &App,
-) -> GenerationRequest {
-    let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    let needs = app.plugins.needs();
-    let wanted = headers.iter().filter(|(name, _)| needs.wants_header(name.as_str()));
-    GenerationRequest {
-        id: id.or(common.request_id.as_deref()).map(str::to_owned),
-        endpoint,
-        model: app.reported_model().to_owned(),
-        prompts,
-        sampling,
-        streaming: common.stream,
-        remote_prefill: common.transfer.is_some_and(|transfer| transfer.leg == Leg::Decode),
-        wishes,
-        headers: wanted
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect(),
-        raw_body: needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
+/// What a request brings along, whichever endpoint it came in on.
+struct Incoming<'a> {
+    common: &'a CommonFields,
+    adapter: Option<Arc<Adapter>>,
+    headers: &'a HeaderMap,
+    body: &'a [u8],
+    app: &'a App,
+}
+
+impl<'a> Incoming<'a> {
+    /// Fails if nothing of the model's name is served.
+    fn new(common: &'a CommonFields, headers: &'a HeaderMap, body: &'a [u8], app: &'a App) -> Result<Self, ApiError> {
+        Ok(Self { common, adapter: adapter(common, app)?, headers, body, app })
+    }
+
+    fn request(
+        self,
+        endpoint: Endpoint,
+        prompts: Vec<Prompt>,
+        sampling: SamplingParams,
+        wishes: Wishes,
+    ) -> GenerationRequest {
+        let Self { common, adapter, headers, body, app } = self;
+        let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+        let needs = app.plugins.needs();
+        let wanted = headers.iter().filter(|(name, _)| needs.wants_header(name.as_str()));
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        GenerationRequest {
+            id: id.or(common.request_id.as_deref()).map(str::to_owned),
+            endpoint,
+            model: adapter.as_ref().map_or_else(|| app.reported_model(), |adapter| &adapter.name).to_owned(),
+            adapter,
+            prompts,
+            sampling,
+            streaming: common.stream,
+            remote_prefill: common.transfer.is_some_and(|transfer| transfer.leg == Leg::Decode),
+            wishes,
+            headers: wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+            raw_body: needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
+        }
     }
 }
 
-fn check_model(common: &CommonFields, app: &App) -> Result<(), ApiError> {
-    match common.model.as_deref() {
-        None | Some("") => Ok(()),
-        Some(model) if app.served_model_names.iter().any(|served| served == model) => Ok(()),
-        Some(model) => Err(ApiError::UnknownModel { model: model.to_owned(), served: app.served_model_names.clone() }),
+/// The adapter that the model's name stands for, if it is not one of the model's own.
+fn adapter(common: &CommonFields, app: &App) -> Result<Option<Arc<Adapter>>, ApiError> {
+    let model = common.model.as_deref().unwrap_or_default();
+    if model.is_empty() || app.served_model_names.iter().any(|served| served == model) {
+        return Ok(None);
     }
+    let adapter = app.adapters.find(model);
+    adapter
+        .map(Some)
+        .ok_or_else(|| ApiError::UnknownModel { model: model.to_owned(), served: app.served_model_names.clone() })
 }
 
 fn count(message: &Message, tokenizer: &dyn Tokenizer) -> u32 {

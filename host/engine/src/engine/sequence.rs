@@ -7,7 +7,7 @@ use futures::future::try_join;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::Shared;
+use super::{Admission, Shared};
 use crate::failure::Gate;
 use crate::latency::PrefillCounts;
 use crate::observer::EngineEvent;
@@ -42,12 +42,13 @@ impl Sequence {
         Self { shared, id, choice, gate, events, ended: false }
     }
 
-    pub(super) async fn run(mut self, admitted: oneshot::Receiver<()>, strategies: Strategies) {
-        if admitted.await.is_err() {
-            return;
-        }
+    pub(super) async fn run(mut self, admitted: oneshot::Receiver<Admission>, strategies: Strategies) {
+        let Ok(Admission { loads_adapter }) = admitted.await else { return };
         let start = Instant::now();
         self.shared.tell(&self.choice, EngineEvent::Scheduled);
+        if loads_adapter {
+            self.shared.tell(&self.choice, EngineEvent::AdapterLoaded);
+        }
         if let Some(gate) = &self.gate {
             gate.is_scheduled().await;
         }

@@ -1,5 +1,7 @@
 //! The engine as its callers see it, on a paused clock: exact times, no sockets.
 
+mod lora;
+
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -78,7 +80,7 @@ impl EngineObserver for Record {
         let name = match event {
             EngineEvent::Queued => "queued",
             EngineEvent::Scheduled => "scheduled",
-            EngineEvent::Answered(..) | EngineEvent::Tokens(_) => return,
+            EngineEvent::AdapterLoaded | EngineEvent::Answered(..) | EngineEvent::Tokens(_) => return,
             EngineEvent::Finished(_) => "finished",
             EngineEvent::Failed(_) => "failed",
             EngineEvent::Aborted => "aborted",
@@ -118,6 +120,8 @@ pub(crate) fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConfiguredLat
         max_model_len: 1024,
         max_num_seqs: NonZeroU32::new(max_num_seqs).unwrap(),
         max_waiting_queue_length: max_waiting,
+        max_loras: NonZeroU32::MIN,
+        max_cpu_loras: NonZeroU32::MIN,
         seed: 7,
     };
     let record = Arc::new(Record::default());

@@ -24,13 +24,13 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let (transfer, include_usage) = (request.common.transfer, request.common.include_usage);
     let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
     let request = validate::chat(request, &headers, &body, &app)?;
-    let (stream, n_choices) = (request.streaming, request.n_choices());
+    let (stream, n_choices, model) = (request.streaming, request.n_choices(), request.model.clone());
     // Beside calls that were demanded, vLLM's content is empty; beside calls that the model chose, there is none.
     let chooses_freely = request.wishes.tool_choice == ToolChoice::Auto;
     let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
 
     let output = app.engine.submit(request, strategies)?;
-    let envelope = Envelope::new("chatcmpl-", output.request_id(), prompt_tokens, transfer, &app);
+    let envelope = Envelope::new("chatcmpl-", output.request_id(), model, prompt_tokens, transfer, &app);
     if stream {
         return sse::respond(output, ChatChunks::new(envelope, n_choices, include_usage)).await;
     }

@@ -24,13 +24,13 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let echo = request.echo;
     let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
     let request = validate::completion(request, &headers, &body, &app)?;
-    let (stream, n_choices) = (request.streaming, request.n_choices());
+    let (stream, n_choices, model) = (request.streaming, request.n_choices(), request.model.clone());
     let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
     let echoes =
         if echo { Echoes::new(&request.prompts, request.sampling.n, app.engine.tokenizer()) } else { Echoes::none() };
 
     let output = app.engine.submit(request, strategies)?;
-    let envelope = Envelope::new("cmpl-", output.request_id(), prompt_tokens, transfer, &app);
+    let envelope = Envelope::new("cmpl-", output.request_id(), model, prompt_tokens, transfer, &app);
     if stream {
         return sse::respond(output, TextChunks::new(envelope, echoes, n_choices, include_usage)).await;
     }

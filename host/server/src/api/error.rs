@@ -29,6 +29,15 @@ pub enum ApiError {
         /// Its value, where vLLM repeats it.
         value: Option<String>,
     },
+    /// What was asked of an adapter cannot be done.
+    #[error("{0}")]
+    InvalidUserInput(String),
+    /// No adapter has this name.
+    #[error("The lora adapter '{name}' cannot be found.")]
+    UnknownAdapter {
+        /// What the client asked for.
+        name: String,
+    },
     /// No such model is served.
     #[error("The model `{model}` does not exist. Served here: {}.", served.join(", "))]
     UnknownModel {
@@ -70,6 +79,11 @@ impl ApiError {
         Self::Invalid { message: message.into(), param: Some(param), value: Some(value.to_string()) }
     }
 
+    /// What was asked of an adapter cannot be done.
+    pub fn invalid_user_input(message: impl ToString) -> Self {
+        Self::InvalidUserInput(message.to_string())
+    }
+
     /// The body, with the status inside it.
     pub fn body(&self) -> ErrorBody {
         let (status, kind) = self.status_and_type();
@@ -80,7 +94,10 @@ impl ApiError {
             code: Value::from(status.as_u16()),
         };
         match self {
-            Self::UnsupportedMediaType | Self::QueueFull(_) => {}
+            Self::UnsupportedMediaType
+            | Self::InvalidUserInput(_)
+            | Self::UnknownAdapter { .. }
+            | Self::QueueFull(_) => {}
             Self::Fields(fields) => error.param = Some(fields.first_loc().to_owned()),
             Self::Invalid { param, .. } => error.param = param.map(str::to_owned),
             Self::UnknownModel { .. } => error.param = Some("model".into()),
@@ -98,7 +115,8 @@ impl ApiError {
         match self {
             Self::UnsupportedMediaType | Self::Fields(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "BadRequestError"),
-            Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "NotFoundError"),
+            Self::InvalidUserInput(_) => (StatusCode::BAD_REQUEST, "InvalidUserInput"),
+            Self::UnknownModel { .. } | Self::UnknownAdapter { .. } => (StatusCode::NOT_FOUND, "NotFoundError"),
             Self::QueueFull(_) => (StatusCode::TOO_MANY_REQUESTS, "RateLimitError"),
             Self::Strategy(error) => match error {
                 StrategyError::Rejected(rejection) => {

@@ -95,6 +95,14 @@ impl<'a> Fields<'a> {
         string
     }
 
+    /// A string that must be there; empty if it is not, which is reported.
+    pub fn required_string(&mut self, name: &str) -> &'a str {
+        if self.raw(name).is_none() {
+            self.missing(name);
+        }
+        self.string(name).unwrap_or_default()
+    }
+
     /// An integer of 64 bits.
     pub fn integer(&mut self, name: &str) -> Option<i64> {
         let value = self.raw(name)?;

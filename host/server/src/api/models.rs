@@ -9,20 +9,28 @@ use serde::Serialize;
 
 use crate::app::App;
 
-/// One card for each served name.
+/// One card for each served name, and one for each adapter.
 pub async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
     let created = unix_time();
-    let card = |id: &String| ModelCard {
-        id: id.clone(),
+    let card = |id: String, root: String, parent: Option<String>, max_model_len: Option<u32>| ModelCard {
+        id,
         object: "model",
         created,
         owned_by: "vllm",
-        root: app.model.clone(),
-        parent: None,
-        max_model_len: Some(app.engine.config().max_model_len),
+        root,
+        parent,
+        max_model_len,
         permission: [Permission::new(app.next_permission_id(), created)],
     };
-    Json(ModelList { object: "list", data: app.served_model_names.iter().map(card).collect() })
+    let max_model_len = app.engine.config().max_model_len;
+    let names = app.served_model_names.iter();
+    let models = names.map(|name| card(name.clone(), app.model.clone(), None, Some(max_model_len)));
+    let adapters = app.adapters.all();
+    let adapters = adapters.iter().map(|adapter| {
+        let parent = adapter.base_model.clone().unwrap_or_else(|| app.reported_model().to_owned());
+        card(adapter.name.clone(), adapter.path.clone(), Some(parent), None)
+    });
+    Json(ModelList { object: "list", data: models.chain(adapters).collect() })
 }
 
 /// Seconds since 1970.

@@ -23,7 +23,7 @@ pub struct Envelope {
     pub id: String,
     /// Seconds since 1970, when the request was accepted.
     pub created: u64,
-    /// The reported name.
+    /// The reported name, or the adapter's.
     pub model: String,
     /// `system_fingerprint`
     pub fingerprint: String,
@@ -37,13 +37,20 @@ pub struct Envelope {
 
 impl Envelope {
     /// The envelope of a request that was accepted under `request_id`.
-    pub fn new(prefix: &str, request_id: &str, prompt_tokens: u32, transfer: Option<Transfer>, app: &App) -> Self {
+    pub fn new(
+        prefix: &str,
+        request_id: &str,
+        model: String,
+        prompt_tokens: u32,
+        transfer: Option<Transfer>,
+        app: &App,
+    ) -> Self {
         let here = Here { host: app.reachable_host(), port: app.port(), seed: app.engine.config().seed };
         let answers_first_routers = transfer == Some(Transfer { leg: Leg::Prefill, form: Form::TopLevel });
         Self {
             id: format!("{prefix}{request_id}"),
             created: unix_time(),
-            model: app.reported_model().to_owned(),
+            model,
             fingerprint: app.fingerprint.clone(),
             prompt_tokens,
             prefill: PrefillResult::new(transfer, request_id, prompt_tokens, here),

@@ -1,5 +1,7 @@
 //! What users type, and what comes of it.
 
+use rehearsal_engine::latency::PromptLatency;
+
 use super::*;
 use crate::args::{self, Parsed};
 
@@ -31,9 +33,8 @@ fn every_default_is_the_seeds() {
     assert_eq!(config.engine.max_model_len, 1024);
     assert_eq!(config.engine.max_num_seqs.get(), 5);
     assert_eq!(config.engine.max_waiting_queue_length, 1000);
-    assert_eq!(config.latency.time_to_first_token, Jittered::default());
     assert_eq!(config.latency.inter_token_latency, Jittered::default());
-    assert_eq!(config.latency.kv_cache_transfer_latency, Jittered::default());
+    assert_eq!((config.engine.max_loras.get(), config.engine.max_cpu_loras.get()), (1, 1));
     assert_eq!((config.log.filter.as_str(), config.log.json), ("info", false));
     let plugins: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
     assert_eq!(plugins, ["random", "tool-call", "failure", "echo"]);
@@ -80,15 +81,37 @@ fn flags_win_over_environment_over_file_over_defaults() {
 
 #[test]
 fn durations_are_milliseconds_or_have_units() {
-    let ttft = |text: &str| {
-        config(&format!("--model m --time-to-first-token {text}")).map(|config| config.latency.time_to_first_token.mean)
+    let latency = |text: &str| {
+        let config = config(&format!("--model m --inter-token-latency {text}"));
+        config.map(|config| config.latency.inter_token_latency.mean)
     };
     for (text, micros) in [("7", 7_000), ("250us", 250), ("0.1ms", 100), ("1.5s", 1_500_000), ("1m30s", 90_000_000)] {
-        assert_eq!(ttft(text), Ok(Duration::from_micros(micros)), "{text}");
+        assert_eq!(latency(text), Ok(Duration::from_micros(micros)), "{text}");
     }
     for text in ["-5", "5 parsecs", "ms", "1.5", "1s5", "1e400s"] {
-        assert!(ttft(&text.replace(' ', "")).is_err(), "{text}");
+        assert!(latency(&text.replace(' ', "")).is_err(), "{text}");
     }
+}
+
+#[test]
+fn the_calculator_decides_which_latencies_count() {
+    let prefill = |more: &str| config(&format!("--model m {more}")).map(|config| config.latency.prefill);
+    let ms = Duration::from_millis;
+    let constant = PromptLatency::Constant(Jittered { mean: ms(100), std_dev: Duration::ZERO });
+    let per_token = PromptLatency::PerToken { overhead: ms(30), per_token: ms(2), std_dev: Duration::ZERO };
+    let both = "--time-to-first-token 100 --prefill-overhead 30 --prefill-time-per-token 2";
+    assert_eq!(prefill(both), Ok(constant));
+    assert_eq!(prefill("--prefill-overhead 30 --prefill-time-per-token 2"), Ok(per_token));
+    assert_eq!(prefill(&format!("{both} --latency-calculator per-token")), Ok(per_token));
+    assert_eq!(prefill(&format!("{both} --latency-calculator constant")), Ok(constant));
+    let problems = config("--model m --latency-calculator guess --time-factor-under-load 0.5").unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "latency-calculator: \"guess\" is no calculator; known are constant and per-token (from the command line)",
+            "time-factor-under-load: 0.5 is less than 1 (from the command line)",
+        ]
+    );
 }
 
 #[test]

@@ -1,0 +1,55 @@
+//! `POST /v1/load_lora_adapter` and `/v1/unload_lora_adapter`. vLLM has them only if it is told to; we always do.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use tracing::info;
+
+use super::body::json_object;
+use super::error::ApiError;
+use super::fields::Fields;
+use crate::app::App;
+
+/// Makes an adapter known. Its path is repeated by `/v1/models` and never opened.
+pub async fn load(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    let object = json_object(&headers, &body)?;
+    let mut fields = Fields::of_body(&object);
+    let (name, path) = (fields.required_string("lora_name"), fields.required_string("lora_path"));
+    let in_place = fields.switch("load_inplace");
+    fields.switch("is_3d_lora_weight");
+    fields.finish()?;
+    if name.is_empty() || path.is_empty() {
+        return Err(ApiError::invalid_user_input("lora_name and lora_path must both be given and not be empty."));
+    }
+    if app.served_model_names.iter().any(|served| served == name) {
+        return Err(ApiError::invalid_user_input(format!("The lora adapter '{name}' conflicts with a served model.")));
+    }
+    app.adapters.load(name.to_owned(), path.to_owned(), None, in_place).map_err(ApiError::invalid_user_input)?;
+    info!(adapter = name, path, "adapter added");
+    Ok(plain(format!("Success: LoRA adapter '{name}' added successfully.")))
+}
+
+/// Makes an adapter unknown. Requests that have it go on.
+pub async fn unload(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    let object = json_object(&headers, &body)?;
+    let mut fields = Fields::of_body(&object);
+    let name = fields.required_string("lora_name");
+    fields.integer("lora_int_id");
+    fields.finish()?;
+    if name.is_empty() {
+        return Err(ApiError::invalid_user_input("lora_name must be given to unload an adapter."));
+    }
+    if !app.adapters.unload(name) {
+        return Err(ApiError::UnknownAdapter { name: name.to_owned() });
+    }
+    info!(adapter = name, "adapter removed");
+    Ok(plain(format!("Success: LoRA adapter '{name}' removed successfully.")))
+}
+
+/// Text without a media type, as vLLM answers here.
+fn plain(text: String) -> Response {
+    Response::new(Body::from(text))
+}
