@@ -135,8 +135,8 @@ fn the_plugins_readme_builds_as_new_projects_do() {
     for like in ["shout", "dice", "shuffle"] {
         let folder = tempfile::tempdir().unwrap();
         let project = folder.path().join("mine");
-        let made = Command::new(EXE).args(["plugin", "new", "--like", like]).arg(&project).status();
-        assert!(made.unwrap().success());
+        let made = Command::new(EXE).args(["plugin", "new", "--like", like]).arg(&project).output();
+        assert!(made.unwrap().status.success());
         let readme = std::fs::read_to_string(project.join("README.md")).unwrap();
         let build = &blocks(&readme, "sh")[0];
         assert!(told.iter().any(|block| block.contains(build)), "{build} is not in plugins/README.md");

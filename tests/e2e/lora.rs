@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use rehearsal_tests::{Answer, Server};
+use rehearsal_tests::{Answer, Server, content_of};
 use serde_json::{Value, json};
 
 use crate::{EXE, serve};
@@ -34,6 +34,18 @@ async fn adapters_are_listed_as_vllm_lists_them_and_answer_under_their_name() {
     assert_eq!((answer.status, &answer.json["model"]), (200, &json!("two")));
     let chunks = server.stream(CHAT, &Server::chat("hi", &json!({ "model": "one" }))).await.chunks();
     assert!(chunks.iter().all(|chunk| chunk["model"] == "one"));
+}
+
+#[tokio::test]
+async fn an_adapter_can_have_plugins_of_its_own() {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    let config = "{model: m, mode: random, lora-modules: [{name: parrot, path: /p}], models: {parrot: {mode: echo}}}";
+    std::fs::write(file.path(), config).unwrap();
+    let server = Server::start(EXE, &["--config", file.path().to_str().unwrap()]).await;
+    let answer = server.post(CHAT, &Server::chat("be quick", &json!({ "model": "parrot" }))).await;
+    assert_eq!(content_of(&answer.json["choices"][0]), "be quick");
+    let answer = server.post(CHAT, &Server::chat("be quick", &json!({ "model": "m" }))).await;
+    assert_ne!(content_of(&answer.json["choices"][0]), "be quick");
 }
 
 #[tokio::test]

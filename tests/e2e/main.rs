@@ -4,6 +4,7 @@
 
 mod answers;
 mod clients;
+mod data_parallel;
 mod determinism;
 mod docs;
 mod errors;

@@ -11,7 +11,8 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running server on a port of its own.
 pub struct Server {
-    child: Child,
+    /// None for further ranks of a process that another one stands for.
+    child: Option<Child>,
     /// `http://127.0.0.1:<port>`
     pub url: String,
     /// Keeps its connections alive between requests.
@@ -38,24 +39,31 @@ impl Server {
 
     /// The same, with environment variables.
     pub async fn start_with_env(exe: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::start_ranks(exe, args, env, 1).await.remove(0)
+    }
+
+    /// The same for a process that serves `n` data-parallel ranks. It ends with the first of them.
+    pub async fn start_ranks(exe: &str, args: &[&str], env: &[(&str, &str)], n: usize) -> Vec<Self> {
         let mut child = command(exe, args, env).spawn().expect("the binary exists");
-        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut stderr = child.stderr.take().expect("stderr is piped");
-        let mut line = String::new();
-        let mut stdout = BufReader::new(stdout);
-        tokio::time::timeout(START_LIMIT, stdout.read_line(&mut line))
-            .await
-            .expect("it says where it listens")
-            .unwrap();
-        let Some(address) = line.trim().strip_prefix("listening on http://") else {
-            let mut said = String::new();
-            stderr.read_to_string(&mut said).await.unwrap();
-            panic!("the server did not start: {line}{said}");
-        };
+        let mut child = Some(child);
+        let mut servers = Vec::new();
+        for _ in 0..n {
+            let mut line = String::new();
+            let read = tokio::time::timeout(START_LIMIT, stdout.read_line(&mut line)).await;
+            read.expect("it says where it listens").unwrap();
+            let Some(address) = line.trim().strip_prefix("listening on http://") else {
+                let mut said = String::new();
+                stderr.read_to_string(&mut said).await.unwrap();
+                panic!("the server did not start: {line}{said}");
+            };
+            servers.push(Self { child: child.take(), url: format!("http://{address}"), http: reqwest::Client::new() });
+        }
         // Read on, or a full pipe would stop the server.
         tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
         tokio::spawn(async move { tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await });
-        Self { child, url: format!("http://{address}"), http: reqwest::Client::new() }
+        servers
     }
 
     /// Starts a server that must refuse to.
@@ -67,14 +75,15 @@ impl Server {
 
     /// Sends a signal: `HUP`, `TERM`, …
     pub async fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("it runs").to_string();
+        let pid = self.child.as_ref().and_then(Child::id).expect("it runs").to_string();
         Command::new("kill").args(["-s", name, &pid]).status().await.expect("kill exists");
     }
 
     /// Sends SIGTERM and waits for the end; the exit code.
     pub async fn terminate(mut self) -> Option<i32> {
         self.signal("TERM").await;
-        let status = tokio::time::timeout(START_LIMIT, self.child.wait()).await.expect("it ends").unwrap();
+        let mut child = self.child.take().expect("the first rank");
+        let status = tokio::time::timeout(START_LIMIT, child.wait()).await.expect("it ends").unwrap();
         status.code()
     }
 }

@@ -20,6 +20,8 @@ pub enum Purpose {
     ToolCallId = 3,
     /// Failures on purpose.
     Failure = 4,
+    /// Seeds of data-parallel ranks.
+    Rank = 5,
 }
 
 /// Folds `parts` into one seed. Order matters; neighbouring inputs give unrelated seeds.

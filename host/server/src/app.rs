@@ -29,6 +29,8 @@ pub struct App {
     pub adapters: Adapters,
     /// Refuse what vLLM would cut.
     pub strict_context_window: bool,
+    /// Which of several data-parallel servers this one is.
+    pub rank: u32,
     /// Who we are in a cluster.
     pub pod: Pod,
     /// `system_fingerprint` of every answer.
@@ -65,6 +67,7 @@ impl App {
             served_model_names: config.served_model_names.clone(),
             adapters: adapters(&config.lora_modules),
             strict_context_window: config.strict_context_window,
+            rank: config.rank,
             pod: config.pod.clone(),
             fingerprint: fingerprint(&config.model),
             port: AtomicU16::new(config.port),

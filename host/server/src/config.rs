@@ -11,6 +11,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rehearsal_engine::latency::Jittered;
+use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{ConfiguredLatency, EngineConfig};
 use rehearsal_plugin_host::PluginSpec;
 use serde_json::Value;
@@ -30,6 +31,10 @@ pub struct Config {
     pub model: String,
     /// Names in the API; at least one, the first is reported.
     pub served_model_names: Vec<String>,
+    /// Which of several data-parallel servers this one is, from 0.
+    pub rank: u32,
+    /// Servers in this process, this one included.
+    pub ranks: u32,
     /// The engine's limits and seed.
     pub engine: EngineConfig,
     /// How long things take.
@@ -111,9 +116,13 @@ impl Config {
         let adapters = lora_modules.iter().map(|module| &module.name);
         let models = reader.models(&served_model_names.iter().chain(adapters).collect::<Vec<_>>(), &picks);
         let request_overrides = reader.read("request-overrides", values::switch);
+        let port = reader.read("port", values::whole_number);
+        let (rank, ranks) = reader.ranks(port);
         let config = Self {
             host: reader.read("host", values::address),
-            port: reader.read("port", values::whole_number),
+            port,
+            rank: 0,
+            ranks,
             served_model_names,
             model,
             engine: EngineConfig {
@@ -140,7 +149,25 @@ impl Config {
             shutdown_timeout: reader.read("shutdown-timeout", values::seconds),
             log: LogConfig { filter: reader.log_filter(), json: reader.read("log-format", values::is_json_format) },
         };
-        if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
+        if reader.problems.is_empty() { Ok(config.of_rank(rank)) } else { Err(reader.problems) }
+    }
+
+    /// One configuration for each server of this process.
+    pub fn of_all_ranks(&self) -> impl Iterator<Item = Self> {
+        (0..self.ranks).map(|rank| {
+            // Port 0 lets the system pick each.
+            let port = if self.port == 0 { 0 } else { self.port + rank as u16 };
+            Self { port, ..self.clone().of_rank(self.rank + rank) }
+        })
+    }
+
+    /// The same for another rank, whose answers are its own.
+    fn of_rank(mut self, rank: u32) -> Self {
+        if rank != self.rank {
+            self.engine.seed = seed::derive(Purpose::Rank, &[self.engine.seed, rank.into()]);
+            self.rank = rank;
+        }
+        self
     }
 
     /// The name that answers carry, whichever alias was asked for.
@@ -194,6 +221,19 @@ impl Reader<'_> {
             ));
         }
         models
+    }
+
+    /// This server's rank, and how many servers there are.
+    fn ranks(&mut self, port: u16) -> (u32, u32) {
+        let rank = self.optional("data-parallel-rank", |value| values::number_in(value, 0..=7));
+        let ranks = self.read("data-parallel-size", |value| values::number_in(value, 1..=8));
+        if let Some(rank) = rank {
+            return (rank, 1);
+        }
+        if port != 0 && u32::from(port) + ranks - 1 > u32::from(u16::MAX) {
+            self.problems.push(format!("data-parallel-size: {ranks} ports from {port} on are more than there are"));
+        }
+        (0, ranks)
     }
 
     fn jittered(&mut self, key: &str) -> Jittered {

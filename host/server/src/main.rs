@@ -35,11 +35,15 @@ async fn main() -> ExitCode {
         Err(problems) => return refuse(&problems),
     };
     logs::init(&config.log);
-    let app = match App::new(&config).await {
-        Ok(app) => app,
-        Err(problems) => return refuse(&problems),
-    };
-    match serve::run(app, &config).await {
+    let mut apps = Vec::new();
+    for config in config.of_all_ranks() {
+        match App::new(&config).await {
+            Ok(app) => apps.push(app),
+            // What is wrong with the first would be wrong with all.
+            Err(problems) => return refuse(&problems),
+        }
+    }
+    match serve::run(&config, apps).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rehearsal: {error:#}");

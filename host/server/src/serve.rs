@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::serve::{Listener, ListenerExt};
+use futures::future::try_join_all;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -16,18 +17,26 @@ use crate::app::App;
 use crate::config::Config;
 use crate::{reload, routes};
 
-/// Serves until SIGTERM or SIGINT. Prints the address on standard output as soon as it is listened on.
-pub async fn run(app: App, config: &Config) -> Result<()> {
-    let wanted = SocketAddr::new(config.host, config.port);
-    let listener = TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
-    let address = listener.local_addr().context("the socket has no address")?;
-    app.set_port(address.port());
-    // Nobody may be reading; the log says it too.
-    let _ = writeln!(std::io::stdout(), "listening on http://{address}");
-    info!(%address, "listening");
-    let app = Arc::new(app);
-    reload::start(app.clone(), config.watch_plugins)?;
-    serve(listener, app, stop_signal()?, config.shutdown_timeout).await
+/// Serves until SIGTERM or SIGINT, all ranks at once. Prints each address on standard output as soon as all are listened
+/// on.
+pub async fn run(config: &Config, apps: Vec<App>) -> Result<()> {
+    let mut servers = Vec::new();
+    for (config, app) in config.of_all_ranks().zip(apps) {
+        let wanted = SocketAddr::new(config.host, config.port);
+        let listener = TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
+        let address = listener.local_addr().context("the socket has no address")?;
+        app.set_port(address.port());
+        let app = Arc::new(app);
+        reload::start(app.clone(), config.watch_plugins)?;
+        servers.push((address, serve(listener, app, stop_signal()?, config.shutdown_timeout)));
+    }
+    for (address, _) in &servers {
+        // Nobody may be reading; the log says it too.
+        let _ = writeln!(std::io::stdout(), "listening on http://{address}");
+        info!(%address, "listening");
+    }
+    try_join_all(servers.into_iter().map(|(_, server)| server)).await?;
+    Ok(())
 }
 
 /// Serves until `stop` resolves, then lets running requests go on for `grace`; after that they are cut, as vLLM aborts

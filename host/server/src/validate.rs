@@ -15,6 +15,9 @@ use crate::transfer::Leg;
 /// Choices per prompt (`VLLM_MAX_N_SEQUENCES`).
 const MAX_N: i64 = 16_384;
 
+/// By it a router pins a request to a rank.
+const RANK_HEADER: &str = "x-data-parallel-rank";
+
 /// Log-probabilities per token that vLLM serves.
 const MAX_LOGPROBS: i64 = 20;
 
@@ -73,8 +76,9 @@ struct Incoming<'a> {
 }
 
 impl<'a> Incoming<'a> {
-    /// Fails if nothing of the model's name is served.
+    /// Fails if nothing of the model's name is served, or if another rank is meant.
     fn new(common: &'a CommonFields, headers: &'a HeaderMap, body: &'a [u8], app: &'a App) -> Result<Self, ApiError> {
+        check_rank(headers, app)?;
         Ok(Self { common, adapter: adapter(common, app)?, headers, body, app })
     }
 
@@ -104,6 +108,16 @@ impl<'a> Incoming<'a> {
             raw_body: needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
         }
     }
+}
+
+/// A router that pins a rank must have picked that rank's port.
+fn check_rank(headers: &HeaderMap, app: &App) -> Result<(), ApiError> {
+    let Some(rank) = headers.get(RANK_HEADER) else { return Ok(()) };
+    if rank.to_str().is_ok_and(|text| text.trim().parse() == Ok(app.rank)) {
+        return Ok(());
+    }
+    let message = format!("this is data-parallel rank {}", app.rank);
+    Err(ApiError::invalid_value(RANK_HEADER, format!("{rank:?}"), message))
 }
 
 /// The adapter that the model's name stands for, if it is not one of the model's own.

@@ -51,6 +51,8 @@ pub const KEYS: &[Key] = &[
     key("max-num-seqs", One("N"), "5", "sequences that run at once, at least 1"),
     key("max-waiting-queue-length", One("N"), "1000", "sequences that may wait; more are answered with 429"),
     key("strict-context-window", Switch, "false", "refuse prompt + max_tokens over the window instead of cutting"),
+    key("data-parallel-size", One("N"), "1", "servers in this process, 1 to 8, on ports from `port` on, one rank each"),
+    key("data-parallel-rank", One("RANK"), "", "0 to 7: the one rank that this process is, on `port`"),
     key(
         "lora-modules",
         Several("NAME=PATH"),

@@ -1,6 +1,7 @@
 //! Single values: from a flag's text, or from a file where they may already be numbers. Each error has the value.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -39,6 +40,12 @@ pub(super) fn list(value: &Value) -> Result<Value, String> {
 pub(super) fn whole_number<T: FromStr>(value: &Value) -> Result<T, String> {
     let text = text(value)?;
     text.parse().map_err(|_| format!("{text:?} is not a whole number in its range"))
+}
+
+pub(super) fn number_in(value: &Value, range: RangeInclusive<u32>) -> Result<u32, String> {
+    let number = whole_number(value)?;
+    let (first, last) = (range.start(), range.end());
+    if range.contains(&number) { Ok(number) } else { Err(format!("{number} is not between {first} and {last}")) }
 }
 
 /// A number as JSON; a whole one stays whole.
