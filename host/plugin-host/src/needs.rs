@@ -69,7 +69,11 @@ impl Needs {
         self.raw_body |= other.raw_body;
         self.tools |= other.tools;
         self.prompt |= other.prompt;
-        self.headers.extend(other.headers.iter().cloned());
+        for header in &other.headers {
+            if !self.headers.contains(header) {
+                self.headers.push(header.clone());
+            }
+        }
         self
     }
 }
@@ -90,6 +94,12 @@ mod tests {
         }
         assert!(!needs.wants_header("x-tenan") && !needs.wants_header("cookie"));
         assert!(!needs.raw_body());
+    }
+
+    #[test]
+    fn what_is_needed_twice_is_sent_once() {
+        let wanted = needs(&["header:x-tenant-*", "prompt"]).unwrap();
+        assert_eq!(wanted.clone().union(&wanted), wanted);
     }
 
     #[test]
