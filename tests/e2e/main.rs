@@ -19,6 +19,7 @@ mod plugin_tools;
 mod queue;
 mod reload;
 mod start;
+mod tokenize;
 mod tools;
 mod transfer;
 

@@ -7,6 +7,7 @@ pub mod metrics;
 pub mod models;
 pub mod plugins;
 pub mod probes;
+pub mod tokenize;
 
 pub mod body;
 pub mod fields;

@@ -9,7 +9,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 
-use crate::api::{chat_completions, completions, error, lora, metrics, models, plugins, probes};
+use crate::api::{chat_completions, completions, error, lora, metrics, models, plugins, probes, tokenize};
 use crate::app::App;
 
 /// All routes of one server.
@@ -23,6 +23,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/load_lora_adapter", post(lora::load))
         .route("/v1/unload_lora_adapter", post(lora::unload))
+        .route("/tokenize", post(tokenize::tokenize))
+        .route("/detokenize", post(tokenize::detokenize))
         .route("/metrics", get(metrics::page))
         .route("/rehearsal/plugins", get(plugins::list))
         .route("/version", get(probes::version))

@@ -79,7 +79,7 @@ impl<'a> Incoming<'a> {
     /// Fails if nothing of the model's name is served, or if another rank is meant.
     fn new(common: &'a CommonFields, headers: &'a HeaderMap, body: &'a [u8], app: &'a App) -> Result<Self, ApiError> {
         check_rank(headers, app)?;
-        Ok(Self { common, adapter: adapter(common, app)?, headers, body, app })
+        Ok(Self { common, adapter: adapter(common.model.as_deref(), app)?, headers, body, app })
     }
 
     fn request(
@@ -120,9 +120,10 @@ fn check_rank(headers: &HeaderMap, app: &App) -> Result<(), ApiError> {
     Err(ApiError::invalid_value(RANK_HEADER, format!("{rank:?}"), message))
 }
 
-/// The adapter that the model's name stands for, if it is not one of the model's own.
-fn adapter(common: &CommonFields, app: &App) -> Result<Option<Arc<Adapter>>, ApiError> {
-    let model = common.model.as_deref().unwrap_or_default();
+/// The adapter that the model's name stands for, if it is not one of the model's own. Fails if nothing of that name is
+/// served.
+pub fn adapter(model: Option<&str>, app: &App) -> Result<Option<Arc<Adapter>>, ApiError> {
+    let model = model.unwrap_or_default();
     if model.is_empty() || app.served_model_names.iter().any(|served| served == model) {
         return Ok(None);
     }
@@ -143,13 +144,17 @@ fn counted_prompt(prompt: WirePrompt, tokenizer: &dyn Tokenizer) -> Result<Promp
             Ok(Prompt { content: PromptContent::Text(text), n_tokens })
         }
         WirePrompt::TokenIds(ids) => {
-            let id = |id: &i64| {
-                u32::try_from(*id).map_err(|_| ApiError::invalid(format!("token id {id} is out of vocabulary")))
-            };
-            let ids = ids.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+            let ids = token_ids(&ids)?;
             Ok(Prompt { n_tokens: ids.len() as u32, content: PromptContent::TokenIds(ids) })
         }
     }
+}
+
+/// Ids as the tokenizer knows them.
+pub fn token_ids(ids: &[i64]) -> Result<Vec<u32>, ApiError> {
+    let id =
+        |id: &i64| u32::try_from(*id).map_err(|_| ApiError::invalid(format!("token id {id} is out of vocabulary")));
+    ids.iter().map(id).collect()
 }
 
 /// A prompt's length, as a message may speak of it.

@@ -2,6 +2,7 @@
 
 mod chat;
 mod completion;
+pub mod tokenize;
 
 use axum::http::{HeaderMap, header};
 use rehearsal_engine::request::OutputFormat;

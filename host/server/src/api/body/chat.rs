@@ -79,7 +79,7 @@ fn check_tools(object: &Map<String, Value>) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn messages(fields: &mut Fields<'_>) -> Vec<Message> {
+pub(super) fn messages(fields: &mut Fields<'_>) -> Vec<Message> {
     let Some(list) = fields.list("messages") else {
         if fields.raw("messages").is_none() {
             fields.missing("messages");
