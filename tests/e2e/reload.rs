@@ -147,9 +147,9 @@ async fn watched_files_are_reloaded_once_they_are_whole() {
     let Reloading { server, folder } = Reloading::start(echo(), &["--watch-plugins"]).await;
     let file = folder.path().join("mine.wasm");
     // Copied into place bit by bit, never at rest for two looks.
-    for part in 1..8 {
-        std::fs::write(&file, &shout[..shout.len() * part / 8]).unwrap();
-        tokio::time::sleep(Duration::from_millis(400)).await;
+    for part in 1..60 {
+        std::fs::write(&file, &shout[..shout.len() * part / 60]).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(say(&server).await, "be quick");
     std::fs::write(&file, &shout).unwrap();
