@@ -12,6 +12,7 @@ mod examples;
 mod failures;
 mod golden;
 mod guests;
+mod kv_cache;
 mod languages;
 mod lora;
 mod plugin_metrics;

@@ -92,9 +92,11 @@ fn command(exe: &str, args: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(exe);
     command.args(["--host", "127.0.0.1", "--port", "0"]).args(args);
     // The machine's own settings are not the test's.
-    for name in ["POD_NAME", "POD_NAMESPACE", "POD_IP", "SIM_MODEL", "RUST_BACKTRACE"] {
+    for name in ["POD_NAME", "POD_NAMESPACE", "POD_IP", "SIM_MODEL", "PYTHONHASHSEED", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
+    // Nor is the model hub.
+    command.env("HF_HUB_OFFLINE", "1");
     command.envs(env.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use crate::kv_cache::KvCacheConfig;
+
 /// The limits and the seed of one simulated engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -15,6 +17,21 @@ pub struct EngineConfig {
     pub max_loras: NonZeroU32,
     /// Adapters kept in memory; at least `max_loras`.
     pub max_cpu_loras: NonZeroU32,
+    /// The simulated KV cache; none: every prompt is computed, and memory never runs out.
+    pub kv_cache: Option<KvCacheConfig>,
     /// What all randomness of the engine derives from.
     pub seed: u64,
+}
+
+impl EngineConfig {
+    /// The most output tokens after a prompt of `prompt_tokens`: what the window leaves, and what the KV cache has room
+    /// for with nobody else in it; at least 1. The last token needs no place there.
+    pub fn most_output_tokens(&self, prompt_tokens: u32) -> u32 {
+        let in_memory = self
+            .kv_cache
+            .as_ref()
+            .map_or(u64::MAX, |kv_cache| (kv_cache.n_tokens() + 1).saturating_sub(prompt_tokens.into()));
+        let in_window = self.max_model_len.saturating_sub(prompt_tokens);
+        u32::try_from(in_memory).unwrap_or(u32::MAX).min(in_window).max(1)
+    }
 }

@@ -6,29 +6,31 @@
 
 mod output_stream;
 mod sequence;
+mod state;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::join_all;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::EngineConfig;
 use crate::failure::{self, Arrival, Gate};
+use crate::kv_cache::{BlockHasher, CachedSequence, ExtraKeys};
 use crate::latency::{LatencyModel, Load};
-use crate::lora::AdapterCache;
 use crate::observer::{EngineEvent, EngineObserver};
-use crate::request::GenerationRequest;
-use crate::scheduler::{Scheduler, SequenceId};
+use crate::request::{GenerationRequest, Prompt};
+use crate::scheduler::SequenceId;
 use crate::seed::{self, Purpose};
 use crate::strategy::{Choice, Strategies};
 use crate::tokenizer::Tokenizer;
 
 pub use output_stream::OutputStream;
 use sequence::Sequence;
+pub use state::EngineStatus;
+use state::{Preempted, State};
 
 /// One simulated vLLM engine.
 pub struct Engine {
@@ -40,26 +42,11 @@ struct Shared {
     latency: Box<dyn LatencyModel>,
     tokenizer: Arc<dyn Tokenizer>,
     observers: Vec<Arc<dyn EngineObserver>>,
+    /// Names the blocks of the KV cache, if one is simulated.
+    hasher: Option<Arc<BlockHasher>>,
     state: Mutex<State>,
     /// Sequences that run, for those who ask at each token.
     running: AtomicUsize,
-}
-
-/// What a sequence is told when it leaves the queue.
-struct Admission {
-    /// Its adapter was not in memory.
-    loads_adapter: bool,
-}
-
-/// What the lock protects.
-struct State {
-    scheduler: Scheduler,
-    /// Those in memory.
-    adapters: AdapterCache,
-    /// Sequences that wait, each with the way to tell its task that it is admitted.
-    waiting: HashMap<SequenceId, oneshot::Sender<Admission>>,
-    /// Requests accepted so far.
-    next_number: u64,
 }
 
 /// The waiting queue has no room for the request's sequences.
@@ -80,20 +67,18 @@ impl Engine {
         tokenizer: Arc<dyn Tokenizer>,
         observers: Vec<Arc<dyn EngineObserver>>,
     ) -> Self {
-        let state = State {
-            scheduler: Scheduler::new(config.max_num_seqs, config.max_waiting_queue_length, config.max_loras),
-            adapters: AdapterCache::new(config.max_cpu_loras.get() as usize),
-            waiting: HashMap::new(),
-            next_number: 0,
-        };
-        let latency = Box::new(latency);
+        let hasher = config.kv_cache.as_ref().map(|kv_cache| {
+            let (block_size, seed) = (kv_cache.block_size as usize, kv_cache.hash_seed.as_deref());
+            Arc::new(BlockHasher::new(kv_cache.algorithm, block_size, seed, config.seed, kv_cache.model.clone()))
+        });
         Self {
             shared: Arc::new(Shared {
+                state: Mutex::new(State::new(&config, hasher.clone())),
                 config,
-                latency,
+                latency: Box::new(latency),
                 tokenizer,
                 observers,
-                state: Mutex::new(state),
+                hasher,
                 running: AtomicUsize::new(0),
             }),
         }
@@ -111,16 +96,17 @@ impl Engine {
 
     /// Accepts a request, or refuses it whole. Must be called within a tokio runtime. Dropping the stream aborts the
     /// request: its places are free at once and its strategy calls are cancelled.
+    ///
+    /// Where a KV cache is simulated, each prompt must have its token ids and fit into it, or it would wait for ever and
+    /// everybody behind it too.
     pub fn submit(&self, request: GenerationRequest, strategies: Strategies) -> Result<OutputStream, QueueFull> {
         let n_choices = request.n_choices();
         let request = Arc::new(request);
+        let cached = self.shared.hasher.as_ref().map(|hasher| cached_sequences(&request, hasher));
         let mut state = self.shared.lock();
-        let ids = state
-            .scheduler
-            .enqueue(n_choices, request.adapter.as_ref().map(|adapter| adapter.id))
+        let (number, ids) = state
+            .enqueue(&request, cached)
             .map_err(|no_room| QueueFull { waiting: no_room.waiting, wanted: n_choices })?;
-        let number = state.next_number;
-        state.next_number += 1;
 
         let request_id: Arc<str> = match &request.id {
             Some(id) => id.as_str().into(),
@@ -136,15 +122,14 @@ impl Engine {
         let sequences: Vec<_> = (0..)
             .zip(ids)
             .map(|(index, id)| {
-                let (admit, admitted) = oneshot::channel();
-                state.waiting.insert(id, admit);
+                let admitted = state.await_admission(id);
                 let choice = self.choice(&request, &request_id, number, index);
                 let sequence = Sequence::new(self.shared.clone(), id, choice, gate.clone(), events.clone());
                 sequence.run(admitted, strategies.clone())
             })
             .collect();
         drop(events);
-        self.shared.admit(&mut state);
+        self.shared.settle(&mut state);
         drop(state);
         // One task for all choices, so that those that fall due together come out in the order of their indices.
         let sequences = async move { drop(join_all(sequences).await) };
@@ -168,8 +153,21 @@ impl Engine {
 
     /// Sequences that run and that wait, at this moment.
     pub fn load(&self) -> (usize, usize) {
-        let state = self.shared.lock();
-        (state.scheduler.n_running(), state.scheduler.n_waiting())
+        self.shared.lock().load()
+    }
+
+    /// Who runs, who waits and how full the KV cache is, at this moment.
+    pub fn status(&self) -> EngineStatus {
+        self.shared.lock().status()
+    }
+
+    /// Forgets what could be found in the KV cache; false, and nothing happens, while any block of it is held.
+    /// `preempt_running` first takes all running sequences their blocks away; they recompute them.
+    pub fn reset_prefix_cache(&self, preempt_running: bool) -> bool {
+        let mut state = self.shared.lock();
+        let is_reset = state.reset_prefix_cache(preempt_running);
+        self.shared.settle(&mut state);
+        is_reset
     }
 
     fn choice(&self, request: &Arc<GenerationRequest>, request_id: &Arc<str>, number: u64, index: u32) -> Choice {
@@ -179,7 +177,7 @@ impl Engine {
         };
         let mut choice =
             Choice { request: request.clone(), request_id: request_id.clone(), number, index, max_tokens: 0, seed };
-        let left = self.shared.config.max_model_len.saturating_sub(choice.prompt().n_tokens).max(1);
+        let left = self.shared.config.most_output_tokens(choice.prompt().n_tokens);
         choice.max_tokens = request.sampling.max_tokens.unwrap_or(left).min(left);
         choice
     }
@@ -191,17 +189,27 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives free places to those who wait longest.
-    fn admit(&self, state: &mut State) {
-        let State { scheduler, adapters, waiting, .. } = state;
-        for (id, adapter) in scheduler.schedule() {
-            let loads_adapter = adapter.is_some_and(|id| adapters.use_adapter(id, |id| scheduler.runs_adapter(id)));
-            if let Some(admit) = waiting.remove(&id) {
-                // Fails only if its task was aborted meanwhile; that gives the place back when it is dropped.
-                let _ = admit.send(Admission { loads_adapter });
-            }
+    /// After every change: gives free places to those who wait longest, and tells what happened in the KV cache.
+    fn settle(&self, state: &mut State) {
+        state.admit(Instant::now());
+        self.running.store(state.load().0, Ordering::Relaxed);
+        let events = state.take_kv_cache_events();
+        if !events.is_empty() {
+            let events = events.into();
+            self.observers.iter().for_each(|observer| observer.observe_kv_cache(&events));
         }
-        self.running.store(state.scheduler.n_running(), Ordering::Relaxed);
+    }
+
+    /// Room in the KV cache for the tokens before `end` of an output of which those before `sent` were sent. An error
+    /// says that the sequence had to make way, and how many tokens it may send all the same.
+    fn make_room(&self, id: SequenceId, output_ids: &[u32], sent: usize, end: usize) -> Result<(), Preempted> {
+        if self.hasher.is_none() {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        let result = state.make_room(id, &output_ids[..end], sent);
+        self.settle(&mut state);
+        result
     }
 
     /// How busy it is at this moment.
@@ -219,6 +227,17 @@ impl Shared {
             observer.observe(choice, event, at);
         }
     }
+}
+
+/// What the KV cache has to know of each choice; choices of one prompt are neighbours.
+fn cached_sequences(request: &GenerationRequest, hasher: &BlockHasher) -> Vec<CachedSequence> {
+    let keys = ExtraKeys { adapter: request.adapter.clone(), cache_salt: request.cache_salt.clone() };
+    let sequence = |prompt: &Prompt| {
+        debug_assert_eq!(prompt.token_ids.len(), prompt.n_tokens as usize, "a prompt with its ids");
+        CachedSequence::new(prompt.token_ids.clone(), keys.clone(), hasher)
+    };
+    let n = request.sampling.n as usize;
+    request.prompts.iter().map(sequence).flat_map(|sequence| std::iter::repeat_n(sequence, n)).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod engine;
 pub mod request;
 pub mod strategy;
 
+pub mod kv_cache;
 pub mod lora;
 pub mod output;
 pub mod scheduler;
@@ -29,12 +30,13 @@ pub mod seed;
 pub mod tokenizer;
 
 pub use config::EngineConfig;
-pub use engine::{Engine, OutputStream, QueueFull};
+pub use engine::{Engine, EngineStatus, OutputStream, QueueFull};
 pub use failure::{Arrival, Failure, FailurePolicy, Moment, Outcome};
+pub use kv_cache::{HashAlgorithm, KvCacheConfig, KvCacheEvent};
 pub use latency::{ConfiguredLatency, LatencyModel};
 pub use lora::{Adapter, Adapters};
 pub use observer::{EngineEvent, EngineObserver};
 pub use output::{Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Piece};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};
 pub use strategy::{Choice, ResponseStrategy, Strategies, StrategyError, ToolCallStrategy};
-pub use tokenizer::{BuiltinTokenizer, Tokenizer};
+pub use tokenizer::{BuiltinTokenizer, Encoded, HuggingFaceTokenizer, Tokenizer};

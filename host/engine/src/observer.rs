@@ -1,9 +1,11 @@
 //! Those who are told what happened. They cannot answer, fail or delay anything: metrics, event publishers, logs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::kv_cache::KvCacheEvent;
 use crate::output::FinishReason;
 use crate::strategy::{Choice, StrategyError};
 
@@ -12,8 +14,14 @@ use crate::strategy::{Choice, StrategyError};
 pub enum EngineEvent<'a> {
     /// It took its place in the waiting queue.
     Queued,
-    /// It left the queue and its prefill began.
-    Scheduled,
+    /// It left the queue for the first time, and its prefill began. So many tokens of its prompt were in the KV cache.
+    Scheduled {
+        /// 0 where none is simulated.
+        cached_tokens: u32,
+    },
+    /// It had to make way for another and waits again, with all that it has sent. Told when its next token would have
+    /// been due.
+    Preempted,
     /// Its adapter was brought into memory, for the first time or again.
     AdapterLoaded,
     /// The plugin of this name answered, so much later than the simulated prefill ended; zero if it was in time.
@@ -32,4 +40,8 @@ pub enum EngineEvent<'a> {
 pub trait EngineObserver: Send + Sync {
     /// `event` happened to `choice` at `at`.
     fn observe(&self, choice: &Choice, event: EngineEvent<'_>, at: Instant);
+
+    /// Blocks of the KV cache changed, in this order. Told while the engine is locked: only hand it on. Nothing is told
+    /// if the engine's configuration says that nobody listens.
+    fn observe_kv_cache(&self, _events: &Arc<[KvCacheEvent]>) {}
 }

@@ -11,6 +11,7 @@ use crate::request::{SamplingParams, ToolCall};
 use crate::tokenizer::Tokenizer;
 
 pub use completion::{Completion, Content, FinishReason};
+use completion::{Tokens, token};
 use stop::{find_stop, hold_back};
 
 /// What comes out of a request.
@@ -31,6 +32,8 @@ pub struct DueTokens {
     pub output: Arc<CompletionOutput>,
     /// The tokens that are due; empty only in the one event of an empty output.
     pub tokens: Range<usize>,
+    /// Prompt tokens of the choice that were in the KV cache when it was first admitted.
+    pub cached_tokens: u32,
 }
 
 impl DueTokens {
@@ -76,36 +79,45 @@ pub enum Piece<'a> {
 pub struct CompletionOutput {
     text: String,
     ends: Vec<u32>,
+    /// One for each token, names and arguments of calls included; none where nobody wants them.
+    ids: Vec<u32>,
     calls: Vec<OutputCall>,
     finish_reason: FinishReason,
     stop_reason: Option<String>,
 }
 
 impl CompletionOutput {
-    /// Splits, cuts and judges `completion`. Fails, with the reason, if it breaks the contract.
+    /// Splits, cuts and judges `completion`; with the ids of its tokens if `wants_ids`. Fails, with the reason, if it
+    /// breaks the contract.
     pub fn new(
         completion: Completion,
         max_tokens: u32,
         sampling: &SamplingParams,
         tokenizer: &dyn Tokenizer,
+        wants_ids: bool,
     ) -> Result<Self, String> {
-        let (mut text, mut ends) = match completion.content {
-            None => (String::new(), Vec::new()),
-            Some(content) => content.split(tokenizer)?,
+        let mut content = match completion.content {
+            None => Tokens::default(),
+            Some(content) => Tokens::new(content, tokenizer, wants_ids)?,
         };
         let max_tokens = max_tokens as usize;
-        truncate(&mut text, &mut ends, completion.token_limit.unwrap_or(u32::MAX) as usize);
-        let content_was_cut = ends.len() > max_tokens;
-        truncate(&mut text, &mut ends, max_tokens);
-        let (calls, calls_were_cut) = cut_calls(completion.tool_calls, max_tokens - ends.len(), tokenizer);
+        let wanted = completion.token_limit.map_or(content.len(), |limit| content.len().min(limit as usize));
+        let content_was_cut = wanted > max_tokens;
+        match completion.token_limit {
+            Some(_) => content.truncate_to_count(wanted.min(max_tokens), tokenizer),
+            None => content.truncate(max_tokens),
+        }
+        let room = max_tokens - content.len();
+        let Tokens { mut text, mut ends, mut ids } = content;
+        let calls = FittingCalls::new(completion.tool_calls, room, tokenizer, wants_ids);
 
         let stop = find_stop(&text, &ends, sampling);
         let reached_max_tokens = ends.len() >= max_tokens;
         let finish_reason = match (&stop, completion.finish) {
             (Some(_), _) => FinishReason::Stop,
-            (None, _) if content_was_cut || calls_were_cut => FinishReason::Length,
+            (None, _) if content_was_cut || calls.were_cut => FinishReason::Length,
             (None, Some(reason)) => reason,
-            (None, None) if !calls.is_empty() => FinishReason::ToolCalls,
+            (None, None) if !calls.calls.is_empty() => FinishReason::ToolCalls,
             (None, None) if reached_max_tokens => FinishReason::Length,
             (None, None) => FinishReason::Stop,
         };
@@ -114,11 +126,13 @@ impl CompletionOutput {
             // The token that completed it may have more text behind it.
             ends.push(stop.text_end as u32);
             text.truncate(stop.text_end);
+            ids.truncate(ends.len());
         }
+        ids.extend(calls.ids);
         if !sampling.stop.is_empty() && !sampling.include_stop_str_in_output {
             hold_back(&text, &mut ends, &sampling.stop);
         }
-        Ok(Self { text, ends, calls, finish_reason, stop_reason: stop.map(|stop| stop.reason) })
+        Ok(Self { text, ends, ids, calls: calls.calls, finish_reason, stop_reason: stop.map(|stop| stop.reason) })
     }
 
     /// The whole text.
@@ -130,6 +144,11 @@ impl CompletionOutput {
     /// have been cut away.
     pub fn n_tokens(&self) -> usize {
         self.ends.len() + self.calls.iter().map(|call| 1 + call.ends.len()).sum::<usize>()
+    }
+
+    /// An id for each token; empty if nobody wanted them.
+    pub fn token_ids(&self) -> &[u32] {
+        &self.ids
     }
 
     /// The calls of tools, in order.
@@ -166,37 +185,37 @@ impl CompletionOutput {
     }
 }
 
-fn token<'a>(text: &'a str, ends: &[u32], token_idx: usize) -> &'a str {
-    let start = token_idx.checked_sub(1).map_or(0, |before| ends[before] as usize);
-    &text[start..ends[token_idx] as usize]
+/// Calls that fit, the last one perhaps in part.
+#[derive(Default)]
+struct FittingCalls {
+    calls: Vec<OutputCall>,
+    /// Of their tokens, if wanted.
+    ids: Vec<u32>,
+    were_cut: bool,
 }
 
-fn truncate(text: &mut String, ends: &mut Vec<u32>, n_tokens: usize) {
-    if ends.len() > n_tokens {
-        ends.truncate(n_tokens);
-        text.truncate(ends.last().map_or(0, |end| *end as usize));
-    }
-}
-
-/// Calls that fit into `room` tokens, the last one perhaps in part; and whether anything was cut.
-fn cut_calls(calls: Vec<ToolCall>, mut room: usize, tokenizer: &dyn Tokenizer) -> (Vec<OutputCall>, bool) {
-    let mut fitting = Vec::with_capacity(calls.len());
-    let mut was_cut = false;
-    for call in calls {
-        if room == 0 {
-            return (fitting, true);
+impl FittingCalls {
+    /// As many of `calls` as fit into `room` tokens.
+    fn new(calls: Vec<ToolCall>, mut room: usize, tokenizer: &dyn Tokenizer, wants_ids: bool) -> Self {
+        let mut fitting = Self::default();
+        for call in calls {
+            if room == 0 {
+                return Self { were_cut: true, ..fitting };
+            }
+            room -= 1;
+            let mut arguments = Tokens::split(call.arguments, tokenizer, wants_ids);
+            fitting.were_cut |= arguments.len() > room;
+            arguments.truncate(room);
+            room -= arguments.len();
+            let Tokens { text: arguments, ends, ids } = arguments;
+            if wants_ids {
+                fitting.ids.push(tokenizer.id_of_piece(&call.name));
+                fitting.ids.extend(ids);
+            }
+            fitting.calls.push(OutputCall { id: call.id.unwrap_or_default(), name: call.name, arguments, ends });
         }
-        let (mut arguments, mut ends) = (call.arguments, Vec::new());
-        if !arguments.is_empty() {
-            ends = tokenizer.split(&arguments);
-        }
-        room -= 1;
-        was_cut |= ends.len() > room;
-        truncate(&mut arguments, &mut ends, room);
-        room -= ends.len();
-        fitting.push(OutputCall { id: call.id.unwrap_or_default(), name: call.name, arguments, ends });
+        fitting
     }
-    (fitting, was_cut)
 }
 
 #[cfg(test)]

@@ -13,32 +13,43 @@ pub(crate) async fn wait_until(deadline: Instant) {
     }
 }
 
-/// Calls `emit` with the tokens that fall due, until `n_tokens` have. The first is due at `first_token_at`, each
-/// next one `next_gap()` after the one before. Tokens that are due together are emitted together: the timer has
-/// steps of 1 ms, and gaps below it must still come out right on average. An empty answer is emitted once, as `0..0`.
-pub(crate) async fn pace(
-    first_token_at: Instant,
+/// Says which tokens fall due, until all have. Tokens that are due together are said together: the timer has steps of
+/// 1 ms, and gaps below it must still come out right on average.
+pub(crate) struct Pacer {
+    due: Instant,
+    sent: usize,
     n_tokens: usize,
-    mut next_gap: impl FnMut() -> Duration,
-    mut emit: impl FnMut(Range<usize>),
-) {
-    let mut due = first_token_at;
-    let mut sent = 0;
-    loop {
-        wait_until(due).await;
+}
+
+impl Pacer {
+    /// The first of `n_tokens` tokens is due at `first_token_at`.
+    pub(crate) fn new(first_token_at: Instant, n_tokens: usize) -> Self {
+        Self { due: first_token_at, sent: 0, n_tokens }
+    }
+
+    /// Waits for the next token and returns those that are due: each `next_gap()` after the one before. An empty answer
+    /// is due once, as `0..0`. Not to be called again after the last token.
+    pub(crate) async fn next(&mut self, mut next_gap: impl FnMut() -> Duration) -> Range<usize> {
+        wait_until(self.due).await;
         let now = Instant::now();
-        let mut end = sent;
-        while end < n_tokens && due <= now {
-            end += 1;
-            if end < n_tokens {
-                due += next_gap();
+        let start = self.sent;
+        while self.sent < self.n_tokens && self.due <= now {
+            self.sent += 1;
+            if self.sent < self.n_tokens {
+                self.due += next_gap();
             }
         }
-        emit(sent..end);
-        sent = end;
-        if sent == n_tokens {
-            return;
-        }
+        start..self.sent
+    }
+
+    /// Of what was due, only the tokens before `sent` could be sent. The next one is due at `due`.
+    pub(crate) fn resume(&mut self, sent: usize, due: Instant) {
+        (self.sent, self.due) = (sent, due);
+    }
+
+    /// When the next token is due.
+    pub(crate) fn due(&self) -> Instant {
+        self.due
     }
 }
 
@@ -49,8 +60,14 @@ mod tests {
     async fn schedule(n_tokens: usize, first: Duration, gap: Duration) -> Vec<(Duration, Range<usize>)> {
         let start = Instant::now();
         let mut sent = Vec::new();
-        pace(start + first, n_tokens, || gap, |range| sent.push((start.elapsed(), range))).await;
-        sent
+        let mut pacer = Pacer::new(start + first, n_tokens);
+        loop {
+            let due = pacer.next(|| gap).await;
+            sent.push((start.elapsed(), due.clone()));
+            if due.end == n_tokens {
+                return sent;
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

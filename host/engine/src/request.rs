@@ -32,6 +32,8 @@ pub struct GenerationRequest {
     pub streaming: bool,
     /// The prompt was prefilled elsewhere and its KV cache is transferred: transfer latency replaces TTFT.
     pub remote_prefill: bool,
+    /// Keeps its KV cache apart from that of requests with another salt, or none.
+    pub cache_salt: Option<Arc<str>>,
     /// What the client offered and asked for beyond text.
     pub wishes: Wishes,
     /// Request headers that some plugin wants to see, names in lower case.
@@ -52,6 +54,7 @@ impl GenerationRequest {
             sampling: SamplingParams::default(),
             streaming: false,
             remote_prefill: false,
+            cache_salt: None,
             wishes: Wishes::default(),
             headers: Vec::new(),
             raw_body: None,
@@ -65,13 +68,27 @@ impl GenerationRequest {
     }
 }
 
-/// A prompt and its length in tokens of the served model.
+/// A prompt and its tokens of the served model.
 #[derive(Debug, Clone)]
 pub struct Prompt {
     /// What the client sent.
     pub content: PromptContent,
     /// Less than the context window: a prompt that fills it was refused.
     pub n_tokens: u32,
+    /// As many ids; none if they were only counted, which will do where no KV cache is simulated.
+    pub token_ids: Vec<u32>,
+}
+
+impl Prompt {
+    /// One whose tokens were counted.
+    pub fn counted(content: PromptContent, n_tokens: u32) -> Self {
+        Self { content, n_tokens, token_ids: Vec::new() }
+    }
+
+    /// One whose tokens are known.
+    pub fn encoded(content: PromptContent, token_ids: Vec<u32>) -> Self {
+        Self { content, n_tokens: token_ids.len() as u32, token_ids }
+    }
 }
 
 /// What the client sent as its prompt.

@@ -1,10 +1,13 @@
 //! Who waits and who runs. A state machine that is stepped: it has no clock and calls nobody.
 //!
-//! First come, first served, as vLLM's default policy: the head of the queue is admitted when a place is free. Only
-//! one thing lets others overtake it: its adapter, where `max_loras` others run.
+//! First come, first served, as vLLM's default policy: the head of the queue is admitted when a place is free and its
+//! prompt finds memory. Only one thing lets others overtake it: its adapter, where `max_loras` others run.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use crate::lora::Adapter;
 
 /// Names a sequence for as long as the scheduler knows it. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,6 +18,17 @@ pub struct SequenceId(u64);
 pub struct NoRoom {
     /// Sequences that were waiting.
     pub waiting: usize,
+}
+
+/// A sequence that left the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// Which.
+    pub id: SequenceId,
+    /// The adapter that it runs with.
+    pub adapter: Option<Arc<Adapter>>,
+    /// Tokens of it that were found in the KV cache.
+    pub cached_tokens: u32,
 }
 
 /// How often sequences with adapters may overtake one that waits for its own. After that, adapters that run are left to
@@ -28,17 +42,19 @@ pub struct Scheduler {
     max_waiting: usize,
     max_loras: usize,
     waiting: VecDeque<Waiting>,
-    /// With their adapters.
-    running: HashMap<SequenceId, Option<u32>>,
+    /// In the order of admission.
+    running: Vec<(SequenceId, Option<Arc<Adapter>>)>,
     /// How many sequences run with each adapter.
     adapters: BTreeMap<u32, usize>,
+    /// Whether the last step ended at a sequence that found no memory: nobody overtakes that one.
+    lacks_memory: bool,
     next_id: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Waiting {
     id: SequenceId,
-    adapter: Option<u32>,
+    adapter: Option<Arc<Adapter>>,
     overtaken: u32,
 }
 
@@ -50,56 +66,70 @@ impl Scheduler {
             max_waiting: max_waiting_queue_length as usize,
             max_loras: max_loras.get() as usize,
             waiting: VecDeque::new(),
-            running: HashMap::new(),
+            running: Vec::new(),
             adapters: BTreeMap::new(),
+            lacks_memory: false,
             next_id: 0,
         }
     }
 
-    /// Queues the `n` sequences of one request, all or none, all with the same adapter. Call [`Self::schedule`] next.
-    pub fn enqueue(&mut self, n: u32, adapter: Option<u32>) -> Result<Vec<SequenceId>, NoRoom> {
-        let can_start = self.may_run(adapter, adapter.is_some() && self.somebody_starves());
+    /// Queues the `n` sequences of one request, all or none, all with the same adapter. `has_memory` is whether one of
+    /// them could start as far as memory goes. Call [`Self::schedule`] next.
+    pub fn enqueue(
+        &mut self,
+        n: u32,
+        adapter: Option<&Arc<Adapter>>,
+        has_memory: bool,
+    ) -> Result<Vec<SequenceId>, NoRoom> {
+        let starves = adapter.is_some() && self.somebody_starves();
+        let can_start = has_memory && !self.lacks_memory && self.may_run(adapter, starves);
         let free = if can_start { self.max_running - self.running.len() } else { 0 };
         if self.waiting.len() + n as usize > self.max_waiting + free.min(n as usize) {
             return Err(NoRoom { waiting: self.waiting.len() });
         }
         let ids: Vec<_> = (self.next_id..).take(n as usize).map(SequenceId).collect();
         self.next_id += u64::from(n);
-        self.waiting.extend(ids.iter().map(|id| Waiting { id: *id, adapter, overtaken: 0 }));
+        self.waiting.extend(ids.iter().map(|id| Waiting { id: *id, adapter: adapter.cloned(), overtaken: 0 }));
         Ok(ids)
     }
 
-    /// Admits from the head of the queue while places are free; returns who was admitted and with which adapter, in
-    /// order.
-    pub fn schedule(&mut self) -> Vec<(SequenceId, Option<u32>)> {
+    /// Admits from the head of the queue while places are free; returns who was admitted, in order. `allocate` finds
+    /// memory for a sequence and says how many of its tokens are there already; none: it must wait, and so must all
+    /// behind it.
+    pub fn schedule(&mut self, mut allocate: impl FnMut(SequenceId) -> Option<u32>) -> Vec<Admitted> {
         let mut admitted = Vec::new();
         let mut at = 0;
         let mut starves = false;
+        self.lacks_memory = false;
         while self.running.len() < self.max_running && at < self.waiting.len() {
-            let Waiting { id, adapter, overtaken } = self.waiting[at];
-            if !self.may_run(adapter, starves) {
-                starves |= overtaken >= MAX_OVERTAKEN;
+            let Waiting { id, adapter, overtaken } = &self.waiting[at];
+            if !self.may_run(adapter.as_ref(), starves) {
+                starves |= *overtaken >= MAX_OVERTAKEN;
                 at += 1;
                 continue;
             }
-            self.waiting.remove(at);
-            self.running.insert(id, adapter);
-            if let Some(adapter) = adapter {
-                *self.adapters.entry(adapter).or_default() += 1;
+            let Some(cached_tokens) = allocate(*id) else {
+                self.lacks_memory = true;
+                break;
+            };
+            let Some(Waiting { id, adapter, .. }) = self.waiting.remove(at) else { break };
+            self.running.push((id, adapter.clone()));
+            if let Some(adapter) = &adapter {
+                *self.adapters.entry(adapter.id).or_default() += 1;
                 self.waiting.range_mut(..at).for_each(|skipped| skipped.overtaken += 1);
             }
-            admitted.push((id, adapter));
+            admitted.push(Admitted { id, adapter, cached_tokens });
         }
         self.debug_assert_invariants();
         admitted
     }
 
     /// Whether a sequence may run as far as adapters go. Behind one that `starves`, only those without any may.
-    fn may_run(&self, adapter: Option<u32>, starves: bool) -> bool {
+    fn may_run(&self, adapter: Option<&Arc<Adapter>>, starves: bool) -> bool {
         match adapter {
             None => true,
             Some(_) if starves => false,
-            Some(adapter) => self.adapters.contains_key(&adapter) || self.adapters.len() < self.max_loras,
+            Some(adapter) => self.adapters.contains_key(&adapter.id) || self.adapters.len() < self.max_loras,
         }
     }
 
@@ -109,23 +139,56 @@ impl Scheduler {
 
     /// Forgets a sequence, waiting or running. Call [`Self::schedule`] next: a place may be free.
     pub fn remove(&mut self, id: SequenceId) {
-        match self.running.remove(&id) {
-            Some(Some(adapter)) => {
-                if let Some(running) = self.adapters.get_mut(&adapter) {
-                    *running -= 1;
-                    if *running == 0 {
-                        self.adapters.remove(&adapter);
-                    }
-                }
-            }
-            Some(None) => {}
-            None => self.waiting.retain(|waiting| waiting.id != id),
+        if self.stop(id).is_none() {
+            self.waiting.retain(|waiting| waiting.id != id);
         }
+    }
+
+    /// The running sequence that was admitted last: the one to make way if memory runs out.
+    pub fn last_running(&self) -> Option<SequenceId> {
+        self.running.last().map(|(id, _)| *id)
+    }
+
+    /// Puts a running sequence at the head of the queue, however long that is.
+    pub fn preempt(&mut self, id: SequenceId) {
+        if let Some(adapter) = self.stop(id) {
+            self.waiting.push_front(Waiting { id, adapter, overtaken: 0 });
+        }
+    }
+
+    /// Takes a sequence out of the running batch, if it is in it.
+    fn stop(&mut self, id: SequenceId) -> Option<Option<Arc<Adapter>>> {
+        let at = self.running.iter().position(|(running, _)| *running == id)?;
+        let (_, adapter) = self.running.remove(at);
+        if let Some(adapter) = &adapter
+            && let Some(running) = self.adapters.get_mut(&adapter.id)
+        {
+            *running -= 1;
+            if *running == 0 {
+                self.adapters.remove(&adapter.id);
+            }
+        }
+        Some(adapter)
+    }
+
+    /// Whether this sequence runs.
+    pub fn runs(&self, id: SequenceId) -> bool {
+        self.running.iter().any(|(running, _)| *running == id)
     }
 
     /// Whether sequences run with this adapter.
     pub fn runs_adapter(&self, adapter: u32) -> bool {
         self.adapters.contains_key(&adapter)
+    }
+
+    /// The adapters of those that run, in the order of admission; one for each sequence that has any.
+    pub fn running_adapters(&self) -> impl Iterator<Item = &Adapter> {
+        self.running.iter().filter_map(|(_, adapter)| adapter.as_deref())
+    }
+
+    /// The adapters of those that wait, in the order of the queue.
+    pub fn waiting_adapters(&self) -> impl Iterator<Item = &Adapter> {
+        self.waiting.iter().filter_map(|waiting| waiting.adapter.as_deref())
     }
 
     /// How many run.
@@ -141,10 +204,10 @@ impl Scheduler {
     fn debug_assert_invariants(&self) {
         debug_assert!(self.running.len() <= self.max_running);
         debug_assert!(self.adapters.len() <= self.max_loras);
-        debug_assert_eq!(self.adapters.values().sum::<usize>(), self.running.values().flatten().count());
-        let is_full = self.running.len() == self.max_running;
-        debug_assert!(is_full || self.waiting.iter().all(|waiting| waiting.adapter.is_some()), "no reason to wait");
-        debug_assert!(self.waiting.iter().all(|waiting| !self.running.contains_key(&waiting.id)));
+        debug_assert_eq!(self.adapters.values().sum::<usize>(), self.running_adapters().count());
+        let may_wait = self.running.len() == self.max_running || self.lacks_memory;
+        debug_assert!(may_wait || self.waiting.iter().all(|waiting| waiting.adapter.is_some()), "no reason to wait");
+        debug_assert!(self.waiting.iter().all(|waiting| !self.runs(waiting.id)));
     }
 }
 
@@ -157,18 +220,25 @@ mod tests {
         Scheduler::new(number(max_num_seqs), max_waiting, number(1))
     }
 
+    /// `n` sequences that may have an adapter.
+    fn try_enqueue(scheduler: &mut Scheduler, n: u32, adapter: Option<u32>) -> Result<Vec<SequenceId>, NoRoom> {
+        let adapter =
+            adapter.map(|id| Arc::new(Adapter { id, name: id.to_string(), path: "/p".into(), base_model: None }));
+        scheduler.enqueue(n, adapter.as_ref(), true)
+    }
+
     fn enqueue(scheduler: &mut Scheduler, adapter: Option<u32>) -> SequenceId {
-        scheduler.enqueue(1, adapter).unwrap()[0]
+        try_enqueue(scheduler, 1, adapter).unwrap()[0]
     }
 
     fn schedule(scheduler: &mut Scheduler) -> Vec<SequenceId> {
-        scheduler.schedule().into_iter().map(|(id, _)| id).collect()
+        scheduler.schedule(|_| Some(0)).into_iter().map(|admitted| admitted.id).collect()
     }
 
     #[test]
     fn admits_in_order_of_arrival_as_places_free_up() {
         let mut scheduler = scheduler(2, 10);
-        let ids: Vec<_> = (0..4).flat_map(|_| scheduler.enqueue(1, None).unwrap()).collect();
+        let ids: Vec<_> = (0..4).flat_map(|_| try_enqueue(&mut scheduler, 1, None).unwrap()).collect();
         assert_eq!(schedule(&mut scheduler), ids[..2]);
         scheduler.remove(ids[1]);
         assert_eq!(schedule(&mut scheduler), ids[2..3]);
@@ -178,25 +248,25 @@ mod tests {
     #[test]
     fn a_request_that_does_not_fit_is_refused_whole() {
         let mut scheduler = scheduler(2, 1);
-        assert_eq!(scheduler.enqueue(4, None), Err(NoRoom { waiting: 0 }));
-        assert_eq!(scheduler.enqueue(3, None).unwrap().len(), 3);
-        scheduler.schedule();
-        assert_eq!(scheduler.enqueue(1, None), Err(NoRoom { waiting: 1 }));
+        assert_eq!(try_enqueue(&mut scheduler, 4, None), Err(NoRoom { waiting: 0 }));
+        assert_eq!(try_enqueue(&mut scheduler, 3, None).unwrap().len(), 3);
+        schedule(&mut scheduler);
+        assert_eq!(try_enqueue(&mut scheduler, 1, None), Err(NoRoom { waiting: 1 }));
     }
 
     #[test]
     fn with_no_waiting_room_only_free_places_count() {
         let mut scheduler = scheduler(1, 0);
-        scheduler.enqueue(1, None).unwrap();
-        scheduler.schedule();
-        assert_eq!(scheduler.enqueue(1, None), Err(NoRoom { waiting: 0 }));
+        try_enqueue(&mut scheduler, 1, None).unwrap();
+        schedule(&mut scheduler);
+        assert_eq!(try_enqueue(&mut scheduler, 1, None), Err(NoRoom { waiting: 0 }));
     }
 
     #[test]
     fn a_waiting_sequence_can_leave() {
         let mut scheduler = scheduler(1, 10);
-        let ids: Vec<_> = (0..3).flat_map(|_| scheduler.enqueue(1, None).unwrap()).collect();
-        scheduler.schedule();
+        let ids: Vec<_> = (0..3).flat_map(|_| try_enqueue(&mut scheduler, 1, None).unwrap()).collect();
+        schedule(&mut scheduler);
         scheduler.remove(ids[1]);
         scheduler.remove(ids[0]);
         assert_eq!(schedule(&mut scheduler), ids[2..]);
@@ -239,7 +309,31 @@ mod tests {
         schedule(&mut scheduler);
         enqueue(&mut scheduler, Some(2));
         schedule(&mut scheduler);
-        assert_eq!(scheduler.enqueue(1, Some(3)), Err(NoRoom { waiting: 1 }));
-        assert!(scheduler.enqueue(1, None).is_ok(), "a place is free for it");
+        assert_eq!(try_enqueue(&mut scheduler, 1, Some(3)), Err(NoRoom { waiting: 1 }));
+        assert!(try_enqueue(&mut scheduler, 1, None).is_ok(), "a place is free for it");
+    }
+
+    #[test]
+    fn nobody_overtakes_a_sequence_that_finds_no_memory() {
+        let mut scheduler = scheduler(3, 1);
+        let [large, small] = [None, None].map(|adapter| enqueue(&mut scheduler, adapter));
+        assert_eq!(scheduler.schedule(|id| (id != large).then_some(0)), []);
+        assert!(try_enqueue(&mut scheduler, 1, None).is_err(), "it would have to wait too");
+        assert_eq!(schedule(&mut scheduler), [large, small]);
+    }
+
+    #[test]
+    fn who_was_admitted_last_makes_way_and_comes_back_first() {
+        let mut scheduler = scheduler(3, 0);
+        let ids = [None, Some(1), None].map(|adapter| {
+            let id = enqueue(&mut scheduler, adapter);
+            schedule(&mut scheduler);
+            id
+        });
+        for _ in 0..2 {
+            scheduler.preempt(scheduler.last_running().unwrap());
+        }
+        assert!(!scheduler.runs_adapter(1) && scheduler.runs(ids[0]));
+        assert_eq!(schedule(&mut scheduler), ids[1..]);
     }
 }

@@ -1,25 +1,72 @@
 //! Text into tokens and back. The served model's tokenizer, or the built-in one that needs no files.
 
 mod builtin;
+mod hugging_face;
 
 pub use builtin::BuiltinTokenizer;
+pub use hugging_face::{HuggingFaceTokenizer, UnreadableTokenizer};
 
 /// Splits, counts and numbers the tokens of a text.
 pub trait Tokenizer: Send + Sync {
-    /// Where each token of `text` ends, in bytes: never falling, on character boundaries, the last one its length.
-    fn split(&self, text: &str) -> Vec<u32>;
+    /// The tokens of a text that nothing is added to.
+    fn encode_split(&self, text: &str) -> Encoded;
+
+    /// The ids of a prompt's tokens, with those that the model wants around each prompt.
+    fn encode_prompt(&self, text: &str) -> Vec<u32> {
+        self.encode(text)
+    }
+
+    /// How many tokens [`Self::encode_prompt`] gives.
+    fn count_prompt(&self, text: &str) -> u32 {
+        self.encode_prompt(text).len() as u32
+    }
+
+    /// Where each token of `text` ends, as in [`Encoded::ends`].
+    fn split(&self, text: &str) -> Vec<u32> {
+        self.encode_split(text).ends
+    }
 
     /// How many tokens `text` has.
-    fn count(&self, text: &str) -> u32;
+    fn count(&self, text: &str) -> u32 {
+        self.encode(text).len() as u32
+    }
 
     /// The ids of the tokens of `text`.
-    fn encode(&self, text: &str) -> Vec<u32>;
+    fn encode(&self, text: &str) -> Vec<u32> {
+        self.encode_split(text).ids
+    }
 
-    /// The text of `ids`, and where each of them ends in it.
+    /// The text of `ids`, and where each of them ends in it: never inside a character, so that a token that has a
+    /// part of one has no text, and the one that completes it has all of it.
     fn decode_split(&self, ids: &[u32]) -> (String, Vec<u32>);
 
     /// The text of `ids`.
     fn decode(&self, ids: &[u32]) -> String {
         self.decode_split(ids).0
     }
+
+    /// One token as the vocabulary writes it.
+    fn token_string(&self, id: u32) -> String {
+        self.decode(&[id])
+    }
+
+    /// An id for a piece of text that is to be one token, whatever this tokenizer makes of it.
+    fn id_of_piece(&self, piece: &str) -> u32 {
+        self.encode(piece).first().copied().unwrap_or_default()
+    }
+
+    /// The largest id in the vocabulary.
+    fn last_id(&self) -> u32;
+
+    /// Whether a text that is cut behind a token keeps the tokens before the cut, whatever follows them.
+    fn cuts_cleanly(&self) -> bool;
+}
+
+/// A text's tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// One for each token.
+    pub ids: Vec<u32>,
+    /// Where each token ends, in bytes: never falling, on character boundaries, the last one the text's length.
+    pub ends: Vec<u32>,
 }

@@ -24,7 +24,7 @@ async fn load(specs: Vec<PluginSpec>) -> Result<PluginHost, Vec<String>> {
 
 fn choice(content: PromptContent, sampling: SamplingParams, seed: u64) -> Choice {
     let max_tokens = sampling.max_tokens.unwrap_or(1000);
-    let prompt = Prompt { content, n_tokens: 1 };
+    let prompt = Prompt::counted(content, 1);
     let request = GenerationRequest { sampling, ..GenerationRequest::new(Endpoint::ChatCompletions, prompt) };
     Choice { request: Arc::new(request), request_id: "r".into(), number: 0, index: 0, max_tokens, seed }
 }
@@ -36,7 +36,7 @@ fn user(text: &str) -> PromptContent {
 async fn output(host: &PluginHost, plugin: &str, choice: &Choice) -> CompletionOutput {
     let completion = host.generator(plugin).unwrap().generate(choice).await.unwrap();
     let sampling = &choice.request.sampling;
-    CompletionOutput::new(completion, choice.max_tokens, sampling, &BuiltinTokenizer::default()).unwrap()
+    CompletionOutput::new(completion, choice.max_tokens, sampling, &BuiltinTokenizer::default(), false).unwrap()
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The HTTP API: one file per endpoint, the wire formats, and what errors look like.
 
+pub mod cache;
 pub mod chat_completions;
 pub mod completions;
 pub mod lora;

@@ -1,16 +1,19 @@
 //! The assembly: plugins, engine, and what the handlers need to know of the configuration.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rehearsal_engine::seed::{self, Purpose};
-use rehearsal_engine::{Adapters, BuiltinTokenizer, Engine, Tokenizer};
+use rehearsal_engine::{Adapters, Engine, EngineObserver};
 use rehearsal_plugin_host::PluginHost;
 
 use crate::answerers::Answerers;
 use crate::config::{Config, LoraModule, Pod};
+use crate::kv_events::{KvEvents, RunningKvEvents};
 use crate::logs::EngineLog;
 use crate::metrics::Metrics;
+use crate::prompts::Prompts;
+use crate::tokenizer::ServedTokenizer;
 
 /// The vLLM that we stand in for.
 pub const VLLM_VERSION: &str = "0.33.0";
@@ -19,6 +22,8 @@ pub const VLLM_VERSION: &str = "0.33.0";
 pub struct App {
     /// The simulated engine.
     pub engine: Engine,
+    /// What makes tokens of what clients send.
+    pub prompts: Prompts,
     /// Who answers.
     pub answerers: Answerers,
     /// `root` of the model cards.
@@ -27,6 +32,10 @@ pub struct App {
     pub served_model_names: Vec<String>,
     /// Adapters that can be asked for.
     pub adapters: Adapters,
+    /// Say how many prompt tokens were cached.
+    pub prompt_tokens_details: bool,
+    /// vLLM's endpoints for developers are there.
+    pub dev_mode: bool,
     /// Refuse what vLLM would cut.
     pub strict_context_window: bool,
     /// Which of several data-parallel servers this one is.
@@ -43,29 +52,39 @@ pub struct App {
     pub plugins: PluginHost,
     /// What Prometheus scrapes.
     pub metrics: Metrics,
+    /// KV-cache events, until somebody starts to publish them.
+    kv_events: Mutex<Option<KvEvents>>,
 }
 
 impl App {
-    /// Loads plugins and builds the engine. Fails with every problem.
-    pub async fn new(config: &Config) -> Result<Self, Vec<String>> {
-        let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());
-        let metrics = Metrics::new().map_err(|error| vec![format!("{error:#}")])?;
-        let plugins = PluginHost::load(config.plugins.clone(), tokenizer.clone(), vec![metrics.plugins.clone()]).await;
+    /// Loads plugins and builds the engine, whose prompts `served` makes tokens of. Fails with every problem.
+    pub async fn new(config: &Config, served: ServedTokenizer) -> Result<Self, Vec<String>> {
+        let metrics = Metrics::new(config).map_err(|error| vec![format!("{error:#}")])?;
+        let mut observers: Vec<Arc<dyn EngineObserver>> =
+            vec![metrics.engine.clone(), metrics.plugins.clone(), Arc::new(EngineLog)];
+        let plugins =
+            PluginHost::load(config.plugins.clone(), served.tokenizer.clone(), vec![metrics.plugins.clone()]).await;
         let plugins = plugins.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         metrics.plugins.expect(plugins.statuses());
         let answerers = Answerers::new(config, &plugins)?;
+        let mut kv_events = None;
+        if let Some(kv_events_config) = &config.kv_events {
+            let dropped = metrics.engine.dropped_kv_events.clone();
+            let opened = KvEvents::open(kv_events_config, config.rank, dropped).await;
+            let (events, observer) = opened.map_err(|problem| vec![problem])?;
+            observers.push(Arc::new(observer));
+            kv_events = Some(events);
+        }
         tracing::info!(seed = config.engine.seed, mode = config.picks.mode, model = config.model, "engine ready");
         Ok(Self {
-            engine: Engine::new(
-                config.engine.clone(),
-                config.latency,
-                tokenizer,
-                vec![metrics.plugins.clone(), Arc::new(EngineLog)],
-            ),
+            engine: Engine::new(config.engine.clone(), config.latency, served.tokenizer.clone(), observers),
+            prompts: Prompts::new(served, config.engine.kv_cache.is_some()),
             answerers,
             model: config.model.clone(),
             served_model_names: config.served_model_names.clone(),
             adapters: adapters(&config.lora_modules),
+            prompt_tokens_details: config.prompt_tokens_details,
+            dev_mode: config.dev_mode,
             strict_context_window: config.strict_context_window,
             rank: config.rank,
             pod: config.pod.clone(),
@@ -74,7 +93,17 @@ impl App {
             model_cards: AtomicU64::new(0),
             plugins,
             metrics,
+            kv_events: Mutex::new(kv_events),
         })
+    }
+
+    /// Begins to publish KV-cache events, once the port is known. None if there are none, or if somebody has begun.
+    pub fn start_kv_events(&self) -> Option<RunningKvEvents> {
+        let kv_events = self.kv_events.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        if self.pod.ip.is_none() {
+            tracing::warn!("POD_IP is not set; the topic of KV-cache events names 127.0.0.1");
+        }
+        Some(kv_events.start(format!("kv@{}:{}@{}", self.reachable_host(), self.port(), self.model)))
     }
 
     /// The name that answers carry.

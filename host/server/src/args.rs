@@ -49,7 +49,19 @@ impl std::fmt::Display for Origin {
 }
 
 /// Variables that are not another spelling of a key.
-const VARIABLES: [&str; 3] = ["POD_NAME", "POD_NAMESPACE", "POD_IP"];
+const VARIABLES: [&str; 11] = [
+    "POD_NAME",
+    "POD_NAMESPACE",
+    "POD_IP",
+    "VLLM_SERVER_DEV_MODE",
+    "HOME",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_ENDPOINT",
+    "HF_TOKEN",
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+];
 
 impl Settings {
     /// The value of `key` and where it came from; none if nobody said anything.

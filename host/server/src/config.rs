@@ -1,8 +1,10 @@
 //! What the user said, understood: typed and in range, or a list of everything that is wrong with it.
 
+mod kv_cache;
 mod latency;
 mod lora;
 pub(crate) mod plugins;
+mod tokenizer;
 mod values;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,9 @@ use serde_json::Value;
 
 use crate::args::{KEYS, Settings};
 
+pub use kv_cache::{KvEventsConfig, ZmqEndpoint};
 pub use lora::LoraModule;
+pub use tokenizer::TokenizerConfig;
 
 /// The configuration of a server; valid by construction.
 #[derive(Debug, Clone)]
@@ -35,10 +39,18 @@ pub struct Config {
     pub rank: u32,
     /// Servers in this process, this one included.
     pub ranks: u32,
+    /// Whose tokenizer is served.
+    pub tokenizer: TokenizerConfig,
     /// The engine's limits and seed.
     pub engine: EngineConfig,
     /// How long things take.
     pub latency: ConfiguredLatency,
+    /// How KV-cache events leave, if there are any.
+    pub kv_events: Option<KvEventsConfig>,
+    /// Report cached prompt tokens in `usage`.
+    pub prompt_tokens_details: bool,
+    /// vLLM's endpoints for developers (`VLLM_SERVER_DEV_MODE`).
+    pub dev_mode: bool,
     /// Adapters that are there from the start.
     pub lora_modules: Vec<LoraModule>,
     /// Refuse what vLLM would cut.
@@ -118,6 +130,7 @@ impl Config {
         let request_overrides = reader.read("request-overrides", values::switch);
         let port = reader.read("port", values::whole_number);
         let (rank, ranks) = reader.ranks(port);
+        let (kv_cache, kv_events) = kv_cache::read(&mut reader, &served_model_names[0], rank + ranks - 1);
         let config = Self {
             host: reader.read("host", values::address),
             port,
@@ -131,9 +144,14 @@ impl Config {
                 max_waiting_queue_length: reader.read("max-waiting-queue-length", values::whole_number),
                 max_loras,
                 max_cpu_loras,
+                kv_cache: kv_cache.clone(),
                 seed: reader.optional("seed", values::seed).unwrap_or_else(time_as_seed),
             },
+            tokenizer: tokenizer::read(&mut reader),
             latency: latency::read(&mut reader),
+            prompt_tokens_details: reader.read("enable-prompt-tokens-details", values::switch) || kv_cache.is_some(),
+            dev_mode: matches!(settings.variable("VLLM_SERVER_DEV_MODE"), Some("1" | "true" | "True")),
+            kv_events,
             lora_modules,
             strict_context_window: reader.read("strict-context-window", values::switch),
             plugins: plugins::read(&mut reader, &picked(&picks, &models, request_overrides)),
@@ -165,6 +183,8 @@ impl Config {
     fn of_rank(mut self, rank: u32) -> Self {
         if rank != self.rank {
             self.engine.seed = seed::derive(Purpose::Rank, &[self.engine.seed, rank.into()]);
+            let ranks_on = rank - self.rank;
+            self.kv_events = self.kv_events.map(|events| events.of_rank(ranks_on));
             self.rank = rank;
         }
         self

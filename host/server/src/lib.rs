@@ -16,11 +16,14 @@ pub mod app;
 pub mod routes;
 
 pub mod api;
+pub mod prompts;
+pub mod tokenizer;
 pub mod validate;
 
 pub mod sse;
 pub mod transfer;
 
+pub mod kv_events;
 pub mod logs;
 pub mod metrics;
 pub mod plugin_tools;

@@ -7,6 +7,7 @@ use rehearsal_server::app::App;
 use rehearsal_server::args::{self, Parsed};
 use rehearsal_server::config::Config;
 use rehearsal_server::plugin_tools::{self, Said};
+use rehearsal_server::tokenizer::ServedTokenizer;
 use rehearsal_server::{logs, serve};
 
 /// The user asked for something that cannot be had.
@@ -35,9 +36,14 @@ async fn main() -> ExitCode {
         Err(problems) => return refuse(&problems),
     };
     logs::init(&config.log);
+    // All ranks share one: it knows nothing of requests.
+    let served = match ServedTokenizer::load(&config.tokenizer, &config.model).await {
+        Ok(served) => served,
+        Err(problem) => return refuse(&[problem]),
+    };
     let mut apps = Vec::new();
     for config in config.of_all_ranks() {
-        match App::new(&config).await {
+        match App::new(&config, served.clone()).await {
             Ok(app) => apps.push(app),
             // What is wrong with the first would be wrong with all.
             Err(problems) => return refuse(&problems),

@@ -9,7 +9,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 
-use crate::api::{chat_completions, completions, error, lora, metrics, models, plugins, probes, tokenize};
+use crate::api::{cache, chat_completions, completions, error, lora, metrics, models, plugins, probes, tokenize};
 use crate::app::App;
 
 /// All routes of one server.
@@ -18,8 +18,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/chat/completions", post(chat_completions::create))
         .route("/v1/completions", post(completions::create))
         .route_layer(middleware::from_fn_with_state(app.clone(), name_the_pod));
+    let mut for_developers = Router::new();
+    if app.dev_mode {
+        for_developers = for_developers.route("/reset_prefix_cache", post(cache::reset));
+    }
     Router::new()
         .merge(generating)
+        .merge(for_developers)
         .route("/v1/models", get(models::list))
         .route("/v1/load_lora_adapter", post(lora::load))
         .route("/v1/unload_lora_adapter", post(lora::unload))

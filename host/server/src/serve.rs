@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::serve::{Listener, ListenerExt};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -15,12 +15,14 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::kv_events::RunningKvEvents;
 use crate::{reload, routes};
 
 /// Serves until SIGTERM or SIGINT, all ranks at once. Prints each address on standard output as soon as all are listened
 /// on.
 pub async fn run(config: &Config, apps: Vec<App>) -> Result<()> {
     let mut servers = Vec::new();
+    let mut kv_events = Vec::new();
     for (config, app) in config.of_all_ranks().zip(apps) {
         let wanted = SocketAddr::new(config.host, config.port);
         let listener = TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
@@ -28,6 +30,7 @@ pub async fn run(config: &Config, apps: Vec<App>) -> Result<()> {
         app.set_port(address.port());
         let app = Arc::new(app);
         reload::start(app.clone(), config.watch_plugins)?;
+        kv_events.extend(app.start_kv_events());
         servers.push((address, serve(listener, app, stop_signal()?, config.shutdown_timeout)));
     }
     for (address, _) in &servers {
@@ -35,8 +38,9 @@ pub async fn run(config: &Config, apps: Vec<App>) -> Result<()> {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}");
         info!(%address, "listening");
     }
-    try_join_all(servers.into_iter().map(|(_, server)| server)).await?;
-    Ok(())
+    let ended = try_join_all(servers.into_iter().map(|(_, server)| server)).await;
+    join_all(kv_events.into_iter().map(RunningKvEvents::stop)).await;
+    ended.map(drop)
 }
 
 /// Serves until `stop` resolves, then lets running requests go on for `grace`; after that they are cut, as vLLM aborts

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue};
-use rehearsal_engine::request::{Message, Wishes};
-use rehearsal_engine::{Adapter, Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams, Tokenizer};
+use rehearsal_engine::request::Wishes;
+use rehearsal_engine::{Adapter, Endpoint, GenerationRequest, KvCacheConfig, Prompt, SamplingParams};
 
 use crate::api::body::{ChatCompletionRequest, CommonFields, CompletionRequest, Ranged, WirePrompt};
 use crate::api::error::ApiError;
@@ -29,9 +29,8 @@ pub fn chat(
     app: &App,
 ) -> Result<GenerationRequest, ApiError> {
     let incoming = Incoming::new(&request.common, headers, body, app)?;
-    let n_tokens = request.messages.iter().map(|message| count(message, app.engine.tokenizer())).sum();
-    let sampling = sampling(&request.common, &[Counted { n_tokens, at_least: false }], 1, app)?;
-    let prompt = Prompt { content: PromptContent::Chat(request.messages), n_tokens };
+    let prompt = app.prompts.chat(request.messages, body)?;
+    let sampling = sampling(&request.common, &[Counted { n_tokens: prompt.n_tokens, at_least: false }], 1, app)?;
     let wishes = Wishes {
         tools: request.tools,
         tool_choice: request.tool_choice,
@@ -55,7 +54,7 @@ pub fn completion(
     for prompt in request.prompts {
         // vLLM cuts a text while it tokenizes it, and so knows only a lower bound.
         let at_least = matches!(prompt, WirePrompt::Text(_));
-        let prompt = counted_prompt(prompt, app.engine.tokenizer())?;
+        let prompt = app.prompts.completion(prompt)?;
         counted.push(Counted { n_tokens: prompt.n_tokens, at_least });
         prompts.push(prompt);
     }
@@ -102,6 +101,7 @@ impl<'a> Incoming<'a> {
             prompts,
             sampling,
             streaming: common.stream,
+            cache_salt: common.cache_salt.as_deref().map(Arc::from),
             remote_prefill: common.transfer.is_some_and(|transfer| transfer.leg == Leg::Decode),
             wishes,
             headers: wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
@@ -133,30 +133,6 @@ pub fn adapter(model: Option<&str>, app: &App) -> Result<Option<Arc<Adapter>>, A
         .ok_or_else(|| ApiError::UnknownModel { model: model.to_owned(), served: app.served_model_names.clone() })
 }
 
-fn count(message: &Message, tokenizer: &dyn Tokenizer) -> u32 {
-    message.texts().map(|text| tokenizer.count(text)).sum()
-}
-
-fn counted_prompt(prompt: WirePrompt, tokenizer: &dyn Tokenizer) -> Result<Prompt, ApiError> {
-    match prompt {
-        WirePrompt::Text(text) => {
-            let n_tokens = tokenizer.count(&text);
-            Ok(Prompt { content: PromptContent::Text(text), n_tokens })
-        }
-        WirePrompt::TokenIds(ids) => {
-            let ids = token_ids(&ids)?;
-            Ok(Prompt { n_tokens: ids.len() as u32, content: PromptContent::TokenIds(ids) })
-        }
-    }
-}
-
-/// Ids as the tokenizer knows them.
-pub fn token_ids(ids: &[i64]) -> Result<Vec<u32>, ApiError> {
-    let id =
-        |id: &i64| u32::try_from(*id).map_err(|_| ApiError::invalid(format!("token id {id} is out of vocabulary")));
-    ids.iter().map(id).collect()
-}
-
 /// A prompt's length, as a message may speak of it.
 struct Counted {
     n_tokens: u32,
@@ -172,6 +148,7 @@ fn sampling(
     let max_model_len = app.engine.config().max_model_len;
     for prompt in prompts {
         check_window(common, prompt, max_model_len, app.strict_context_window)?;
+        check_memory(prompt, app.engine.config().kv_cache.as_ref())?;
     }
     if let Some((name, max_tokens)) = common.max_tokens
         && max_tokens < least_tokens
@@ -182,7 +159,7 @@ fn sampling(
     check_ranges(&common.ranged, common.n)?;
     // Effective, for the longest answer that any prompt leaves room for.
     let shortest = prompts.iter().map(|prompt| prompt.n_tokens).min().unwrap_or(0);
-    let room = max_tokens.unwrap_or(u32::MAX).min(max_model_len - shortest);
+    let room = max_tokens.unwrap_or(u32::MAX).min(app.engine.config().most_output_tokens(shortest));
     let min_tokens = u32::try_from(common.min_tokens)
         .map_err(|_| ApiError::invalid(format!("min_tokens must be at least 0, got {}", common.min_tokens)))?;
     if min_tokens > room {
@@ -232,6 +209,22 @@ fn check_window(common: &CommonFields, prompt: &Counted, max_model_len: u32, str
         return Err(ApiError::invalid_value("max_tokens", 0, message));
     }
     Ok(())
+}
+
+/// A prompt that the whole KV cache has no room for would wait for ever. vLLM refuses to start with such a cache.
+fn check_memory(prompt: &Counted, kv_cache: Option<&KvCacheConfig>) -> Result<(), ApiError> {
+    let Some(kv_cache) = kv_cache.filter(|kv_cache| u64::from(prompt.n_tokens) > kv_cache.n_tokens()) else {
+        return Ok(());
+    };
+    let message = format!(
+        "The KV cache has room for {} tokens ({} blocks of {}). The prompt has {} input tokens and can never fit. Please \
+         shorten the prompt.",
+        kv_cache.n_tokens(),
+        kv_cache.n_blocks,
+        kv_cache.block_size,
+        prompt.n_tokens
+    );
+    Err(ApiError::invalid_value("input_tokens", prompt.n_tokens, message))
 }
 
 fn check_ranges(ranged: &Ranged, n: i64) -> Result<(), ApiError> {

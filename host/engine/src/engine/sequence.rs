@@ -7,15 +7,16 @@ use futures::future::try_join;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{Admission, Shared};
+use super::Shared;
+use super::state::{Admission, Preempted};
 use crate::failure::Gate;
 use crate::latency::PrefillCounts;
 use crate::observer::EngineEvent;
 use crate::output::{Completion, CompletionOutput, DueTokens, FinishReason, OutputEvent};
-use crate::pacing::{pace, wait_until};
+use crate::pacing::{Pacer, wait_until};
 use crate::request::ToolChoice;
 use crate::scheduler::SequenceId;
-use crate::seed::{self, Purpose};
+use crate::seed::{self, EngineRng, Purpose};
 use crate::strategy::{Choice, Strategies, StrategyError};
 
 /// A sequence's place, waiting or running, and its duty to report one end. Both end when it is dropped.
@@ -43,10 +44,10 @@ impl Sequence {
     }
 
     pub(super) async fn run(mut self, admitted: oneshot::Receiver<Admission>, strategies: Strategies) {
-        let Ok(Admission { loads_adapter }) = admitted.await else { return };
-        let start = Instant::now();
-        self.shared.tell(&self.choice, EngineEvent::Scheduled);
-        if loads_adapter {
+        let Ok(admission) = admitted.await else { return };
+        let cached_tokens = admission.cached_tokens;
+        self.shared.tell(&self.choice, EngineEvent::Scheduled { cached_tokens });
+        if admission.loads_adapter {
             self.shared.tell(&self.choice, EngineEvent::AdapterLoaded);
         }
         if let Some(gate) = &self.gate {
@@ -54,13 +55,7 @@ impl Sequence {
         }
         let mut rng =
             seed::rng(Purpose::Latency, &[self.shared.config.seed, self.choice.number, self.choice.index.into()]);
-        let counts = PrefillCounts {
-            prompt_tokens: self.choice.prompt().n_tokens,
-            cached_tokens: 0,
-            remote_prefill: self.choice.request.remote_prefill,
-        };
-        let prefilled_at = start + self.shared.latency.first_token(counts, self.shared.load(), &mut rng);
-
+        let prefilled_at = self.prefilled_at(&admission, 0, &mut rng);
         let prefill = async {
             wait_until(prefilled_at).await;
             Ok(())
@@ -71,23 +66,31 @@ impl Sequence {
         };
 
         // The first token waits for the slower of the two; the rest follow from it.
-        let first_token_at = prefilled_at.max(answered_at);
-        let (shared, choice, events) = (&self.shared, &self.choice, &self.events);
-        let next_gap = || shared.latency.next_token(shared.load(), &mut rng);
-        let n_tokens = output.n_tokens();
-        let mut last = None;
-        pace(first_token_at, n_tokens, next_gap, |tokens| {
-            shared.tell(choice, EngineEvent::Tokens(tokens.len()));
-            let due = DueTokens { choice: choice.index, output: output.clone(), tokens };
-            if due.is_last() {
-                last = Some(due);
-            } else {
-                // Fails only when the stream is dropped, and then this task is aborted.
-                let _ = events.send(Ok(OutputEvent::Tokens(due)));
+        let mut pacer = Pacer::new(prefilled_at.max(answered_at), output.n_tokens());
+        let last = loop {
+            let deadline = pacer.due();
+            let due = pacer.next(|| self.shared.latency.next_token(self.shared.load(), &mut rng)).await;
+            let room = self.shared.make_room(self.id, output.token_ids(), due.start, due.end);
+            let end = room.as_ref().map_or_else(|preempted| preempted.may_send, |()| due.end);
+            let due =
+                DueTokens { choice: self.choice.index, output: output.clone(), tokens: due.start..end, cached_tokens };
+            if !due.tokens.is_empty() || due.is_last() {
+                self.shared.tell(&self.choice, EngineEvent::Tokens(due.tokens.len()));
             }
-        })
-        .await;
-        let Some(last) = last else { return };
+            if due.is_last() {
+                break due;
+            }
+            if !due.tokens.is_empty() {
+                // Fails only when the stream is dropped, and then this task is aborted.
+                let _ = self.events.send(Ok(OutputEvent::Tokens(due)));
+            }
+            if let Err(Preempted { may_send, readmitted }) = room {
+                self.shared.tell(&self.choice, EngineEvent::Preempted);
+                let Ok(admission) = readmitted.await else { return };
+                // What it had is computed again, unless it is still there.
+                pacer.resume(may_send, self.prefilled_at(&admission, may_send, &mut rng).max(deadline));
+            }
+        };
         let last = Ok(OutputEvent::Tokens(last));
         match self.gate.clone() {
             // The place is free before the client can know that the answer is complete.
@@ -103,6 +106,17 @@ impl Sequence {
         }
     }
 
+    /// When the KV cache of the prompt and of the tokens that were `sent` is there.
+    fn prefilled_at(&self, admission: &Admission, sent: usize, rng: &mut EngineRng) -> Instant {
+        let counts = PrefillCounts {
+            prompt_tokens: self.choice.prompt().n_tokens + sent as u32,
+            cached_tokens: admission.cached_tokens,
+            // Only the first time: the other server does not keep it.
+            remote_prefill: self.choice.request.remote_prefill && sent == 0,
+        };
+        admission.at + self.shared.latency.first_token(counts, self.shared.load(), rng)
+    }
+
     /// What the strategies answer, cut to what the client gets, and when it was ready.
     async fn output(
         &self,
@@ -115,7 +129,9 @@ impl Sequence {
         };
         let completion = self.with_call_ids(completion);
         let sampling = &self.choice.request.sampling;
-        let output = CompletionOutput::new(completion, self.choice.max_tokens, sampling, &*self.shared.tokenizer)
+        let wants_ids = self.shared.hasher.is_some();
+        let max_tokens = self.choice.max_tokens;
+        let output = CompletionOutput::new(completion, max_tokens, sampling, &*self.shared.tokenizer, wants_ids)
             .map_err(|message| StrategyError::InvalidOutput { plugin: plugin.to_owned(), message })?;
         let answered_at = Instant::now();
         let lateness = answered_at.saturating_duration_since(prefilled_at);
@@ -174,9 +190,8 @@ impl Sequence {
         }
         {
             let mut state = self.shared.lock();
-            state.waiting.remove(&self.id);
-            state.scheduler.remove(self.id);
-            self.shared.admit(&mut state);
+            state.remove(self.id);
+            self.shared.settle(&mut state);
         }
         self.shared.tell(&self.choice, event);
     }

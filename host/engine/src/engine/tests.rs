@@ -1,5 +1,6 @@
 //! The engine as its callers see it, on a paused clock: exact times, no sockets.
 
+mod kv_cache;
 mod lora;
 
 use std::collections::HashMap;
@@ -79,7 +80,8 @@ impl EngineObserver for Record {
     fn observe(&self, choice: &Choice, event: EngineEvent<'_>, _: Instant) {
         let name = match event {
             EngineEvent::Queued => "queued",
-            EngineEvent::Scheduled => "scheduled",
+            EngineEvent::Scheduled { .. } => "scheduled",
+            EngineEvent::Preempted => "preempted",
             EngineEvent::AdapterLoaded | EngineEvent::Answered(..) | EngineEvent::Tokens(_) => return,
             EngineEvent::Finished(_) => "finished",
             EngineEvent::Failed(_) => "failed",
@@ -115,21 +117,26 @@ pub(crate) fn constant(ttft: Duration, itl: Duration) -> ConfiguredLatency {
     }
 }
 
-pub(crate) fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConfiguredLatency) -> (Engine, Arc<Record>) {
-    let config = EngineConfig {
+pub(crate) fn engine_config(max_num_seqs: u32, max_waiting: u32) -> EngineConfig {
+    EngineConfig {
         max_model_len: 1024,
         max_num_seqs: NonZeroU32::new(max_num_seqs).unwrap(),
         max_waiting_queue_length: max_waiting,
         max_loras: NonZeroU32::MIN,
         max_cpu_loras: NonZeroU32::MIN,
+        kv_cache: None,
         seed: 7,
-    };
+    }
+}
+
+pub(crate) fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConfiguredLatency) -> (Engine, Arc<Record>) {
+    let config = engine_config(max_num_seqs, max_waiting);
     let record = Arc::new(Record::default());
     (Engine::new(config, latency, Arc::new(BuiltinTokenizer::default()), vec![record.clone()]), record)
 }
 
 pub(crate) fn request(sampling: SamplingParams) -> GenerationRequest {
-    let prompt = Prompt { content: PromptContent::Text("hi".into()), n_tokens: 1 };
+    let prompt = Prompt::counted(PromptContent::Text("hi".into()), 1);
     GenerationRequest { sampling, streaming: true, ..GenerationRequest::new(Endpoint::Completions, prompt) }
 }
 

@@ -1,7 +1,7 @@
 //! What a strategy returns: its contract, before the engine cuts it.
 
 use crate::request::ToolCall;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Encoded, Tokenizer};
 
 /// What a strategy returns.
 #[derive(Debug, Clone, Default)]
@@ -32,21 +32,110 @@ pub enum Content {
     TokenIds(Vec<u32>),
 }
 
-impl Content {
-    /// The text and where each of its tokens ends. Fails, with the value, if the split breaks the contract.
-    pub(super) fn split(self, tokenizer: &dyn Tokenizer) -> Result<(String, Vec<u32>), String> {
-        match self {
-            Self::Text(text) => {
-                let ends = tokenizer.split(&text);
-                Ok((text, ends))
-            }
-            Self::Split { text, ends } => {
+/// Content as tokens: text that is cut only between them.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    pub(super) text: String,
+    /// Where each token ends.
+    pub(super) ends: Vec<u32>,
+    /// As many, or none where nobody wants them.
+    pub(super) ids: Vec<u32>,
+}
+
+impl Tokens {
+    /// Splits `content`. Fails, with the value, if its own split breaks the contract.
+    pub(super) fn new(content: Content, tokenizer: &dyn Tokenizer, wants_ids: bool) -> Result<Self, String> {
+        Ok(match content {
+            Content::Text(text) => Self::split(text, tokenizer, wants_ids),
+            Content::Split { text, ends } => {
                 check_ends(&text, &ends)?;
-                Ok((text, ends))
+                let mut tokens = Self { text, ends, ids: Vec::new() };
+                if wants_ids {
+                    tokens.ids = (0..tokens.ends.len())
+                        .map(|at| tokenizer.id_of_piece(token(&tokens.text, &tokens.ends, at)))
+                        .collect();
+                }
+                tokens
             }
-            Self::TokenIds(ids) => Ok(tokenizer.decode_split(&ids)),
+            Content::TokenIds(ids) => {
+                let (text, ends) = tokenizer.decode_split(&ids);
+                Self { text, ends, ids: if wants_ids { ids } else { Vec::new() } }
+            }
+        })
+    }
+
+    pub(super) fn split(text: String, tokenizer: &dyn Tokenizer, wants_ids: bool) -> Self {
+        if !wants_ids {
+            let ends = tokenizer.split(&text);
+            return Self { text, ends, ids: Vec::new() };
+        }
+        let Encoded { ids, ends } = tokenizer.encode_split(&text);
+        Self { text, ends, ids }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Keeps the first `n_tokens`.
+    pub(super) fn truncate(&mut self, n_tokens: usize) {
+        if self.len() > n_tokens {
+            self.ends.truncate(n_tokens);
+            self.ids.truncate(n_tokens);
+            self.text.truncate(self.ends.last().map_or(0, |end| *end as usize));
         }
     }
+
+    /// Keeps about the first `n_tokens`: as much as has exactly that many when it is tokenized again, which is what a
+    /// client does that checks a length. Where the cut falls between characters that belong together, that is a little
+    /// more or less than the first `n_tokens` themselves; and where it falls inside a character, so that no beginning of
+    /// the text has that length, a word of it stands in for the rest.
+    pub(super) fn truncate_to_count(&mut self, n_tokens: usize, tokenizer: &dyn Tokenizer) {
+        if self.len() <= n_tokens {
+            return;
+        }
+        if tokenizer.cuts_cleanly() {
+            return self.truncate(n_tokens);
+        }
+        let has_length = |text: String| {
+            let Encoded { ids, ends } = tokenizer.encode_split(&text);
+            (ids.len() == n_tokens).then_some(Self { text, ends, ids })
+        };
+        let Some(fitting) = self.beginnings(n_tokens).find_map(has_length) else { return self.truncate(n_tokens) };
+        let wants_ids = !self.ids.is_empty();
+        *self = if wants_ids { fitting } else { Self { ids: Vec::new(), ..fitting } };
+    }
+
+    /// Texts that may have `n_tokens` tokens, the likeliest first.
+    fn beginnings(&self, n_tokens: usize) -> impl Iterator<Item = String> {
+        let up_to = move |n_tokens: usize| {
+            n_tokens.checked_sub(1).and_then(|last| self.ends.get(last)).map(|end| *end as usize)
+        };
+        let nearby = (0..=NEARBY).flat_map(move |step| [n_tokens.checked_add(step), n_tokens.checked_sub(step)]);
+        let cuts = nearby.flatten().filter_map(up_to).map(|end| self.text[..end].to_owned());
+        let is_word = |piece: &&str| {
+            piece
+                .strip_prefix(' ')
+                .is_some_and(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
+        };
+        let word = (0..self.len()).map(|at| token(&self.text, &self.ends, at)).find(is_word);
+        let with_words = word.into_iter().flat_map(move |word| {
+            (1..=NEARBY.min(n_tokens)).flat_map(move |fewer| {
+                let end = up_to(n_tokens - fewer).unwrap_or(0);
+                (1..=fewer).rev().map(move |times| self.text[..end].to_owned() + &word.repeat(times))
+            })
+        });
+        cuts.chain(with_words)
+    }
+}
+
+/// How many tokens away from a wanted cut one is looked for that stays a cut.
+const NEARBY: usize = 8;
+
+/// The text of one token.
+pub(super) fn token<'a>(text: &'a str, ends: &[u32], token_idx: usize) -> &'a str {
+    let start = token_idx.checked_sub(1).map_or(0, |before| ends[before] as usize);
+    &text[start..ends[token_idx] as usize]
 }
 
 fn check_ends(text: &str, ends: &[u32]) -> Result<(), String> {

@@ -5,7 +5,7 @@ use crate::tokenizer::BuiltinTokenizer;
 
 fn output(text: &str, max_tokens: u32, sampling: SamplingParams) -> CompletionOutput {
     let completion = Completion { content: Some(Content::Text(text.into())), ..Default::default() };
-    CompletionOutput::new(completion, max_tokens, &sampling, &BuiltinTokenizer::default()).unwrap()
+    CompletionOutput::new(completion, max_tokens, &sampling, &BuiltinTokenizer::default(), false).unwrap()
 }
 
 fn stopping_at(stop: &[&str]) -> SamplingParams {
@@ -46,7 +46,7 @@ fn a_strategy_can_choose_a_length_below_the_limit() {
     for max_tokens in [10, 3] {
         let sampling = SamplingParams::default();
         let tokenizer = BuiltinTokenizer::default();
-        let output = CompletionOutput::new(completion.clone(), max_tokens, &sampling, &tokenizer).unwrap();
+        let output = CompletionOutput::new(completion.clone(), max_tokens, &sampling, &tokenizer, false).unwrap();
         assert_eq!((output.text(), output.finish_reason()), ("one two ", &FinishReason::Stop));
     }
 }
@@ -85,7 +85,8 @@ fn calling(calls: &[(&str, &str)], max_tokens: u32) -> CompletionOutput {
         arguments: arguments.to_string(),
     };
     let completion = Completion { tool_calls: calls.iter().map(call).collect(), ..Default::default() };
-    CompletionOutput::new(completion, max_tokens, &SamplingParams::default(), &BuiltinTokenizer::default()).unwrap()
+    CompletionOutput::new(completion, max_tokens, &SamplingParams::default(), &BuiltinTokenizer::default(), false)
+        .unwrap()
 }
 
 #[test]

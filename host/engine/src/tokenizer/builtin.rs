@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::Tokenizer;
+use super::{Encoded, Tokenizer};
 
 /// Different tokens that are remembered, so that their ids can be decoded. Past it new ones decode to stand-ins.
 const REMEMBERED_TOKENS: usize = 1 << 20;
@@ -33,8 +33,12 @@ impl Tokenizer for BuiltinTokenizer {
         count
     }
 
-    fn encode(&self, text: &str) -> Vec<u32> {
-        let mut ids = Vec::with_capacity(text.len() / 4);
+    fn count_prompt(&self, text: &str) -> u32 {
+        self.count(text)
+    }
+
+    fn encode_split(&self, text: &str) -> Encoded {
+        let mut encoded = Encoded { ids: Vec::with_capacity(text.len() / 4), ends: Vec::with_capacity(text.len() / 4) };
         let mut new = Vec::new();
         {
             let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +49,8 @@ impl Tokenizer for BuiltinTokenizer {
                 if !seen.contains_key(&id) {
                     new.push((id, token));
                 }
-                ids.push(id);
+                encoded.ids.push(id);
+                encoded.ends.push(end as u32);
                 start = end;
             });
         }
@@ -56,7 +61,19 @@ impl Tokenizer for BuiltinTokenizer {
                 seen.entry(id).or_insert_with(|| token.into());
             }
         }
-        ids
+        encoded
+    }
+
+    fn id_of_piece(&self, piece: &str) -> u32 {
+        fnv1a(piece.as_bytes())
+    }
+
+    fn last_id(&self) -> u32 {
+        u32::MAX
+    }
+
+    fn cuts_cleanly(&self) -> bool {
+        true
     }
 
     fn decode_split(&self, ids: &[u32]) -> (String, Vec<u32>) {

@@ -62,7 +62,7 @@ fn failed(export: &'static str, error: CallError, plugin: &Plugin) -> LoadProble
 }
 
 fn choice() -> Choice {
-    let prompt = Prompt { content: PromptContent::Chat(vec![Message::user("Hello!")]), n_tokens: 2 };
+    let prompt = Prompt::counted(PromptContent::Chat(vec![Message::user("Hello!")]), 2);
     let request = GenerationRequest {
         sampling: SamplingParams { max_tokens: Some(16), ..Default::default() },
         wishes: Wishes {

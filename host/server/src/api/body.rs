@@ -45,6 +45,8 @@ pub struct CommonFields {
     pub transfer: Option<Transfer>,
     /// Suffix of the ids, unless a header gives one.
     pub request_id: Option<String>,
+    /// Keeps the KV cache apart.
+    pub cache_salt: Option<String>,
     /// Sampling parameters that only have a range here.
     pub ranged: Ranged,
     /// What the content must look like.
@@ -136,6 +138,7 @@ impl CommonFields {
             include_usage,
             transfer: Transfer::read(fields),
             request_id: fields.string("request_id").map(str::to_owned),
+            cache_salt: fields.string("cache_salt").map(str::to_owned),
             ranged,
             format: format(fields),
         }

@@ -13,7 +13,9 @@ use serde::Serialize;
 
 use super::body::{ChatCompletionRequest, json_object};
 use super::error::ApiError;
-use super::openai::{Answer, ChatOnly, ChunkWriter, Envelope, collect, completion_tokens, write_number, write_pair};
+use super::openai::{
+    Answer, ChatOnly, ChunkWriter, Envelope, RequestFacts, TokenCounts, collect, write_number, write_pair,
+};
 use crate::app::App;
 use crate::sse::{self, Chunks};
 use crate::validate;
@@ -24,21 +26,19 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let (transfer, include_usage) = (request.common.transfer, request.common.include_usage);
     let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
     let request = validate::chat(request, &headers, &body, &app)?;
-    let (stream, n_choices, model) = (request.streaming, request.n_choices(), request.model.clone());
+    let (stream, n_choices, facts) = (request.streaming, request.n_choices(), RequestFacts::of(&request));
     // Beside calls that were demanded, vLLM's content is empty; beside calls that the model chose, there is none.
     let chooses_freely = request.wishes.tool_choice == ToolChoice::Auto;
-    let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
 
     let output = app.engine.submit(request, strategies)?;
-    let envelope = Envelope::new("chatcmpl-", output.request_id(), model, prompt_tokens, transfer, &app);
+    let envelope = Envelope::new("chatcmpl-", output.request_id(), facts, transfer, &app);
     if stream {
         return sse::respond(output, ChatChunks::new(envelope, n_choices, include_usage)).await;
     }
-    let outputs = collect(output, n_choices).await?;
+    let (outputs, counts) = collect(output, n_choices, &envelope).await?;
     let choices =
         (0..).zip(&outputs).map(|(index, output)| ChatChoice::new(index, output, chooses_freely, &envelope)).collect();
-    let tokens = completion_tokens(&outputs);
-    Ok(Json(Answer::new("chat.completion", envelope, tokens, choices, Some(ChatOnly::default()))).into_response())
+    Ok(Json(Answer::new("chat.completion", envelope, counts, choices, Some(ChatOnly::default()))).into_response())
 }
 
 #[derive(Debug, Serialize)]
@@ -118,13 +118,13 @@ struct ChatChunks {
     envelope: Envelope,
     n_choices: u32,
     include_usage: bool,
-    completion_tokens: u32,
+    counts: TokenCounts,
 }
 
 impl ChatChunks {
     fn new(envelope: Envelope, n_choices: u32, include_usage: bool) -> Self {
         let writer = ChunkWriter::new("chat.completion.chunk", &envelope, include_usage);
-        Self { writer, envelope, n_choices, include_usage, completion_tokens: 0 }
+        Self { writer, envelope, n_choices, include_usage, counts: TokenCounts::default() }
     }
 }
 
@@ -142,7 +142,7 @@ impl Chunks for ChatChunks {
     }
 
     fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
-        self.completion_tokens += event.tokens.len() as u32;
+        self.counts.add(event, &self.envelope);
         let n_tokens = event.output.n_tokens();
         for token_idx in event.tokens.clone() {
             if token_idx + 1 < n_tokens {
@@ -165,7 +165,7 @@ impl Chunks for ChatChunks {
 
     fn end(&mut self, out: &mut Vec<u8>) {
         if self.include_usage {
-            self.writer.usage(out, &self.envelope, self.completion_tokens);
+            self.writer.usage(out, &self.envelope, self.counts);
         }
     }
 }

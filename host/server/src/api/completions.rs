@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::body::{CompletionRequest, json_object};
 use super::error::ApiError;
-use super::openai::{Answer, ChunkWriter, Envelope, collect, completion_tokens, write_number, write_pair};
+use super::openai::{Answer, ChunkWriter, Envelope, RequestFacts, TokenCounts, collect, write_number, write_pair};
 use crate::app::App;
 use crate::sse::{self, Chunks};
 use crate::validate;
@@ -24,21 +24,22 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let echo = request.echo;
     let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
     let request = validate::completion(request, &headers, &body, &app)?;
-    let (stream, n_choices, model) = (request.streaming, request.n_choices(), request.model.clone());
-    let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
-    let echoes =
-        if echo { Echoes::new(&request.prompts, request.sampling.n, app.engine.tokenizer()) } else { Echoes::none() };
+    let (stream, n_choices, facts) = (request.streaming, request.n_choices(), RequestFacts::of(&request));
+    let echoes = if echo {
+        Echoes::new(&request.prompts, request.sampling.n, &**app.prompts.tokenizer())
+    } else {
+        Echoes::none()
+    };
 
     let output = app.engine.submit(request, strategies)?;
-    let envelope = Envelope::new("cmpl-", output.request_id(), model, prompt_tokens, transfer, &app);
+    let envelope = Envelope::new("cmpl-", output.request_id(), facts, transfer, &app);
     if stream {
         return sse::respond(output, TextChunks::new(envelope, echoes, n_choices, include_usage)).await;
     }
-    let outputs = collect(output, n_choices).await?;
+    let (outputs, counts) = collect(output, n_choices, &envelope).await?;
     let choices =
         (0..).zip(&outputs).map(|(index, output)| TextChoice::new(index, output, &echoes, &envelope)).collect();
-    let tokens = completion_tokens(&outputs);
-    Ok(Json(Answer::new("text_completion", envelope, tokens, choices, None)).into_response())
+    Ok(Json(Answer::new("text_completion", envelope, counts, choices, None)).into_response())
 }
 
 /// What `echo` puts before each answer: the prompt, token ids decoded.
@@ -114,14 +115,14 @@ struct TextChunks {
     /// By choice: whether its first chunk, which carries the echo, was written.
     begun: Vec<bool>,
     include_usage: bool,
-    completion_tokens: u32,
+    counts: TokenCounts,
 }
 
 impl TextChunks {
     fn new(envelope: Envelope, echoes: Echoes, n_choices: u32, include_usage: bool) -> Self {
         let writer = ChunkWriter::new("text_completion", &envelope, include_usage);
         let begun = vec![false; n_choices as usize];
-        Self { writer, envelope, echoes, begun, include_usage, completion_tokens: 0 }
+        Self { writer, envelope, echoes, begun, include_usage, counts: TokenCounts::default() }
     }
 }
 
@@ -129,7 +130,7 @@ impl Chunks for TextChunks {
     fn begin(&mut self, _: &mut Vec<u8>) {}
 
     fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
-        self.completion_tokens += event.tokens.len() as u32;
+        self.counts.add(event, &self.envelope);
         let n_tokens = event.output.n_tokens();
         let (echoes, begun) = (&self.echoes, &mut self.begun[event.choice as usize]);
         let mut text = |out: &mut Vec<u8>, token: &str| {
@@ -164,7 +165,7 @@ impl Chunks for TextChunks {
 
     fn end(&mut self, out: &mut Vec<u8>) {
         if self.include_usage {
-            self.writer.usage(out, &self.envelope, self.completion_tokens);
+            self.writer.usage(out, &self.envelope, self.counts);
         }
     }
 }

@@ -2,7 +2,9 @@
 
 mod chunk;
 
-use rehearsal_engine::{CompletionOutput, DueTokens, FinishReason, OutputEvent, OutputStream, StrategyError};
+use rehearsal_engine::{
+    CompletionOutput, DueTokens, FinishReason, GenerationRequest, OutputEvent, OutputStream, StrategyError,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -29,6 +31,10 @@ pub struct Envelope {
     pub fingerprint: String,
     /// Of all prompts, each counted once.
     pub prompt_tokens: u32,
+    /// Choices for each prompt.
+    n: u32,
+    /// Say how many prompt tokens were cached.
+    has_prompt_details: bool,
     /// What a prefill leg is answered with.
     pub prefill: Option<PrefillResult>,
     /// The finish reason of a prefill leg in the first routers' form.
@@ -37,14 +43,8 @@ pub struct Envelope {
 
 impl Envelope {
     /// The envelope of a request that was accepted under `request_id`.
-    pub fn new(
-        prefix: &str,
-        request_id: &str,
-        model: String,
-        prompt_tokens: u32,
-        transfer: Option<Transfer>,
-        app: &App,
-    ) -> Self {
+    pub fn new(prefix: &str, request_id: &str, facts: RequestFacts, transfer: Option<Transfer>, app: &App) -> Self {
+        let RequestFacts { model, prompt_tokens, n } = facts;
         let here = Here { host: app.reachable_host(), port: app.port(), seed: app.engine.config().seed };
         let answers_first_routers = transfer == Some(Transfer { leg: Leg::Prefill, form: Form::TopLevel });
         Self {
@@ -53,6 +53,8 @@ impl Envelope {
             model,
             fingerprint: app.fingerprint.clone(),
             prompt_tokens,
+            n,
+            has_prompt_details: app.prompt_tokens_details,
             prefill: PrefillResult::new(transfer, request_id, prompt_tokens, here),
             finish_override: answers_first_routers.then_some(TopLevel::FINISH_REASON),
         }
@@ -63,14 +65,56 @@ impl Envelope {
         self.finish_override.unwrap_or(reason.as_str())
     }
 
-    /// Token counts of an answer with so many output tokens.
-    pub fn usage(&self, completion_tokens: u32) -> Usage {
+    /// Token counts of an answer.
+    pub fn usage(&self, counts: TokenCounts) -> Usage {
+        let TokenCounts { completion_tokens, cached_tokens } = counts;
         Usage {
             prompt_tokens: self.prompt_tokens,
             total_tokens: self.prompt_tokens + completion_tokens,
             completion_tokens,
-            prompt_tokens_details: None,
+            prompt_tokens_details: self.has_prompt_details.then_some(PromptTokensDetails {
+                cached_tokens,
+                created_cache_tokens: 0,
+                multimodal_tokens: None,
+            }),
             completion_tokens_details: None,
+        }
+    }
+}
+
+/// What an envelope has to know of a request that the engine takes away.
+#[derive(Debug, Clone)]
+pub struct RequestFacts {
+    model: String,
+    prompt_tokens: u32,
+    n: u32,
+}
+
+impl RequestFacts {
+    /// Those of `request`.
+    pub fn of(request: &GenerationRequest) -> Self {
+        Self {
+            model: request.model.clone(),
+            prompt_tokens: request.prompts.iter().map(|prompt| prompt.n_tokens).sum(),
+            n: request.sampling.n,
+        }
+    }
+}
+
+/// Tokens of one answer, as far as they fell due.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TokenCounts {
+    completion_tokens: u32,
+    /// Each prompt's once, like `prompt_tokens`: those that its first choice found.
+    cached_tokens: u32,
+}
+
+impl TokenCounts {
+    /// Counts what fell due.
+    pub fn add(&mut self, due: &DueTokens, envelope: &Envelope) {
+        self.completion_tokens += due.tokens.len() as u32;
+        if due.tokens.start == 0 && due.choice.is_multiple_of(envelope.n) {
+            self.cached_tokens += due.cached_tokens;
         }
     }
 }
@@ -84,8 +128,18 @@ pub struct Usage {
     pub total_tokens: u32,
     /// Output of all choices.
     pub completion_tokens: u32,
-    prompt_tokens_details: Option<()>,
+    /// More of the input.
+    pub prompt_tokens_details: Option<PromptTokensDetails>,
     completion_tokens_details: Option<()>,
+}
+
+/// `usage.prompt_tokens_details`
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PromptTokensDetails {
+    /// Found in the KV cache.
+    pub cached_tokens: u32,
+    created_cache_tokens: u32,
+    multimodal_tokens: Option<()>,
 }
 
 /// The body of an answer in one piece. `service_tier` and what follows it stand in vLLM's order.
@@ -121,11 +175,11 @@ impl<C> Answer<C> {
     pub fn new(
         object: &'static str,
         envelope: Envelope,
-        completion_tokens: u32,
+        counts: TokenCounts,
         choices: Vec<C>,
         chat_only: Option<ChatOnly>,
     ) -> Self {
-        let usage = envelope.usage(completion_tokens);
+        let usage = envelope.usage(counts);
         Self {
             id: envelope.id,
             object,
@@ -145,22 +199,26 @@ impl<C> Answer<C> {
 }
 
 /// Waits for the end of every choice; their outputs come in the order of their indices.
-pub async fn collect(mut stream: OutputStream, n_choices: u32) -> Result<Vec<Arc<CompletionOutput>>, StrategyError> {
+pub async fn collect(
+    mut stream: OutputStream,
+    n_choices: u32,
+    envelope: &Envelope,
+) -> Result<(Vec<Arc<CompletionOutput>>, TokenCounts), StrategyError> {
     let mut outputs = vec![None; n_choices as usize];
+    let mut counts = TokenCounts::default();
     let mut is_malformed = false;
     while let Some(event) = stream.next().await {
         match event? {
-            OutputEvent::Tokens(DueTokens { choice, output, .. }) => outputs[choice as usize] = Some(output),
+            OutputEvent::Tokens(due) => {
+                counts.add(&due, envelope);
+                outputs[due.choice as usize] = Some(due.output);
+            }
             OutputEvent::Malformed => is_malformed = true,
         }
     }
     if is_malformed {
         return Err(StrategyError::Malformed);
     }
-    outputs.into_iter().collect::<Option<Vec<_>>>().ok_or(StrategyError::Lost)
-}
-
-/// Output tokens of all choices.
-pub fn completion_tokens(outputs: &[Arc<CompletionOutput>]) -> u32 {
-    outputs.iter().map(|output| output.n_tokens() as u32).sum()
+    let outputs = outputs.into_iter().collect::<Option<Vec<_>>>().ok_or(StrategyError::Lost)?;
+    Ok((outputs, counts))
 }

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use rehearsal_engine::request::Message;
 use serde::Serialize;
 
 use super::body::json_object;
@@ -23,14 +22,13 @@ pub async fn tokenize(
 ) -> Result<Json<Tokenized>, ApiError> {
     let request = TokenizeRequest::read(&json_object(&headers, &body)?)?;
     validate::adapter(request.model.as_deref(), &app)?;
-    let tokenizer = app.engine.tokenizer();
-    let tokens: Vec<u32> = match &request.input {
+    let tokenizer = app.prompts.tokenizer();
+    let tokens = match &request.input {
+        Input::Text(text) if request.add_special_tokens => tokenizer.encode_prompt(text),
         Input::Text(text) => tokenizer.encode(text),
-        Input::Chat(messages) => {
-            messages.iter().flat_map(Message::texts).flat_map(|text| tokenizer.encode(text)).collect()
-        }
+        Input::Chat(messages) => app.prompts.chat_ids(messages, &body)?,
     };
-    let strings = request.return_token_strs.then(|| tokens.iter().map(|id| tokenizer.decode(&[*id])).collect());
+    let strings = request.return_token_strs.then(|| tokens.iter().map(|id| tokenizer.token_string(*id)).collect());
     let max_model_len = app.engine.config().max_model_len;
     Ok(Json(Tokenized { count: tokens.len(), max_model_len, tokens, token_strs: strings }))
 }
@@ -43,8 +41,8 @@ pub async fn detokenize(
 ) -> Result<Json<Detokenized>, ApiError> {
     let request = DetokenizeRequest::read(&json_object(&headers, &body)?)?;
     validate::adapter(request.model.as_deref(), &app)?;
-    let ids = validate::token_ids(&request.tokens)?;
-    Ok(Json(Detokenized { prompt: app.engine.tokenizer().decode(&ids) }))
+    let ids = app.prompts.known_ids(&request.tokens)?;
+    Ok(Json(Detokenized { prompt: app.prompts.tokenizer().decode(&ids) }))
 }
 
 /// The answer of `/tokenize`.

@@ -23,6 +23,11 @@ pub(super) fn name(value: &Value) -> Result<String, String> {
     if name.is_empty() { Err("it is empty".into()) } else { Ok(name) }
 }
 
+/// Any text, an empty one too.
+pub(super) fn any_text(value: &Value) -> Result<String, String> {
+    text(value)
+}
+
 /// One or more names: a list, or one string with spaces between them.
 pub(super) fn names(value: &Value) -> Result<Vec<String>, String> {
     match value {
@@ -40,6 +45,14 @@ pub(super) fn list(value: &Value) -> Result<Value, String> {
 pub(super) fn whole_number<T: FromStr>(value: &Value) -> Result<T, String> {
     let text = text(value)?;
     text.parse().map_err(|_| format!("{text:?} is not a whole number in its range"))
+}
+
+/// A count of things of which there must be one.
+pub(super) fn at_least_one(value: &Value) -> Result<usize, String> {
+    match whole_number(value)? {
+        0 => Err("it must be at least 1".into()),
+        number => Ok(number),
+    }
 }
 
 pub(super) fn number_in(value: &Value, range: RangeInclusive<u32>) -> Result<u32, String> {

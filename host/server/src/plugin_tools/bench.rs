@@ -126,7 +126,7 @@ impl Measured {
 fn choice() -> Choice {
     let sentence = "It was late, and nobody had thought of the tea. ";
     let text: String = sentence.chars().cycle().take(PROMPT_BYTES).collect();
-    let prompt = Prompt { content: PromptContent::Chat(vec![Message::user(text)]), n_tokens: 1000 };
+    let prompt = Prompt::counted(PromptContent::Chat(vec![Message::user(text)]), 1000);
     let mut request = GenerationRequest::new(Endpoint::ChatCompletions, prompt);
     request.sampling.max_tokens = Some(MAX_TOKENS);
     request.wishes.tool_choice = ToolChoice::Required;

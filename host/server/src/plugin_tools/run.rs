@@ -15,6 +15,7 @@ use super::{Given, progress};
 use crate::app::App;
 use crate::args::{self, Parsed};
 use crate::config::Config;
+use crate::tokenizer::ServedTokenizer;
 use crate::{logs, routes};
 
 /// Arguments of `plugin run`.
@@ -41,7 +42,7 @@ impl Run {
         let config = self.server_config(&spec, json["model"].as_str().unwrap_or("my-model")).await?;
         logs::init(&config.log);
         let waiting = progress::spinner("compiling");
-        let app = Arc::new(App::new(&config).await?);
+        let app = Arc::new(App::new(&config, ServedTokenizer::builtin()).await?);
         waiting.finish_and_clear();
 
         let request = self.request(path, body)?;

@@ -23,6 +23,8 @@ pub struct TokenizeRequest {
     pub model: Option<String>,
     /// A prompt or messages.
     pub input: Input,
+    /// With the tokens that the model wants around each prompt of a text completion.
+    pub add_special_tokens: bool,
     /// Answer with each token's text too.
     pub return_token_strs: bool,
 }
@@ -41,9 +43,10 @@ impl TokenizeRequest {
             }
             Input::Text(prompt.to_owned())
         };
+        let add_special_tokens = fields.switch_or("add_special_tokens", true);
         let return_token_strs = fields.switch("return_token_strs");
         fields.finish()?;
-        Ok(Self { model, input, return_token_strs })
+        Ok(Self { model, input, add_special_tokens, return_token_strs })
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::Envelope;
+use super::{Envelope, TokenCounts};
 use crate::transfer::PrefillResult;
 
 /// Writes the frame around the choices of each chunk.
@@ -60,10 +60,14 @@ impl ChunkWriter {
     }
 
     /// The chunk of usage, in which vLLM drops nulls.
-    pub fn usage(&self, out: &mut Vec<u8>, envelope: &Envelope, completion_tokens: u32) {
-        let usage = envelope.usage(completion_tokens);
+    pub fn usage(&self, out: &mut Vec<u8>, envelope: &Envelope, counts: TokenCounts) {
+        let usage = envelope.usage(counts);
+        let details = usage.prompt_tokens_details.map_or_else(String::new, |details| {
+            let cached = details.cached_tokens;
+            format!(r#","prompt_tokens_details":{{"cached_tokens":{cached},"created_cache_tokens":0}}"#)
+        });
         let tail = format!(
-            r#"],"usage":{{"prompt_tokens":{},"total_tokens":{},"completion_tokens":{}}},"system_fingerprint":{}}}"#,
+            r#"],"usage":{{"prompt_tokens":{},"total_tokens":{},"completion_tokens":{}{details}}},"system_fingerprint":{}}}"#,
             usage.prompt_tokens, usage.total_tokens, usage.completion_tokens, self.fingerprint
         );
         self.chunk(out, tail.as_bytes(), |_| {});

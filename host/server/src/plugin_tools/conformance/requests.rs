@@ -36,17 +36,17 @@ fn chat(text: &str) -> GenerationRequest {
 
 fn conversation(messages: Vec<Message>) -> GenerationRequest {
     let n_tokens = messages.iter().flat_map(Message::texts).map(|text| text.split(' ').count() as u32).sum();
-    GenerationRequest::new(Endpoint::ChatCompletions, Prompt { content: PromptContent::Chat(messages), n_tokens })
+    GenerationRequest::new(Endpoint::ChatCompletions, Prompt::counted(PromptContent::Chat(messages), n_tokens))
 }
 
 fn text(text: &str) -> GenerationRequest {
-    let prompt = Prompt { content: PromptContent::Text(text.into()), n_tokens: 4 };
+    let prompt = Prompt::counted(PromptContent::Text(text.into()), 4);
     GenerationRequest::new(Endpoint::Completions, prompt)
 }
 
 fn token_ids() -> GenerationRequest {
     let ids = vec![0, 1, 42, u32::MAX];
-    GenerationRequest::new(Endpoint::Completions, Prompt { content: PromptContent::TokenIds(ids), n_tokens: 4 })
+    GenerationRequest::new(Endpoint::Completions, Prompt::counted(PromptContent::TokenIds(ids), 4))
 }
 
 fn every_kind_of_message() -> Vec<Message> {

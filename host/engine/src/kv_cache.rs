@@ -1,0 +1,231 @@
+//! The simulated KV cache: which sequence holds which blocks, what a prompt finds of itself, what is evicted for it.
+//!
+//! Stepped, like the scheduler: no clock, no calls, and the same steps give the same blocks. It follows vLLM's
+//! `KVCacheManager` for full attention: only full blocks are found again, a prompt is never found whole (its last token
+//! must be computed), and the last token that was generated needs no place before the next one is computed.
+
+pub mod event;
+pub mod hash;
+mod pool;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::scheduler::SequenceId;
+
+pub use event::{BlockStored, KvCacheEvent};
+pub use hash::{BlockHash, BlockHasher, ExtraKeys, HashAlgorithm};
+use pool::{BlockId, BlockPool};
+
+/// What a KV cache is built with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvCacheConfig {
+    /// Blocks that can be held.
+    pub n_blocks: u32,
+    /// Tokens of a block, at least 1.
+    pub block_size: u32,
+    /// How blocks are named.
+    pub algorithm: HashAlgorithm,
+    /// `hash-seed`
+    pub hash_seed: Option<String>,
+    /// The name that answers carry; some hashes begin with it.
+    pub model: String,
+    /// Whether somebody wants to know of every block.
+    pub tells_events: bool,
+}
+
+impl KvCacheConfig {
+    /// Tokens that all blocks have room for.
+    pub fn n_tokens(&self) -> u64 {
+        u64::from(self.n_blocks) * u64::from(self.block_size)
+    }
+}
+
+/// Blocks and who holds them.
+#[derive(Debug)]
+pub struct KvCache {
+    block_size: usize,
+    hasher: Arc<BlockHasher>,
+    pool: BlockPool,
+    sequences: HashMap<SequenceId, CachedSequence>,
+    /// What happened since somebody last took it; none: nobody will.
+    events: Option<Vec<KvCacheEvent>>,
+}
+
+/// What the cache knows of one sequence.
+#[derive(Debug, Clone)]
+pub struct CachedSequence {
+    keys: ExtraKeys,
+    /// The prompt and what was generated.
+    token_ids: Vec<u32>,
+    n_prompt_tokens: usize,
+    /// Of the full blocks of `token_ids`, as far as they were needed.
+    hashes: Vec<BlockHash>,
+    /// Held, in the order of the tokens.
+    blocks: Vec<BlockId>,
+    /// How many of `blocks` can be found by others.
+    n_cached: usize,
+}
+
+impl CachedSequence {
+    /// A sequence that holds nothing yet. Hashes its prompt: best done where nobody waits for it.
+    pub fn new(prompt: Vec<u32>, keys: ExtraKeys, hasher: &BlockHasher) -> Self {
+        let mut hashes = Vec::with_capacity(prompt.len() / hasher.block_size());
+        hasher.extend(&mut hashes, &prompt, &keys);
+        let n_prompt_tokens = prompt.len();
+        Self { keys, token_ids: prompt, n_prompt_tokens, hashes, blocks: Vec::new(), n_cached: 0 }
+    }
+}
+
+impl KvCache {
+    /// An empty cache, whose blocks `hasher` names.
+    pub fn new(config: &KvCacheConfig, hasher: Arc<BlockHasher>) -> Self {
+        Self {
+            block_size: config.block_size as usize,
+            hasher,
+            pool: BlockPool::new(config.n_blocks),
+            sequences: HashMap::new(),
+            events: config.tells_events.then(Vec::new),
+        }
+    }
+
+    /// Makes a waiting sequence known.
+    pub fn insert(&mut self, id: SequenceId, sequence: CachedSequence) {
+        self.sequences.insert(id, sequence);
+    }
+
+    /// Whether [`Self::allocate`] would succeed for a sequence that is not known yet.
+    pub fn has_room_for(&self, sequence: &CachedSequence) -> bool {
+        self.n_wanted(sequence, &self.hits(sequence)) <= self.pool.n_free()
+    }
+
+    /// Blocks for all tokens that a sequence has so far; returns how many of these tokens were found. None, and nothing
+    /// happens, if not enough blocks are free.
+    pub fn allocate(&mut self, id: SequenceId) -> Option<u32> {
+        let sequence = self.sequences.get(&id)?;
+        let hits = self.hits(sequence);
+        if self.n_wanted(sequence, &hits) > self.pool.n_free() {
+            return None;
+        }
+        hits.iter().for_each(|block| self.pool.hold(*block));
+        let n_hits = hits.len();
+        let sequence = self.sequences.get_mut(&id)?;
+        (sequence.blocks, sequence.n_cached) = (hits, n_hits);
+        let n_tokens = sequence.token_ids.len();
+        self.fill(id, n_tokens);
+        Some((n_hits * self.block_size) as u32)
+    }
+
+    /// Makes room for a running sequence to send `output_ids`, its output from the beginning. Returns how many of them
+    /// there is room for: all, unless no block is free. Those that were sent before always have theirs.
+    pub fn grow(&mut self, id: SequenceId, output_ids: &[u32]) -> usize {
+        let Some(sequence) = self.sequences.get_mut(&id) else { return output_ids.len() };
+        let n_prompt = sequence.n_prompt_tokens;
+        // The last token is computed with the one after it.
+        let n_wanted = n_prompt + output_ids.len().saturating_sub(1);
+        let n_free_tokens = (sequence.blocks.len() + self.pool.n_free()) * self.block_size;
+        let n_computed = n_wanted.min(n_free_tokens);
+        let n_outputs = output_ids.len().min(n_computed - n_prompt + 1);
+        let n_known = sequence.token_ids.len() - n_prompt;
+        if n_known < n_outputs {
+            sequence.token_ids.extend(&output_ids[n_known..n_outputs]);
+            self.fill(id, n_computed);
+        }
+        n_outputs
+    }
+
+    /// Takes a preempted sequence's blocks away. It stays known, with all of its tokens.
+    pub fn release(&mut self, id: SequenceId) {
+        let Some(sequence) = self.sequences.get_mut(&id) else { return };
+        sequence.n_cached = 0;
+        // The last block first: what lies deeper in a prefix is of use to fewer others.
+        std::mem::take(&mut sequence.blocks).into_iter().rev().for_each(|block| self.pool.release(block));
+        self.debug_assert_invariants();
+    }
+
+    /// Forgets a sequence and frees what it holds.
+    pub fn remove(&mut self, id: SequenceId) {
+        self.release(id);
+        self.sequences.remove(&id);
+    }
+
+    /// Forgets everything that could be found; false, and nothing happens, while any block is held.
+    pub fn reset(&mut self) -> bool {
+        let is_reset = self.pool.reset();
+        if is_reset && let Some(events) = &mut self.events {
+            events.push(KvCacheEvent::AllBlocksCleared);
+        }
+        is_reset
+    }
+
+    /// What happened since the last time, in order; empty if nobody is to be told.
+    pub fn take_events(&mut self) -> Vec<KvCacheEvent> {
+        self.events.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Held blocks and all blocks.
+    pub fn usage(&self) -> (usize, usize) {
+        (self.pool.n_blocks() - self.pool.n_free(), self.pool.n_blocks())
+    }
+
+    /// The longest prefix of full blocks that is there, short of the last token.
+    fn hits(&self, sequence: &CachedSequence) -> Vec<BlockId> {
+        let most = sequence.token_ids.len().saturating_sub(1) / self.block_size;
+        sequence.hashes.iter().take(most).map_while(|hash| self.pool.find(*hash)).collect()
+    }
+
+    /// How many free blocks it takes: new ones, and those of the prefix that nobody holds.
+    fn n_wanted(&self, sequence: &CachedSequence, hits: &[BlockId]) -> usize {
+        let new = sequence.token_ids.len().div_ceil(self.block_size) - hits.len();
+        new + hits.iter().filter(|block| self.pool.is_free(**block)).count()
+    }
+
+    /// Gives a sequence blocks for its first `n_tokens` tokens, and makes those that are full known to others.
+    fn fill(&mut self, id: SequenceId, n_tokens: usize) {
+        let Some(sequence) = self.sequences.get_mut(&id) else { return };
+        let mut is_changed = false;
+        while sequence.blocks.len() < n_tokens.div_ceil(self.block_size) {
+            let (block, evicted) = self.pool.take();
+            sequence.blocks.push(block);
+            if let (Some(events), Some(hash)) = (&mut self.events, evicted) {
+                events.push(KvCacheEvent::BlockRemoved(hash));
+            }
+            is_changed = true;
+        }
+        let (first, end) = (sequence.n_cached, n_tokens / self.block_size);
+        if first == end {
+            if is_changed {
+                self.debug_assert_invariants();
+            }
+            return;
+        }
+        self.hasher.extend(&mut sequence.hashes, &sequence.token_ids[..end * self.block_size], &sequence.keys);
+        for at in first..end {
+            self.pool.cache(sequence.blocks[at], sequence.hashes[at]);
+        }
+        sequence.n_cached = end;
+        if let Some(events) = &mut self.events {
+            events.push(KvCacheEvent::BlockStored(BlockStored {
+                hashes: sequence.hashes[first..end].to_vec(),
+                parent: first.checked_sub(1).map(|before| sequence.hashes[before]),
+                token_ids: sequence.token_ids[first * self.block_size..end * self.block_size].to_vec(),
+                block_size: self.block_size as u32,
+                keys: sequence.keys.clone(),
+            }));
+        }
+        self.debug_assert_invariants();
+    }
+
+    fn debug_assert_invariants(&self) {
+        #[cfg(debug_assertions)]
+        {
+            self.pool.assert_invariants();
+            for sequence in self.sequences.values() {
+                assert!(sequence.n_cached <= sequence.blocks.len());
+                assert!(sequence.blocks.iter().all(|block| !self.pool.is_free(*block)), "a held block is free");
+            }
+        }
+    }
+}

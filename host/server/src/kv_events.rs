@@ -1,0 +1,96 @@
+//! KV-cache events over ZeroMQ, as vLLM publishes them: what an index elsewhere believes of our cache.
+//!
+//! The observer hands events over and never waits; past `event-max-pending` they are dropped and counted. One task
+//! batches, numbers and sends them, whether or not anybody listens, and keeps the last ones for those who missed some.
+
+mod link;
+mod publisher;
+mod replay;
+mod wire;
+mod zmtp;
+
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+use rehearsal_engine::{Choice, EngineEvent, EngineObserver, KvCacheEvent};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::config::KvEventsConfig;
+use link::Link;
+use publisher::Publisher;
+use replay::Replay;
+
+/// What the engine tells.
+pub struct KvEventObserver {
+    events: mpsc::Sender<Arc<[KvCacheEvent]>>,
+    dropped: IntCounter,
+}
+
+impl EngineObserver for KvEventObserver {
+    fn observe(&self, _choice: &Choice, _event: EngineEvent<'_>, _at: Instant) {}
+
+    fn observe_kv_cache(&self, events: &Arc<[KvCacheEvent]>) {
+        if self.events.try_send(events.clone()).is_err() {
+            self.dropped.inc_by(events.len() as u64);
+        }
+    }
+}
+
+/// Open sockets, and events that wait for somebody to send them.
+pub struct KvEvents {
+    config: KvEventsConfig,
+    rank: u32,
+    link: Link,
+    replay: Option<Replay>,
+    events: mpsc::Receiver<Arc<[KvCacheEvent]>>,
+}
+
+impl KvEvents {
+    /// Opens what `config` names, and makes the observer that is to be told. Fails if an address cannot be listened on,
+    /// or if nobody can be connected to within the tries that the start waits for.
+    pub async fn open(
+        config: &KvEventsConfig,
+        rank: u32,
+        dropped: IntCounter,
+    ) -> Result<(Self, KvEventObserver), String> {
+        let link = Link::open(&config.endpoint, config.connect_attempts)
+            .await
+            .map_err(|error| format!("zmq-endpoint: {error:#}"))?;
+        let replay = match &config.replay_endpoint {
+            Some(endpoint) => {
+                let opened = Replay::open(endpoint, config.replay_queue_size).await;
+                Some(opened.map_err(|error| format!("kv-events-replay-endpoint: {error:#}"))?)
+            }
+            None => None,
+        };
+        let (sender, events) = mpsc::channel(config.max_pending);
+        let observer = KvEventObserver { events: sender, dropped };
+        Ok((Self { config: config.clone(), rank, link, replay, events }, observer))
+    }
+
+    /// Publishes under `topic`, unless the user named another, until it is stopped.
+    pub fn start(self, topic: String) -> RunningKvEvents {
+        let Self { config, rank, link, replay, events } = self;
+        let (stop, stopped) = oneshot::channel();
+        let topic = config.topic.clone().unwrap_or(topic);
+        let publisher = Publisher::new(&config, topic, rank, link, replay);
+        RunningKvEvents { stop, task: tokio::spawn(publisher.run(events, stopped)) }
+    }
+}
+
+/// The task that publishes.
+pub struct RunningKvEvents {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl RunningKvEvents {
+    /// Sends what waits, and ends.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        // It has a time limit of its own; a panic in it was reported when it happened.
+        let _ = self.task.await;
+    }
+}

@@ -1,0 +1,84 @@
+//! From what a client sends to the tokens that the served model would see.
+
+use std::sync::Arc;
+
+use rehearsal_engine::request::Message;
+use rehearsal_engine::{Prompt, PromptContent, Tokenizer};
+
+use crate::api::body::WirePrompt;
+use crate::api::error::ApiError;
+use crate::tokenizer::{ChatTemplate, ServedTokenizer};
+
+/// Makes prompts of requests.
+pub struct Prompts {
+    tokenizer: Arc<dyn Tokenizer>,
+    template: Option<ChatTemplate>,
+    wants_ids: bool,
+}
+
+impl Prompts {
+    /// `wants_ids`: the engine must know the tokens, not only their number.
+    pub fn new(served: ServedTokenizer, wants_ids: bool) -> Self {
+        Self { tokenizer: served.tokenizer, template: served.template, wants_ids }
+    }
+
+    /// The tokenizer of the served model.
+    pub fn tokenizer(&self) -> &Arc<dyn Tokenizer> {
+        &self.tokenizer
+    }
+
+    /// A conversation, read from `body`. With the model's chat template if it has one, else the messages' text alone.
+    pub fn chat(&self, messages: Vec<Message>, body: &[u8]) -> Result<Prompt, ApiError> {
+        let content = |messages| PromptContent::Chat(messages);
+        if self.wants_ids {
+            let ids = self.chat_ids(&messages, body)?;
+            return Ok(Prompt::encoded(content(messages), ids));
+        }
+        let n_tokens = match &self.template {
+            Some(template) => self.tokenizer.count(&template.render(body)?),
+            None => messages.iter().flat_map(Message::texts).map(|text| self.tokenizer.count(text)).sum(),
+        };
+        Ok(Prompt::counted(content(messages), n_tokens))
+    }
+
+    /// The same tokens, as ids.
+    pub fn chat_ids(&self, messages: &[Message], body: &[u8]) -> Result<Vec<u32>, ApiError> {
+        Ok(match &self.template {
+            Some(template) => self.tokenizer.encode(&template.render(body)?),
+            None => messages.iter().flat_map(Message::texts).flat_map(|text| self.tokenizer.encode(text)).collect(),
+        })
+    }
+
+    /// A prompt of a text completion.
+    pub fn completion(&self, prompt: WirePrompt) -> Result<Prompt, ApiError> {
+        Ok(match prompt {
+            WirePrompt::Text(text) if self.wants_ids => {
+                let ids = self.tokenizer.encode_prompt(&text);
+                Prompt::encoded(PromptContent::Text(text), ids)
+            }
+            WirePrompt::Text(text) => {
+                let n_tokens = self.tokenizer.count_prompt(&text);
+                Prompt::counted(PromptContent::Text(text), n_tokens)
+            }
+            WirePrompt::TokenIds(ids) => {
+                let ids = self.known_ids(&ids)?;
+                if self.wants_ids {
+                    Prompt::encoded(PromptContent::TokenIds(ids.clone()), ids)
+                } else {
+                    let n_tokens = ids.len() as u32;
+                    Prompt::counted(PromptContent::TokenIds(ids), n_tokens)
+                }
+            }
+        })
+    }
+
+    /// Ids that the vocabulary has.
+    pub fn known_ids(&self, ids: &[i64]) -> Result<Vec<u32>, ApiError> {
+        let last = self.tokenizer.last_id();
+        let id = |id: &i64| {
+            let known = u32::try_from(*id).ok().filter(|id| *id <= last);
+            known.ok_or_else(|| ApiError::invalid(format!("token id {id} is out of vocabulary")))
+        };
+        ids.iter().map(id).collect()
+    }
+}

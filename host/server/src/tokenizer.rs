@@ -1,0 +1,92 @@
+//! The served model's tokenizer and chat template: found on this machine, fetched once, or replaced by the built-in one.
+
+mod chat_template;
+mod locate;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use rehearsal_engine::{BuiltinTokenizer, HuggingFaceTokenizer, Tokenizer};
+use tracing::{info, warn};
+
+use crate::config::TokenizerConfig;
+
+pub use chat_template::ChatTemplate;
+
+/// What makes tokens of prompts.
+#[derive(Clone)]
+pub struct ServedTokenizer {
+    /// The model's own, or the built-in one.
+    pub tokenizer: Arc<dyn Tokenizer>,
+    /// None: the model has none that we know of, and a conversation is its messages' text.
+    pub template: Option<ChatTemplate>,
+}
+
+impl ServedTokenizer {
+    /// The one that needs no files.
+    pub fn builtin() -> Self {
+        Self { tokenizer: Arc::new(BuiltinTokenizer::default()), template: None }
+    }
+
+    /// The one that `config` names for `model`. What the user named must be there; what only follows from the model's
+    /// name need not.
+    pub async fn load(config: &TokenizerConfig, model: &str) -> Result<Self, String> {
+        match config.tokenizer.as_deref() {
+            Some("builtin") => Ok(Self::builtin()),
+            Some(named) => Self::find(config, named, true).await.map_err(|error| format!("tokenizer: {error:#}")),
+            None => match Self::find(config, model, model.contains('/')).await {
+                Ok(served) => Ok(served),
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    warn!(model, why, "the model's tokenizer was not found; the built-in one counts tokens");
+                    Ok(Self::builtin())
+                }
+            },
+        }
+    }
+
+    async fn find(config: &TokenizerConfig, name: &str, may_fetch: bool) -> Result<Self> {
+        let folder = locate::folder(config, name, may_fetch).await?;
+        let served = Self::read(&folder.tokenizer, &folder.folder)?;
+        let has_template = served.template.is_some();
+        info!(tokenizer = name, file = %folder.tokenizer.display(), has_template, "tokenizer loaded");
+        Ok(served)
+    }
+
+    /// Reads `tokenizer.json`, and the template that lies beside it.
+    fn read(file: &Path, folder: &Path) -> Result<Self> {
+        let json = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let tokenizer = HuggingFaceTokenizer::from_json(&json).with_context(|| file.display().to_string())?;
+        let template = ChatTemplate::beside(folder)?;
+        Ok(Self { tokenizer: Arc::new(tokenizer), template })
+    }
+}
+
+/// Where a tokenizer lies.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    tokenizer: PathBuf,
+    folder: PathBuf,
+}
+
+impl Found {
+    /// A `tokenizer.json`, or a folder that has one.
+    fn at(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            let tokenizer = path.join(FILE);
+            if !tokenizer.is_file() {
+                bail!("{} has no {FILE}", path.display());
+            }
+            return Ok(Self { tokenizer, folder: path.to_owned() });
+        }
+        if !path.is_file() {
+            bail!("there is no {}", path.display());
+        }
+        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(Self { tokenizer: path.to_owned(), folder })
+    }
+}
+
+/// What a tokenizer is called in a model's folder.
+const FILE: &str = "tokenizer.json";

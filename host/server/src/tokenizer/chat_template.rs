@@ -1,0 +1,168 @@
+//! A model's chat template: how a conversation becomes one text. Written in Jinja, and rendered as Hugging Face's
+//! `transformers` does it, with the messages as vLLM hands them over.
+
+mod messages;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Kwargs;
+use minijinja::{Environment, Error, ErrorKind, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::ser::PrettyFormatter;
+
+use crate::api::error::ApiError;
+use messages::{ContentFormat, Conversation};
+
+/// A compiled template.
+#[derive(Clone)]
+pub struct ChatTemplate(Arc<Compiled>);
+
+struct Compiled {
+    environment: Environment<'static>,
+    /// The template to take where tools are offered, if that is another one.
+    has_tool_use: bool,
+    content: ContentFormat,
+    /// `bos_token` and the like, by name.
+    special_tokens: Vec<(String, String)>,
+}
+
+const DEFAULT: &str = "default";
+const TOOL_USE: &str = "tool_use";
+
+/// `tokenizer_config.json`, as far as templates need it.
+#[derive(Debug, Default, Deserialize)]
+struct TokenizerConfigFile {
+    chat_template: Option<Templates>,
+    #[serde(flatten)]
+    other: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Templates {
+    One(String),
+    Several(Vec<NamedTemplate>),
+}
+
+#[derive(Debug, Deserialize)]
+struct NamedTemplate {
+    name: String,
+    template: String,
+}
+
+impl ChatTemplate {
+    /// The template in a model's folder: a file of its own, or in `tokenizer_config.json`. None if there is neither.
+    pub(super) fn beside(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join("tokenizer_config.json");
+        let config = match std::fs::read(&path) {
+            Ok(json) => {
+                serde_json::from_slice(&json).with_context(|| format!("{} is not understood", path.display()))?
+            }
+            Err(_) => TokenizerConfigFile::default(),
+        };
+        let own_file = std::fs::read_to_string(folder.join("chat_template.jinja")).ok().map(Templates::One);
+        let Some(templates) = own_file.or(config.chat_template) else { return Ok(None) };
+        let special_tokens = config.other.iter().filter_map(|(name, value)| {
+            let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
+            name.ends_with("_token").then(|| (name.clone(), text.to_owned()))
+        });
+        let template = Self::new(templates, special_tokens.collect());
+        template.map(Some).with_context(|| format!("the chat template in {} is not understood", folder.display()))
+    }
+
+    fn new(templates: Templates, special_tokens: Vec<(String, String)>) -> Result<Self, Error> {
+        let named = match templates {
+            Templates::One(template) => vec![NamedTemplate { name: DEFAULT.into(), template }],
+            Templates::Several(named) => named,
+        };
+        let called = |name: &str| named.iter().find(|template| template.name == name);
+        let (default, tool_use) = (called(DEFAULT).or(named.first()), called(TOOL_USE));
+        let content = ContentFormat::of(default.map_or("", |template| &template.template));
+        let mut environment = environment();
+        for (name, template) in [(DEFAULT, default), (TOOL_USE, tool_use)] {
+            if let Some(template) = template {
+                environment.add_template_owned(name, template.template.clone())?;
+            }
+        }
+        Ok(Self(Arc::new(Compiled { environment, has_tool_use: tool_use.is_some(), content, special_tokens })))
+    }
+
+    /// The text of the conversation in a request's body. Fails, as in vLLM, if the template refuses it.
+    pub fn render(&self, body: &[u8]) -> Result<String, ApiError> {
+        let conversation = Conversation::read(body, self.0.content)?;
+        self.text(&conversation).map_err(|error| {
+            let why = error.detail().map_or_else(|| error.to_string(), str::to_owned);
+            ApiError::invalid(format!("the chat template refuses the messages: {why}"))
+        })
+    }
+
+    fn text(&self, conversation: &Conversation) -> Result<String, Error> {
+        let name = if self.0.has_tool_use && conversation.has_tools() { TOOL_USE } else { DEFAULT };
+        let special_tokens = self.0.special_tokens.iter().map(|(name, text)| (name.as_str(), Value::from(text)));
+        let variables = Value::from_pairs(special_tokens.chain(conversation.variables()));
+        let text = self.0.environment.get_template(name)?.render(variables)?;
+        Ok(conversation.trimmed(text))
+    }
+}
+
+/// Jinja as `transformers` sets it up.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.expect("the usual delimiters"));
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_filter("tojson", to_json);
+    environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, message))
+    });
+    environment.add_function("strftime_now", |format: String| -> Result<String, Error> {
+        let now = Timestamp::now().to_zoned(TimeZone::UTC);
+        let text = jiff::fmt::strtime::format(&format, &now);
+        text.map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now({format:?}): {error}")))
+    });
+    environment
+}
+
+/// Python's `json.dumps(…, ensure_ascii=False)`.
+fn to_json(value: Value, options: Kwargs) -> Result<Value, Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    // Both are Python's defaults here.
+    let _: (Option<bool>, Option<bool>) = (options.get("ensure_ascii")?, options.get("sort_keys")?);
+    options.assert_all_used()?;
+    let written = match indent {
+        Some(indent) => write_json(&value, PrettyFormatter::with_indent(" ".repeat(indent).as_bytes())),
+        None => write_json(&value, Spaced),
+    };
+    let json = written.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+    Ok(Value::from_safe_string(json))
+}
+
+fn write_json(value: &Value, formatter: impl serde_json::ser::Formatter) -> serde_json::Result<String> {
+    let mut json = Vec::new();
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut json, formatter))?;
+    Ok(String::from_utf8_lossy(&json).into_owned())
+}
+
+/// A space behind commas and colons, as Python writes JSON on one line.
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+        writer.write_all(b": ")
+    }
+}

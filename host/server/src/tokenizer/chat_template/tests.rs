@@ -1,0 +1,98 @@
+//! Templates as models ship them, rendered for bodies as clients send them.
+
+use serde_json::json;
+
+use super::*;
+
+fn template(source: &str) -> ChatTemplate {
+    let special_tokens = vec![("bos_token".into(), "<s>".into())];
+    ChatTemplate::new(Templates::One(source.into()), special_tokens).unwrap()
+}
+
+fn rendered(source: &str, body: serde_json::Value) -> String {
+    template(source).render(body.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+const SIMPLE: &str =
+    "{{ bos_token }}{% for message in messages %}[{{ message.role }}] {{ message['content'] }}\n{% endfor %}
+{%- if add_generation_prompt %}[assistant]{% endif %}";
+
+#[test]
+fn messages_and_the_generation_prompt_come_in_order() {
+    let body =
+        json!({ "messages": [{ "role": "system", "content": "Be brief." }, { "role": "user", "content": "Hi" }] });
+    assert_eq!(rendered(SIMPLE, body), "<s>[system] Be brief.\n[user] Hi\n[assistant]");
+}
+
+#[test]
+fn a_message_can_be_continued() {
+    let messages = json!([{ "role": "user", "content": "Hi" }, { "role": "assistant", "content": " Hello, " }]);
+    let body = json!({ "messages": messages, "add_generation_prompt": false, "continue_final_message": true });
+    assert_eq!(rendered(SIMPLE, body), "<s>[user] Hi\n[assistant]  Hello,");
+    let both = json!({ "messages": messages, "continue_final_message": true });
+    assert!(template(SIMPLE).render(both.to_string().as_bytes()).is_err());
+}
+
+#[test]
+fn parts_are_joined_for_a_template_that_wants_a_text_and_kept_for_one_that_loops() {
+    let parts = json!([{ "type": "text", "text": "a" }, { "type": "image_url", "image_url": { "url": "x" } }, "b"]);
+    let body = json!({ "messages": [{ "role": "user", "content": parts }], "add_generation_prompt": false });
+    assert_eq!(rendered("{{ messages[0].content }}", body.clone()), "a\nb");
+    let loops = "{% for part in messages[0]['content'] %}{{ part.type }}={{ part.text }};{% endfor %}";
+    assert_eq!(rendered(loops, body), "text=a;image=;text=b;");
+    let plain = json!({ "messages": [{ "role": "user", "content": "a" }] });
+    assert_eq!(rendered(loops, plain), "text=a;");
+}
+
+/// As Python's `json.dumps`: spaces, the client's order of keys, no escapes of letters.
+#[test]
+fn tools_and_arguments_are_json_as_python_writes_it() {
+    let parameters = json!({ "type": "object", "properties": { "é": { "type": "string" } } });
+    let body = format!(
+        r#"{{"messages": [{{"role": "assistant", "content": null, "tool_calls": [
+             {{"id": "1", "type": "function", "function": {{"name": "f", "arguments": "{{\"z\": 1.0, \"a\": [1, 2]}}"}}}}]}}],
+           "tools": [{{"type": "function", "function": {{"parameters": {parameters}, "name": "f"}}}}]}}"#
+    );
+    let source =
+        "{{ tools[0] | tojson }}|{{ messages[0].tool_calls[0].function.arguments | tojson }}|{{ messages[0].content }}";
+    assert_eq!(
+        template(source).render(body.as_bytes()).unwrap(),
+        r#"{"type": "function", "function": {"name": "f", "description": null, "parameters": {"properties": {"é": {"type": "string"}}, "type": "object"}}}|{"z": 1.0, "a": [1, 2]}|"#
+    );
+    assert_eq!(rendered("{{ [1] | tojson(indent=2) }}", json!({ "messages": [] })), "[\n  1\n]");
+}
+
+#[test]
+fn python_methods_and_arguments_of_the_request_are_there() {
+    let body =
+        json!({ "messages": [{ "role": "user", "content": "a</think>b" }], "chat_template_kwargs": { "loud": true } });
+    let source = "{{ messages[0].content.split('</think>')[-1] }}{% if loud is defined and loud %}!{% endif %}";
+    assert_eq!(rendered(source, body), "b!");
+}
+
+#[test]
+fn a_template_can_ask_for_the_date() {
+    let date = rendered("{{ strftime_now('%Y-%m-%d') }}", json!({ "messages": [] }));
+    assert!(date.len() == 10 && date.starts_with("20"), "{date}");
+    let error = template("{{ strftime_now('%') }}").render(br#"{"messages": []}"#).unwrap_err();
+    assert!(error.to_string().contains("strftime_now"), "{error}");
+}
+
+#[test]
+fn a_template_can_refuse() {
+    let source = "{% if messages[0].role != 'user' %}{{ raise_exception('the user begins') }}{% endif %}";
+    let body = json!({ "messages": [{ "role": "system", "content": "x" }] });
+    let error = template(source).render(body.to_string().as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "the chat template refuses the messages: the user begins");
+}
+
+#[test]
+fn another_template_is_taken_where_tools_are_offered() {
+    let named = |name: &str| NamedTemplate { name: name.into(), template: name.into() };
+    let template =
+        ChatTemplate::new(Templates::Several(vec![named("default"), named("tool_use")]), Vec::new()).unwrap();
+    let render = |body: serde_json::Value| template.render(body.to_string().as_bytes()).unwrap();
+    assert_eq!(render(json!({ "messages": [] })), "default");
+    let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
+    assert_eq!(render(json!({ "messages": [], "tools": tools })), "tool_use");
+}

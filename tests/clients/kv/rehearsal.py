@@ -1,0 +1,90 @@
+"""A server process, and the shortest way to ask it something."""
+
+import contextlib
+import http.client
+import json
+import os
+import queue
+import socket
+import subprocess
+import threading
+
+MODEL = "my-model"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    """Keeps one connection per thread."""
+
+    def __init__(self, process, port):
+        self.process, self.port = process, port
+        self.local = threading.local()
+
+    def request(self, method, path, body=None):
+        if not hasattr(self.local, "connection"):
+            self.local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            self.local.connection.connect()
+            self.local.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        headers = {"Content-Type": "application/json"}
+        self.local.connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = self.local.connection.getresponse()
+        return answer.status, answer.read()
+
+    def post(self, path, body):
+        status, answer = self.request("POST", path, body)
+        assert status == 200, answer
+        return json.loads(answer)
+
+    def complete(self, prompt, **more):
+        return self.post("/v1/completions", {"prompt": prompt, "max_tokens": 1, **more})
+
+    def metric(self, row):
+        _, page = self.request("GET", "/metrics")
+        rows = [line for line in page.decode().splitlines() if line.startswith(row)]
+        assert len(rows) == 1, (row, rows)
+        return float(rows[0].rsplit(" ", 1)[1])
+
+
+@contextlib.contextmanager
+def server(*args, env=None, ports=1):
+    """A server on a port that the system picks, until the block ends."""
+    command = [os.environ["REHEARSAL"], "--model", MODEL, "--host", "127.0.0.1", "--port", "0", "--seed", "1", *args]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "POD_IP": "10.0.0.7", **(env or {})}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        servers = []
+        for _ in range(ports):
+            line = process.stdout.readline()
+            assert line.startswith("listening on "), line
+            servers.append(Server(process, int(line.rsplit(":", 1)[1])))
+        yield servers if ports > 1 else servers[0]
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def in_threads(count, work):
+    """Runs `work(number)` in threads, and raises what any of them raised."""
+    results = queue.Queue()
+
+    def run(number):
+        try:
+            results.put((number, work(number), None))
+        except BaseException as error:  # noqa: BLE001: handed on below
+            results.put((number, None, error))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done = sorted(results.queue, key=lambda result: result[0])
+    for _, _, error in done:
+        if error is not None:
+            raise error
+    return [result for _, result, _ in done]
