@@ -5,6 +5,7 @@ mod locate;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rehearsal_engine::{BuiltinTokenizer, HuggingFaceTokenizer, Tokenizer};
@@ -13,6 +14,11 @@ use tracing::{info, warn};
 use crate::config::TokenizerConfig;
 
 pub use chat_template::ChatTemplate;
+
+/// How long a start may take to fetch a tokenizer of some 10 MB: one that the user named, and one that the server can do
+/// without.
+const NAMED: Duration = Duration::from_secs(60);
+const IMPLIED: Duration = Duration::from_secs(15);
 
 /// What makes tokens of prompts.
 #[derive(Clone)]
@@ -34,8 +40,10 @@ impl ServedTokenizer {
     pub async fn load(config: &TokenizerConfig, model: &str) -> Result<Self, String> {
         match config.tokenizer.as_deref() {
             Some("builtin") => Ok(Self::builtin()),
-            Some(named) => Self::find(config, named, true).await.map_err(|error| format!("tokenizer: {error:#}")),
-            None => match Self::find(config, model, model.contains('/')).await {
+            Some(named) => {
+                Self::find(config, named, Some(NAMED)).await.map_err(|error| format!("tokenizer: {error:#}"))
+            }
+            None => match Self::find(config, model, Some(IMPLIED).filter(|_| model.contains('/'))).await {
                 Ok(served) => Ok(served),
                 Err(error) => {
                     let why = format!("{error:#}");
@@ -46,8 +54,8 @@ impl ServedTokenizer {
         }
     }
 
-    async fn find(config: &TokenizerConfig, name: &str, may_fetch: bool) -> Result<Self> {
-        let folder = locate::folder(config, name, may_fetch).await?;
+    async fn find(config: &TokenizerConfig, name: &str, fetch_limit: Option<Duration>) -> Result<Self> {
+        let folder = locate::folder(config, name, fetch_limit).await?;
         let served = Self::read(&folder.tokenizer, &folder.folder)?;
         let has_template = served.template.is_some();
         info!(tokenizer = name, file = %folder.tokenizer.display(), has_template, "tokenizer loaded");

@@ -51,9 +51,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(*args, env=None, ports=1):
+def server(*args, model=MODEL, env=None, ports=1):
     """A server on a port that the system picks, until the block ends."""
-    command = [os.environ["REHEARSAL"], "--model", MODEL, "--host", "127.0.0.1", "--port", "0", "--seed", "1", *args]
+    command = [os.environ["REHEARSAL"], "--host", "127.0.0.1", "--port", "0", "--seed", "1", *args]
+    command += ["--model", model] if model else []
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "POD_IP": "10.0.0.7", **(env or {})}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:

@@ -13,14 +13,12 @@ use tracing::info;
 use super::{FILE, Found};
 use crate::config::TokenizerConfig;
 
-/// How long a download may take in all: tokenizers have some 10 MB.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
-
 /// Files beside the tokenizer that a model may or may not have.
 const OPTIONAL_FILES: [&str; 2] = ["tokenizer_config.json", "chat_template.jinja"];
 
-/// Finds the folder of `name`, a path or a model's id. The hub is asked last, and only if it `may` be.
-pub(super) async fn folder(config: &TokenizerConfig, name: &str, may_fetch: bool) -> Result<Found> {
+/// Finds the folder of `name`, a path or a model's id. The hub is asked last, for at most `fetch_limit`; none: it is not
+/// asked.
+pub(super) async fn folder(config: &TokenizerConfig, name: &str, fetch_limit: Option<Duration>) -> Result<Found> {
     let path = Path::new(name);
     if path.exists() {
         return Found::at(path);
@@ -33,14 +31,12 @@ pub(super) async fn folder(config: &TokenizerConfig, name: &str, may_fetch: bool
     }
     let places: Vec<_> = config.caches().iter().map(|cache| cache.display().to_string()).collect();
     let not_found = format!("{name} is not in {}", places.join(" or "));
-    if !may_fetch {
-        bail!("{not_found}");
-    }
+    let Some(limit) = fetch_limit else { bail!("{not_found}") };
     if config.offline {
         bail!("{not_found}, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids to fetch it");
     }
     info!(model = name, "fetching the tokenizer from the model hub");
-    fetch(config, name).await.with_context(|| format!("{not_found}, and it cannot be fetched"))
+    fetch(config, name, limit).await.with_context(|| format!("{not_found}, and it cannot be fetched"))
 }
 
 /// In a cache as the hub's own tools lay it out, or in a folder of the model's name.
@@ -59,7 +55,7 @@ fn is_model_id(name: &str) -> bool {
 }
 
 /// On a thread of its own, which is left behind if it takes too long: the library has no time-out.
-async fn fetch(config: &TokenizerConfig, id: &str) -> Result<Found> {
+async fn fetch(config: &TokenizerConfig, id: &str, limit: Duration) -> Result<Found> {
     let Some(cache) = config.caches().first().copied() else { bail!("there is no folder to keep it in") };
     let builder = ApiBuilder::new()
         .with_cache_dir(cache.clone())
@@ -84,8 +80,8 @@ async fn fetch(config: &TokenizerConfig, id: &str) -> Result<Found> {
         // Nobody waits any more if it took too long.
         let _ = send.send(fetch());
     });
-    let Ok(fetched) = tokio::time::timeout(TIME_LIMIT, done).await else {
-        bail!("it took longer than {TIME_LIMIT:?}");
+    let Ok(fetched) = tokio::time::timeout(limit, done).await else {
+        bail!("it took longer than {limit:?}");
     };
     fetched.context("the download ended without a word")??;
     cached(cache, id).with_context(|| format!("it is not where it was put, in {}", cache.display()))

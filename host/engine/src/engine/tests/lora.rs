@@ -16,11 +16,16 @@ async fn one_adapter_runs_at_a_time_and_nobody_starves() {
     let streams: Vec<_> = asked.map(|request| engine.submit(request, words(1)).unwrap()).collect();
     let numbers = |event: &str| record.of(event).into_iter().map(|(number, _)| number).collect::<Vec<_>>();
     let ends = tokio::spawn(futures::future::join_all(streams.into_iter().map(timeline)));
-    for (at, scheduled, load) in
-        [(50, vec![0, 3, 6], (3, 4)), (150, vec![0, 3, 6, 1, 4], (2, 2)), (250, vec![0, 3, 6, 1, 4, 2, 5], (2, 0))]
-    {
+    for (at, scheduled, load, (running, waiting)) in [
+        (50, vec![0, 3, 6], (3, 4), ("adapter-1", "adapter-2,adapter-3")),
+        (150, vec![0, 3, 6, 1, 4], (2, 2), ("adapter-2", "adapter-3")),
+        (250, vec![0, 3, 6, 1, 4, 2, 5], (2, 0), ("adapter-3", "")),
+    ] {
+        let lists = (running.to_owned(), waiting.to_owned());
         tokio::time::sleep_until(Instant::now() + 50 * MS).await;
         assert_eq!((numbers("scheduled"), engine.load()), (scheduled, load), "at {at} ms");
+        let status = engine.status();
+        assert_eq!((status.running_adapters.join(","), status.waiting_adapters.join(",")), lists, "at {at} ms");
         tokio::time::sleep(50 * MS).await;
     }
     let ends: Vec<_> = ends.await.unwrap().iter().map(|events| events[0].0.as_millis()).collect();
