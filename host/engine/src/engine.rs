@@ -193,6 +193,10 @@ impl Shared {
     fn settle(&self, state: &mut State) {
         state.admit(Instant::now());
         self.running.store(state.load().0, Ordering::Relaxed);
+        self.tell_kv_cache(state);
+    }
+
+    fn tell_kv_cache(&self, state: &mut State) {
         let events = state.take_kv_cache_events();
         if !events.is_empty() {
             let events = events.into();
@@ -207,8 +211,14 @@ impl Shared {
             return Ok(());
         }
         let mut state = self.lock();
+        let before = state.load();
         let result = state.make_room(id, &output_ids[..end], sent);
-        self.settle(&mut state);
+        // Nearly always nobody made way, and then nobody can be let in: a token must not cost a look at the queue.
+        if state.load() == before {
+            self.tell_kv_cache(&mut state);
+        } else {
+            self.settle(&mut state);
+        }
         result
     }
 

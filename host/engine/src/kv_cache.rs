@@ -58,15 +58,21 @@ pub struct KvCache {
 #[derive(Debug, Clone)]
 pub struct CachedSequence {
     keys: ExtraKeys,
-    /// The prompt and what was generated.
-    token_ids: Vec<u32>,
+    /// Shared by all that wait with the same prompt; one that runs makes it its own.
+    tokens: Arc<HashedTokens>,
     n_prompt_tokens: usize,
-    /// Of the full blocks of `token_ids`, as far as they were needed.
-    hashes: Vec<BlockHash>,
     /// Held, in the order of the tokens.
     blocks: Vec<BlockId>,
     /// How many of `blocks` can be found by others.
     n_cached: usize,
+}
+
+#[derive(Debug, Clone)]
+struct HashedTokens {
+    /// The prompt and what was generated.
+    ids: Vec<u32>,
+    /// Of the full blocks of `ids`, as far as they were needed.
+    hashes: Vec<BlockHash>,
 }
 
 impl CachedSequence {
@@ -75,7 +81,13 @@ impl CachedSequence {
         let mut hashes = Vec::with_capacity(prompt.len() / hasher.block_size());
         hasher.extend(&mut hashes, &prompt, &keys);
         let n_prompt_tokens = prompt.len();
-        Self { keys, token_ids: prompt, n_prompt_tokens, hashes, blocks: Vec::new(), n_cached: 0 }
+        Self {
+            keys,
+            tokens: Arc::new(HashedTokens { ids: prompt, hashes }),
+            n_prompt_tokens,
+            blocks: Vec::new(),
+            n_cached: 0,
+        }
     }
 }
 
@@ -113,7 +125,7 @@ impl KvCache {
         let n_hits = hits.len();
         let sequence = self.sequences.get_mut(&id)?;
         (sequence.blocks, sequence.n_cached) = (hits, n_hits);
-        let n_tokens = sequence.token_ids.len();
+        let n_tokens = sequence.tokens.ids.len();
         self.fill(id, n_tokens);
         Some((n_hits * self.block_size) as u32)
     }
@@ -128,9 +140,9 @@ impl KvCache {
         let n_free_tokens = (sequence.blocks.len() + self.pool.n_free()) * self.block_size;
         let n_computed = n_wanted.min(n_free_tokens);
         let n_outputs = output_ids.len().min(n_computed - n_prompt + 1);
-        let n_known = sequence.token_ids.len() - n_prompt;
+        let n_known = sequence.tokens.ids.len() - n_prompt;
         if n_known < n_outputs {
-            sequence.token_ids.extend(&output_ids[n_known..n_outputs]);
+            Arc::make_mut(&mut sequence.tokens).ids.extend(&output_ids[n_known..n_outputs]);
             self.fill(id, n_computed);
         }
         n_outputs
@@ -172,13 +184,13 @@ impl KvCache {
 
     /// The longest prefix of full blocks that is there, short of the last token.
     fn hits(&self, sequence: &CachedSequence) -> Vec<BlockId> {
-        let most = sequence.token_ids.len().saturating_sub(1) / self.block_size;
-        sequence.hashes.iter().take(most).map_while(|hash| self.pool.find(*hash)).collect()
+        let most = sequence.tokens.ids.len().saturating_sub(1) / self.block_size;
+        sequence.tokens.hashes.iter().take(most).map_while(|hash| self.pool.find(*hash)).collect()
     }
 
     /// How many free blocks it takes: new ones, and those of the prefix that nobody holds.
     fn n_wanted(&self, sequence: &CachedSequence, hits: &[BlockId]) -> usize {
-        let new = sequence.token_ids.len().div_ceil(self.block_size) - hits.len();
+        let new = sequence.tokens.ids.len().div_ceil(self.block_size) - hits.len();
         new + hits.iter().filter(|block| self.pool.is_free(**block)).count()
     }
 
@@ -201,16 +213,20 @@ impl KvCache {
             }
             return;
         }
-        self.hasher.extend(&mut sequence.hashes, &sequence.token_ids[..end * self.block_size], &sequence.keys);
-        for at in first..end {
-            self.pool.cache(sequence.blocks[at], sequence.hashes[at]);
+        if sequence.tokens.hashes.len() < end {
+            let HashedTokens { ids, hashes } = Arc::make_mut(&mut sequence.tokens);
+            self.hasher.extend(hashes, &ids[..end * self.block_size], &sequence.keys);
+        }
+        let HashedTokens { ids, hashes } = &*sequence.tokens;
+        for (block, hash) in sequence.blocks[first..end].iter().zip(&hashes[first..end]) {
+            self.pool.cache(*block, *hash);
         }
         sequence.n_cached = end;
         if let Some(events) = &mut self.events {
             events.push(KvCacheEvent::BlockStored(BlockStored {
-                hashes: sequence.hashes[first..end].to_vec(),
-                parent: first.checked_sub(1).map(|before| sequence.hashes[before]),
-                token_ids: sequence.token_ids[first * self.block_size..end * self.block_size].to_vec(),
+                hashes: hashes[first..end].to_vec(),
+                parent: first.checked_sub(1).map(|before| hashes[before]),
+                token_ids: ids[first * self.block_size..end * self.block_size].to_vec(),
                 block_size: self.block_size as u32,
                 keys: sequence.keys.clone(),
             }));

@@ -1,12 +1,12 @@
 //! The simulated vLLM: who waits, who runs, when each token falls due.
 //!
-//! One way through: a [`GenerationRequest`] goes into [`Engine::submit`], takes its place in the
-//! [`scheduler`], is answered by a [`ResponseStrategy`] while its simulated prefill runs, and comes out of an
-//! [`OutputStream`] token by token, at the pace that a [`LatencyModel`] sets. Observers are told what happened.
+//! One way through: a [`GenerationRequest`] goes into [`Engine::submit`], takes its place in the [`scheduler`] and its
+//! blocks in the [`kv_cache`], is answered by a [`ResponseStrategy`] while its simulated prefill runs, and comes out of
+//! an [`OutputStream`] token by token, at the pace that a [`LatencyModel`] sets. Observers are told what happened.
 //!
 //! Invariants:
 //! - Nothing here does I/O or names HTTP, WebAssembly, ZeroMQ or Prometheus; the only clock is `tokio::time`.
-//! - `scheduler` is stepped: not async, ignorant of time. `pacing` is the only file that sleeps.
+//! - `scheduler` and `kv_cache` are stepped: not async, ignorant of time. `pacing` is the only file that sleeps.
 //! - Every accepted sequence reports exactly one of [`EngineEvent::Finished`], [`EngineEvent::Failed`] and
 //!   [`EngineEvent::Aborted`], and holds its place exactly until then.
 //! - Randomness comes from seeds ([`seed`]): the same seed and the same requests give the same answers.

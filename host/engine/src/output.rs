@@ -96,11 +96,11 @@ impl CompletionOutput {
         tokenizer: &dyn Tokenizer,
         wants_ids: bool,
     ) -> Result<Self, String> {
+        let max_tokens = max_tokens as usize;
         let mut content = match completion.content {
             None => Tokens::default(),
-            Some(content) => Tokens::new(content, tokenizer, wants_ids)?,
+            Some(content) => Tokens::new(content, max_tokens, tokenizer, wants_ids)?,
         };
-        let max_tokens = max_tokens as usize;
         let wanted = completion.token_limit.map_or(content.len(), |limit| content.len().min(limit as usize));
         let content_was_cut = wanted > max_tokens;
         match completion.token_limit {

@@ -58,6 +58,15 @@ pub trait Tokenizer: Send + Sync {
     /// The largest id in the vocabulary.
     fn last_id(&self) -> u32;
 
+    /// Bytes of text that one token stands for at most.
+    fn longest_token(&self) -> usize;
+
+    /// As much of a text as decides its first `n_tokens` tokens, where it is much longer: what lies behind them need not
+    /// be tokenized to be cut off.
+    fn beginning<'a>(&self, text: &'a str, n_tokens: usize) -> &'a str {
+        &text[..text.floor_char_boundary(self.longest_token().saturating_mul(n_tokens.saturating_add(1)))]
+    }
+
     /// Whether a text that is cut behind a token keeps the tokens before the cut, whatever follows them.
     fn cuts_cleanly(&self) -> bool;
 }

@@ -78,7 +78,7 @@ impl App {
         tracing::info!(seed = config.engine.seed, mode = config.picks.mode, model = config.model, "engine ready");
         Ok(Self {
             engine: Engine::new(config.engine.clone(), config.latency, served.tokenizer.clone(), observers),
-            prompts: Prompts::new(served, config.engine.kv_cache.is_some()),
+            prompts: Prompts::new(served, config.engine.max_model_len, config.engine.kv_cache.is_some()),
             answerers,
             model: config.model.clone(),
             served_model_names: config.served_model_names.clone(),

@@ -1,6 +1,7 @@
 //! What the user said, understood: typed and in range, or a list of everything that is wrong with it.
 
 mod kv_cache;
+mod kv_events;
 mod latency;
 mod lora;
 pub(crate) mod plugins;
@@ -20,7 +21,7 @@ use serde_json::Value;
 
 use crate::args::{KEYS, Settings};
 
-pub use kv_cache::{KvEventsConfig, ZmqEndpoint};
+pub use kv_events::{KvEventsConfig, ZmqEndpoint};
 pub use lora::LoraModule;
 pub use tokenizer::TokenizerConfig;
 

@@ -13,13 +13,17 @@ use crate::tokenizer::{ChatTemplate, ServedTokenizer};
 pub struct Prompts {
     tokenizer: Arc<dyn Tokenizer>,
     template: Option<ChatTemplate>,
+    max_model_len: u32,
     wants_ids: bool,
 }
 
+/// A text above this size is tokenized where it holds up no other request.
+const LARGE_TEXT: usize = 16 << 10;
+
 impl Prompts {
-    /// `wants_ids`: the engine must know the tokens, not only their number.
-    pub fn new(served: ServedTokenizer, wants_ids: bool) -> Self {
-        Self { tokenizer: served.tokenizer, template: served.template, wants_ids }
+    /// For an engine with this context window. `wants_ids`: it must know the tokens, not only their number.
+    pub fn new(served: ServedTokenizer, max_model_len: u32, wants_ids: bool) -> Self {
+        Self { tokenizer: served.tokenizer, template: served.template, max_model_len, wants_ids }
     }
 
     /// The tokenizer of the served model.
@@ -35,29 +39,39 @@ impl Prompts {
             return Ok(Prompt::encoded(content(messages), ids));
         }
         let n_tokens = match &self.template {
-            Some(template) => self.tokenizer.count(&template.render(body)?),
+            Some(template) => aside(body.len(), || {
+                let text = template.render(body)?;
+                Ok::<_, ApiError>(self.tokenizer.count(self.relevant(&text)))
+            })?,
             None => messages.iter().flat_map(Message::texts).map(|text| self.tokenizer.count(text)).sum(),
         };
         Ok(Prompt::counted(content(messages), n_tokens))
     }
 
-    /// The same tokens, as ids.
+    /// All tokens of a conversation, however many, as ids.
     pub fn chat_ids(&self, messages: &[Message], body: &[u8]) -> Result<Vec<u32>, ApiError> {
-        Ok(match &self.template {
-            Some(template) => self.tokenizer.encode(&template.render(body)?),
-            None => messages.iter().flat_map(Message::texts).flat_map(|text| self.tokenizer.encode(text)).collect(),
+        aside(body.len(), || {
+            Ok(match &self.template {
+                Some(template) => self.tokenizer.encode(&template.render(body)?),
+                None => messages.iter().flat_map(Message::texts).flat_map(|text| self.tokenizer.encode(text)).collect(),
+            })
         })
+    }
+
+    /// All tokens of a text, however many, as ids; as a prompt's if `is_prompt`.
+    pub fn text_ids(&self, text: &str, is_prompt: bool) -> Vec<u32> {
+        aside(text.len(), || if is_prompt { self.tokenizer.encode_prompt(text) } else { self.tokenizer.encode(text) })
     }
 
     /// A prompt of a text completion.
     pub fn completion(&self, prompt: WirePrompt) -> Result<Prompt, ApiError> {
         Ok(match prompt {
             WirePrompt::Text(text) if self.wants_ids => {
-                let ids = self.tokenizer.encode_prompt(&text);
+                let ids = aside(text.len(), || self.tokenizer.encode_prompt(self.relevant(&text)));
                 Prompt::encoded(PromptContent::Text(text), ids)
             }
             WirePrompt::Text(text) => {
-                let n_tokens = self.tokenizer.count_prompt(&text);
+                let n_tokens = aside(text.len(), || self.tokenizer.count_prompt(self.relevant(&text)));
                 Prompt::counted(PromptContent::Text(text), n_tokens)
             }
             WirePrompt::TokenIds(ids) => {
@@ -72,6 +86,11 @@ impl Prompts {
         })
     }
 
+    /// As much of a prompt as shows that it is too long.
+    fn relevant<'a>(&self, text: &'a str) -> &'a str {
+        self.tokenizer.beginning(text, self.max_model_len as usize)
+    }
+
     /// Ids that the vocabulary has.
     pub fn known_ids(&self, ids: &[i64]) -> Result<Vec<u32>, ApiError> {
         let last = self.tokenizer.last_id();
@@ -81,4 +100,9 @@ impl Prompts {
         };
         ids.iter().map(id).collect()
     }
+}
+
+/// Does work on so many bytes; if they are many, on a thread that paces nobody's tokens meanwhile.
+fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    if bytes > LARGE_TEXT { tokio::task::block_in_place(work) } else { work() }
 }

@@ -43,10 +43,19 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Splits `content`. Fails, with the value, if its own split breaks the contract.
-    pub(super) fn new(content: Content, tokenizer: &dyn Tokenizer, wants_ids: bool) -> Result<Self, String> {
+    /// Splits `content`, of which more than `most` tokens may be left out if they are many more. Fails, with the value,
+    /// if its own split breaks the contract.
+    pub(super) fn new(
+        content: Content,
+        most: usize,
+        tokenizer: &dyn Tokenizer,
+        wants_ids: bool,
+    ) -> Result<Self, String> {
         Ok(match content {
-            Content::Text(text) => Self::split(text, tokenizer, wants_ids),
+            Content::Text(mut text) => {
+                text.truncate(tokenizer.beginning(&text, most.saturating_add(NEARBY)).len());
+                Self::split(text, tokenizer, wants_ids)
+            }
             Content::Split { text, ends } => {
                 check_ends(&text, &ends)?;
                 let mut tokens = Self { text, ends, ids: Vec::new() };

@@ -72,6 +72,10 @@ impl Tokenizer for BuiltinTokenizer {
         u32::MAX
     }
 
+    fn longest_token(&self) -> usize {
+        usize::MAX
+    }
+
     fn cuts_cleanly(&self) -> bool {
         true
     }

@@ -14,6 +14,7 @@ pub struct UnreadableTokenizer(String);
 pub struct HuggingFaceTokenizer {
     model: Model,
     last_id: u32,
+    longest_token: usize,
 }
 
 impl HuggingFaceTokenizer {
@@ -24,8 +25,11 @@ impl HuggingFaceTokenizer {
         let mut model = Model::from_bytes(json).map_err(unreadable)?;
         model.with_truncation(None).map_err(unreadable)?;
         model.with_padding(None);
-        let last_id = model.get_vocab(true).into_values().max().unwrap_or_default();
-        Ok(Self { model, last_id })
+        let vocabulary = model.get_vocab(true);
+        let last_id = vocabulary.values().copied().max().unwrap_or_default();
+        // As they are written there, which is at least as long as the text.
+        let longest_token = vocabulary.keys().map(String::len).max().unwrap_or_default();
+        Ok(Self { model, last_id, longest_token })
     }
 
     /// None where the vocabulary lacks something of `text` and has nothing for the unknown either.
@@ -85,6 +89,10 @@ impl Tokenizer for HuggingFaceTokenizer {
 
     fn last_id(&self) -> u32 {
         self.last_id
+    }
+
+    fn longest_token(&self) -> usize {
+        self.longest_token
     }
 
     fn cuts_cleanly(&self) -> bool {

@@ -24,8 +24,7 @@ pub async fn tokenize(
     validate::adapter(request.model.as_deref(), &app)?;
     let tokenizer = app.prompts.tokenizer();
     let tokens = match &request.input {
-        Input::Text(text) if request.add_special_tokens => tokenizer.encode_prompt(text),
-        Input::Text(text) => tokenizer.encode(text),
+        Input::Text(text) => app.prompts.text_ids(text, request.add_special_tokens),
         Input::Chat(messages) => app.prompts.chat_ids(messages, &body)?,
     };
     let strings = request.return_token_strs.then(|| tokens.iter().map(|id| tokenizer.token_string(*id)).collect());

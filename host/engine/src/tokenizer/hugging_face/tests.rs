@@ -122,6 +122,20 @@ fn tokenizer_count(output: &CompletionOutput) -> usize {
 }
 
 #[test]
+fn what_is_cut_off_anyway_is_not_tokenized() {
+    let tokenizer = tiny();
+    let text = "the hello né ".repeat(1000);
+    for n_tokens in [1, 7, 100] {
+        let beginning = tokenizer.beginning(&text, n_tokens);
+        assert!(beginning.len() < 20 * n_tokens + 20);
+        let (whole, ids) = (tokenizer.encode(&text), tokenizer.encode(beginning));
+        assert_eq!(ids[..n_tokens], whole[..n_tokens]);
+        assert!(ids.len() > n_tokens, "that there is more shows");
+    }
+    assert_eq!(tokenizer.beginning("né", 1000), "né");
+}
+
+#[test]
 fn what_is_no_tokenizer_is_refused_with_the_reason() {
     let error = HuggingFaceTokenizer::from_json(b"{}").unwrap_err().to_string();
     assert!(error.starts_with("it is not a tokenizer: "), "{error}");
