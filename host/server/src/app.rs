@@ -100,9 +100,6 @@ impl App {
     /// Begins to publish KV-cache events, once the port is known. None if there are none, or if somebody has begun.
     pub fn start_kv_events(&self) -> Option<RunningKvEvents> {
         let kv_events = self.kv_events.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        if self.pod.ip.is_none() {
-            tracing::warn!("POD_IP is not set; the topic of KV-cache events names 127.0.0.1");
-        }
         Some(kv_events.start(format!("kv@{}:{}@{}", self.reachable_host(), self.port(), self.model)))
     }
 

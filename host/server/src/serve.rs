@@ -33,6 +33,9 @@ pub async fn run(config: &Config, apps: Vec<App>) -> Result<()> {
         kv_events.extend(app.start_kv_events());
         servers.push((address, serve(listener, app, stop_signal()?, config.shutdown_timeout)));
     }
+    if !kv_events.is_empty() && config.pod.ip.is_none() {
+        warn!("POD_IP is not set; the topic of KV-cache events names 127.0.0.1");
+    }
     for (address, _) in &servers {
         // Nobody may be reading; the log says it too.
         let _ = writeln!(std::io::stdout(), "listening on http://{address}");

@@ -80,7 +80,7 @@ class Reader:
         self.batches.append(self.decoder.decode(payload))
         return True
 
-    def read_until_quiet(self, quiet=0.5):
+    def read_until_quiet(self, quiet=1.0):
         """All that comes until nothing has come for a while."""
         while self.read(quiet):
             pass
