@@ -1,5 +1,7 @@
 //! The socket that events leave by: ours, to which others connect, or one that connects to theirs and goes on trying.
 
+use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::pin::Pin;
@@ -134,10 +136,31 @@ pub(super) fn wildcard_replaced(address: &str) -> String {
     address.replacen("tcp://*:", "tcp://0.0.0.0:", 1)
 }
 
-/// Removes the file of an address that a dead process left behind.
-pub(super) fn make_way(address: &str) -> std::io::Result<()> {
-    match address.strip_prefix("ipc://").map(Path::new) {
-        Some(path) if path.exists() && UnixStream::connect(path).is_err() => std::fs::remove_file(path),
-        _ => Ok(()),
+/// Removes the socket of an address that a dead process left behind; nothing else, and none that is listened on.
+pub(super) fn make_way(address: &str) -> io::Result<()> {
+    let Some(path) = address.strip_prefix("ipc://").map(Path::new) else { return Ok(()) };
+    let is_socket = path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket());
+    let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && UnixStream::connect(path).is_err_and(is_refused) { std::fs::remove_file(path) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn only_a_socket_that_nobody_listens_on_makes_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("notes"), "mine").unwrap();
+        let living = UnixListener::bind(path("living")).unwrap();
+        drop(UnixListener::bind(path("dead")).unwrap());
+        for (name, stays) in [("notes", true), ("living", true), ("dead", false), ("none", false)] {
+            make_way(&format!("ipc://{}", path(name).display())).unwrap();
+            assert_eq!(path(name).exists(), stays, "{name}");
+        }
+        drop(living);
     }
 }
