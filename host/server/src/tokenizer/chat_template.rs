@@ -133,12 +133,17 @@ fn environment() -> Environment<'static> {
 /// Python's `json.dumps(…, ensure_ascii=False)`.
 fn to_json(value: Value, options: Kwargs) -> Result<Value, Error> {
     let indent: Option<usize> = options.get("indent")?;
-    // Both are Python's defaults here.
-    let _: (Option<bool>, Option<bool>) = (options.get("ensure_ascii")?, options.get("sort_keys")?);
+    let separators: Option<Vec<String>> = options.get("separators")?;
+    for option in ["ensure_ascii", "sort_keys"] {
+        if options.get::<Option<bool>>(option)? == Some(true) {
+            return Err(Error::new(ErrorKind::InvalidOperation, format!("tojson cannot do {option}=true")));
+        }
+    }
     options.assert_all_used()?;
-    let written = match indent {
-        Some(indent) => write_json(&value, PrettyFormatter::with_indent(" ".repeat(indent).as_bytes())),
-        None => write_json(&value, Spaced),
+    let written = match (indent, separators.as_deref()) {
+        (Some(indent), _) => write_json(&value, PrettyFormatter::with_indent(" ".repeat(indent).as_bytes())),
+        (None, Some([item, key])) => write_json(&value, Spaced { item, key }),
+        (None, _) => write_json(&value, Spaced { item: ", ", key: ": " }),
     };
     let json = written.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
     Ok(Value::from_safe_string(json))
@@ -150,19 +155,22 @@ fn write_json(value: &Value, formatter: impl serde_json::ser::Formatter) -> serd
     Ok(String::from_utf8_lossy(&json).into_owned())
 }
 
-/// A space behind commas and colons, as Python writes JSON on one line.
-struct Spaced;
+/// Python's JSON on one line: what stands between items, and between a key and its value.
+struct Spaced<'a> {
+    item: &'a str,
+    key: &'a str,
+}
 
-impl serde_json::ser::Formatter for Spaced {
+impl serde_json::ser::Formatter for Spaced<'_> {
     fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
+        if first { Ok(()) } else { writer.write_all(self.item.as_bytes()) }
     }
 
     fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
+        if first { Ok(()) } else { writer.write_all(self.item.as_bytes()) }
     }
 
     fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
-        writer.write_all(b": ")
+        writer.write_all(self.key.as_bytes())
     }
 }

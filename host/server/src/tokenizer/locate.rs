@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use hf_hub::api::sync::ApiBuilder;
+use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo};
 use tokio::sync::oneshot;
 use tracing::info;
@@ -70,12 +70,15 @@ async fn fetch(config: &TokenizerConfig, id: &str, limit: Duration) -> Result<Fo
     std::thread::spawn(move || {
         let fetch = || {
             let files = builder.build()?.model(model);
-            let tokenizer = files.get(FILE)?;
             for file in OPTIONAL_FILES {
-                // Not every model has one.
-                let _ = files.get(file);
+                match files.get(file) {
+                    // Not every model has one.
+                    Err(ApiError::RequestError(error)) if error.to_string().contains("404") => {}
+                    fetched => drop(fetched.with_context(|| file)?),
+                }
             }
-            anyhow::Ok(tokenizer)
+            // The last one: whoever finds it in the cache takes the others for fetched, or not there.
+            files.get(FILE).context(FILE)
         };
         // Nobody waits any more if it took too long.
         let _ = send.send(fetch());

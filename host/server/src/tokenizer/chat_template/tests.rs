@@ -59,7 +59,11 @@ fn tools_and_arguments_are_json_as_python_writes_it() {
         template(source).render(body.as_bytes()).unwrap(),
         r#"{"type": "function", "function": {"name": "f", "description": null, "parameters": {"properties": {"é": {"type": "string"}}, "type": "object"}}}|{"z": 1.0, "a": [1, 2]}|"#
     );
-    assert_eq!(rendered("{{ [1] | tojson(indent=2) }}", json!({ "messages": [] })), "[\n  1\n]");
+    let empty = || json!({ "messages": [] });
+    assert_eq!(rendered("{{ [1] | tojson(indent=2) }}", empty()), "[\n  1\n]");
+    assert_eq!(rendered("{{ {'a': [1, 2]} | tojson(separators=(',', ':')) }}", empty()), r#"{"a":[1,2]}"#);
+    assert_eq!(rendered("{{ ['é'] | tojson(ensure_ascii=False, sort_keys=False) }}", empty()), r#"["é"]"#);
+    assert!(template("{{ [] | tojson(sort_keys=true) }}").render(br#"{"messages": []}"#).is_err());
 }
 
 #[test]
