@@ -106,7 +106,8 @@ async fn the_cache_is_reset_only_for_developers_and_only_while_nothing_holds_it(
     let body = json!({ "prompt": "hi", "max_tokens": 50, "ignore_eos": true, "stream": true });
     let stream = server.http.post(format!("{}{COMPLETIONS}", server.url)).json(&body).send().await.unwrap();
     assert_eq!(reset("").await, false);
-    assert_eq!(reset("?reset_running_requests=true").await, true);
+    assert_eq!(reset("?reset_running_requests=1&reset_external=false").await, true);
+    assert_eq!(server.post("/reset_prefix_cache?reset_running_requests=maybe", &json!({})).await.status, 400);
     drop(stream);
 }
 

@@ -108,9 +108,19 @@ impl KvCache {
         self.sequences.insert(id, sequence);
     }
 
-    /// Whether [`Self::allocate`] would succeed for a sequence that is not known yet.
-    pub fn has_room_for(&self, sequence: &CachedSequence) -> bool {
-        self.n_wanted(sequence, &self.hits(sequence)) <= self.pool.n_free()
+    /// How many of these sequences, none of them known yet, would find blocks one after the other.
+    pub fn n_fitting(&self, sequences: &[CachedSequence]) -> u32 {
+        let mut left = self.pool.n_free();
+        let wanted = |(at, sequence): (usize, &CachedSequence)| {
+            let is_twin =
+                at.checked_sub(1).is_some_and(|before| Arc::ptr_eq(&sequences[before].tokens, &sequence.tokens));
+            let n_tokens = sequence.tokens.ids.len();
+            // All but what is computed anew is its twin's.
+            let by_twin = n_tokens.div_ceil(self.block_size) - n_tokens.saturating_sub(1) / self.block_size;
+            if is_twin { by_twin } else { self.n_wanted(sequence, &self.hits(sequence)) }
+        };
+        let fits = |wanted: &usize| left.checked_sub(*wanted).map(|rest| left = rest).is_some();
+        sequences.iter().enumerate().map(wanted).take_while(fits).count() as u32
     }
 
     /// Blocks for all tokens that a sequence has so far; returns how many of these tokens were found. None, and nothing
@@ -238,10 +248,12 @@ impl KvCache {
         #[cfg(debug_assertions)]
         {
             self.pool.assert_invariants();
+            let mut holders = vec![0; self.pool.n_blocks()];
             for sequence in self.sequences.values() {
                 assert!(sequence.n_cached <= sequence.blocks.len());
-                assert!(sequence.blocks.iter().all(|block| !self.pool.is_free(*block)), "a held block is free");
+                sequence.blocks.iter().for_each(|block| holders[*block as usize] += 1);
             }
+            assert_eq!(holders, self.pool.references(), "as many references as sequences that hold a block");
         }
     }
 }

@@ -73,18 +73,18 @@ impl Scheduler {
         }
     }
 
-    /// Queues the `n` sequences of one request, all or none, all with the same adapter. `has_memory` is whether one of
-    /// them could start as far as memory goes. Call [`Self::schedule`] next.
+    /// Queues the `n` sequences of one request, all or none, all with the same adapter. `n_fitting` is how many of them
+    /// could start as far as memory goes. Call [`Self::schedule`] next.
     pub fn enqueue(
         &mut self,
         n: u32,
         adapter: Option<&Arc<Adapter>>,
-        has_memory: bool,
+        n_fitting: u32,
     ) -> Result<Vec<SequenceId>, NoRoom> {
         let starves = adapter.is_some() && self.somebody_starves();
-        let can_start = has_memory && !self.lacks_memory && self.may_run(adapter, starves);
+        let can_start = !self.lacks_memory && self.may_run(adapter, starves);
         let free = if can_start { self.max_running - self.running.len() } else { 0 };
-        if self.waiting.len() + n as usize > self.max_waiting + free.min(n as usize) {
+        if self.waiting.len() + n as usize > self.max_waiting + free.min(n.min(n_fitting) as usize) {
             return Err(NoRoom { waiting: self.waiting.len() });
         }
         let ids: Vec<_> = (self.next_id..).take(n as usize).map(SequenceId).collect();
@@ -224,7 +224,7 @@ mod tests {
     fn try_enqueue(scheduler: &mut Scheduler, n: u32, adapter: Option<u32>) -> Result<Vec<SequenceId>, NoRoom> {
         let adapter =
             adapter.map(|id| Arc::new(Adapter { id, name: id.to_string(), path: "/p".into(), base_model: None }));
-        scheduler.enqueue(n, adapter.as_ref(), true)
+        scheduler.enqueue(n, adapter.as_ref(), n)
     }
 
     fn enqueue(scheduler: &mut Scheduler, adapter: Option<u32>) -> SequenceId {

@@ -3,8 +3,20 @@
 mod builtin;
 mod hugging_face;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
+
 pub use builtin::BuiltinTokenizer;
 pub use hugging_face::{HuggingFaceTokenizer, UnreadableTokenizer};
+
+/// A text above this size is tokenized where it holds up no other request.
+const LARGE_TEXT: usize = 4 << 10;
+
+/// Does work on a text of so many bytes; if they are many, on a thread that paces nobody's tokens meanwhile.
+pub fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    let has_other_threads = || Handle::try_current().is_ok_and(|on| on.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if bytes > LARGE_TEXT && has_other_threads() { block_in_place(work) } else { work() }
+}
 
 /// Splits, counts and numbers the tokens of a text.
 pub trait Tokenizer: Send + Sync {
@@ -58,7 +70,7 @@ pub trait Tokenizer: Send + Sync {
     /// The largest id in the vocabulary.
     fn last_id(&self) -> u32;
 
-    /// Bytes of text that one token stands for at most.
+    /// Bytes of text that one token stands for at most; `usize::MAX` if there is no such limit.
     fn longest_token(&self) -> usize;
 
     /// As much of a text as decides its first `n_tokens` tokens, where it is much longer: what lies behind them need not

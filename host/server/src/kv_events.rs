@@ -60,12 +60,12 @@ impl KvEvents {
             .map_err(|error| format!("zmq-endpoint: {error:#}"))?;
         let replay = match &config.replay_endpoint {
             Some(endpoint) => {
-                let opened = Replay::open(endpoint, config.replay_queue_size).await;
+                let opened = Replay::open(endpoint, config.replay_queue_size as usize).await;
                 Some(opened.map_err(|error| format!("kv-events-replay-endpoint: {error:#}"))?)
             }
             None => None,
         };
-        let (sender, events) = mpsc::channel(config.max_pending);
+        let (sender, events) = mpsc::channel(config.max_pending as usize);
         let observer = KvEventObserver { events: sender, dropped };
         Ok((Self { config: config.clone(), rank, link, replay, events }, observer))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rehearsal_engine::request::Message;
+use rehearsal_engine::tokenizer::aside;
 use rehearsal_engine::{Prompt, PromptContent, Tokenizer};
 
 use crate::api::body::WirePrompt;
@@ -16,9 +17,6 @@ pub struct Prompts {
     max_model_len: u32,
     wants_ids: bool,
 }
-
-/// A text above this size is tokenized where it holds up no other request.
-const LARGE_TEXT: usize = 16 << 10;
 
 impl Prompts {
     /// For an engine with this context window. `wants_ids`: it must know the tokens, not only their number.
@@ -35,7 +33,13 @@ impl Prompts {
     pub fn chat(&self, messages: Vec<Message>, body: &[u8]) -> Result<Prompt, ApiError> {
         let content = |messages| PromptContent::Chat(messages);
         if self.wants_ids {
-            let ids = self.chat_ids(&messages, body)?;
+            let ids = match &self.template {
+                Some(template) => aside(body.len(), || {
+                    let text = template.render(body)?;
+                    Ok::<_, ApiError>(self.tokenizer.encode(self.relevant(&text)))
+                })?,
+                None => self.chat_ids(&messages, body)?,
+            };
             return Ok(Prompt::encoded(content(messages), ids));
         }
         let n_tokens = match &self.template {
@@ -86,6 +90,11 @@ impl Prompts {
         })
     }
 
+    /// Whether the length of a conversation that is too long is still exact.
+    pub fn counts_all_of_a_chat(&self) -> bool {
+        self.template.is_none()
+    }
+
     /// As much of a prompt as shows that it is too long.
     fn relevant<'a>(&self, text: &'a str) -> &'a str {
         self.tokenizer.beginning(text, self.max_model_len as usize)
@@ -100,9 +109,4 @@ impl Prompts {
         };
         ids.iter().map(id).collect()
     }
-}
-
-/// Does work on so many bytes; if they are many, on a thread that paces nobody's tokens meanwhile.
-fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
-    if bytes > LARGE_TEXT { tokio::task::block_in_place(work) } else { work() }
 }

@@ -30,7 +30,8 @@ pub fn chat(
 ) -> Result<GenerationRequest, ApiError> {
     let incoming = Incoming::new(&request.common, headers, body, app)?;
     let prompt = app.prompts.chat(request.messages, body)?;
-    let sampling = sampling(&request.common, &[Counted { n_tokens: prompt.n_tokens, at_least: false }], 1, app)?;
+    let counted = Counted { n_tokens: prompt.n_tokens, at_least: !app.prompts.counts_all_of_a_chat() };
+    let sampling = sampling(&request.common, &[counted], 1, app)?;
     let wishes = Wishes {
         tools: request.tools,
         tool_choice: request.tool_choice,

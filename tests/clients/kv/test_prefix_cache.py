@@ -54,13 +54,13 @@ def test_hits_and_evictions_are_those_of_the_model_for_ten_thousand_requests():
 
 
 def test_everybody_ends_where_memory_is_short():
-    """Eight clients, prompts and answers of twenty blocks each, sixty-four blocks."""
-    flags = ["--kv-cache-size", "64", "--max-num-seqs", "8", "--max-model-len", "1024", "--inter-token-latency", "0.2ms"]
+    """Eight clients, a thousand requests with prompts and answers of twenty blocks each, sixty-four blocks."""
+    flags = ["--kv-cache-size", "64", "--block-size", "8", "--max-num-seqs", "8", "--inter-token-latency", "0.1ms"]
     with server("--enable-kvcache", "--zmq-endpoint", "", *flags) as subject:
 
         def client(number):
-            for at in range(25):
-                first = 10_000 * (at * 8 + number)
+            for at in range(125):
+                first = 1000 * (at * 8 + number)
                 prompt = list(range(first, first + 160))
                 usage = subject.complete(prompt, max_tokens=160, ignore_eos=True)["usage"]
                 assert usage["completion_tokens"] == 160

@@ -12,12 +12,13 @@ use super::state::{Admission, Preempted};
 use crate::failure::Gate;
 use crate::latency::PrefillCounts;
 use crate::observer::EngineEvent;
-use crate::output::{Completion, CompletionOutput, DueTokens, FinishReason, OutputEvent};
+use crate::output::{Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputEvent};
 use crate::pacing::{Pacer, wait_until};
 use crate::request::ToolChoice;
 use crate::scheduler::SequenceId;
 use crate::seed::{self, EngineRng, Purpose};
 use crate::strategy::{Choice, Strategies, StrategyError};
+use crate::tokenizer::aside;
 
 /// A sequence's place, waiting or running, and its duty to report one end. Both end when it is dropped.
 pub(super) struct Sequence {
@@ -47,9 +48,7 @@ impl Sequence {
         let Ok(admission) = admitted.await else { return };
         let cached_tokens = admission.cached_tokens;
         self.shared.tell(&self.choice, EngineEvent::Scheduled { cached_tokens });
-        if admission.loads_adapter {
-            self.shared.tell(&self.choice, EngineEvent::AdapterLoaded);
-        }
+        self.tell_adapter(&admission);
         if let Some(gate) = &self.gate {
             gate.is_scheduled().await;
         }
@@ -87,6 +86,7 @@ impl Sequence {
             if let Err(Preempted { may_send, readmitted }) = room {
                 self.shared.tell(&self.choice, EngineEvent::Preempted);
                 let Ok(admission) = readmitted.await else { return };
+                self.tell_adapter(&admission);
                 // What it had is computed again, unless it is still there.
                 pacer.resume(may_send, self.prefilled_at(&admission, may_send, &mut rng).max(deadline));
             }
@@ -103,6 +103,12 @@ impl Sequence {
                 gate.until_passed_on().await;
                 self.end(EngineEvent::Finished(output.finish_reason()));
             }
+        }
+    }
+
+    fn tell_adapter(&self, admission: &Admission) {
+        if admission.loads_adapter {
+            self.shared.tell(&self.choice, EngineEvent::AdapterLoaded);
         }
     }
 
@@ -131,7 +137,9 @@ impl Sequence {
         let sampling = &self.choice.request.sampling;
         let wants_ids = self.shared.hasher.is_some();
         let max_tokens = self.choice.max_tokens;
-        let output = CompletionOutput::new(completion, max_tokens, sampling, &*self.shared.tokenizer, wants_ids)
+        let tokenizer = &*self.shared.tokenizer;
+        let bytes = completion.content.as_ref().map_or(0, Content::text_bytes);
+        let output = aside(bytes, || CompletionOutput::new(completion, max_tokens, sampling, tokenizer, wants_ids))
             .map_err(|message| StrategyError::InvalidOutput { plugin: plugin.to_owned(), message })?;
         let answered_at = Instant::now();
         let lateness = answered_at.saturating_duration_since(prefilled_at);

@@ -39,6 +39,8 @@ pub struct EngineStatus {
     pub running: usize,
     /// Sequences that wait.
     pub waiting: usize,
+    /// Times that a running sequence had to make way, since the start.
+    pub preemptions: u64,
     /// Blocks of the KV cache that running sequences hold, and all blocks; none without one.
     pub kv_cache_blocks: Option<(usize, usize)>,
     /// Names of the adapters of running sequences, each once, in order of admission.
@@ -58,6 +60,8 @@ pub(super) struct State {
     preempted: HashMap<SequenceId, oneshot::Receiver<Admission>>,
     /// Requests accepted so far.
     next_number: u64,
+    /// Times that a sequence had to make way.
+    n_preemptions: u64,
 }
 
 impl State {
@@ -70,6 +74,7 @@ impl State {
             waiting: HashMap::new(),
             preempted: HashMap::new(),
             next_number: 0,
+            n_preemptions: 0,
         }
     }
 
@@ -80,11 +85,9 @@ impl State {
         cached: Option<Vec<CachedSequence>>,
     ) -> Result<(u64, Vec<SequenceId>), NoRoom> {
         let mut cached = cached.unwrap_or_default();
-        let has_memory = match (&self.kv_cache, cached.first()) {
-            (Some(kv_cache), Some(first)) => kv_cache.has_room_for(first),
-            _ => true,
-        };
-        let ids = self.scheduler.enqueue(request.n_choices(), request.adapter.as_ref(), has_memory)?;
+        let n_choices = request.n_choices();
+        let n_fitting = self.kv_cache.as_ref().map_or(n_choices, |kv_cache| kv_cache.n_fitting(&cached));
+        let ids = self.scheduler.enqueue(n_choices, request.adapter.as_ref(), n_fitting)?;
         if let Some(kv_cache) = &mut self.kv_cache {
             ids.iter().zip(cached.drain(..)).for_each(|(id, sequence)| kv_cache.insert(*id, sequence));
         }
@@ -137,6 +140,7 @@ impl State {
     }
 
     fn preempt(&mut self, id: SequenceId) {
+        self.n_preemptions += 1;
         self.scheduler.preempt(id);
         if let Some(kv_cache) = &mut self.kv_cache {
             kv_cache.release(id);
@@ -180,6 +184,7 @@ impl State {
         EngineStatus {
             running,
             waiting,
+            preemptions: self.n_preemptions,
             kv_cache_blocks: self.kv_cache.as_ref().map(KvCache::usage),
             running_adapters: once_each(self.scheduler.running_adapters().map(|adapter| adapter.name.as_str())),
             waiting_adapters: once_each(self.scheduler.waiting_adapters().map(|adapter| adapter.name.as_str())),

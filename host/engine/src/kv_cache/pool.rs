@@ -138,6 +138,12 @@ impl BlockPool {
         self.n_free += 1;
     }
 
+    /// By block, how many hold it.
+    #[cfg(any(test, debug_assertions))]
+    pub(super) fn references(&self) -> Vec<u32> {
+        self.blocks[..self.n_blocks()].iter().map(|block| block.references).collect()
+    }
+
     /// The free blocks, next in turn first.
     #[cfg(any(test, debug_assertions))]
     pub(super) fn free_queue(&self) -> Vec<BlockId> {

@@ -28,7 +28,7 @@ impl Fixture {
     }
 
     fn wait(&mut self, prompt: &[u32], keys: ExtraKeys) -> SequenceId {
-        let id = self.scheduler.enqueue(1, None, true).unwrap()[0];
+        let id = self.scheduler.enqueue(1, None, 1).unwrap()[0];
         self.cache.insert(id, CachedSequence::new(prompt.to_vec(), keys, &self.hasher));
         id
     }
@@ -145,6 +145,19 @@ fn who_finds_no_room_changes_nothing() {
     assert_eq!(f.cache.grow(a, &output), 9, "8 of its tokens computed, one generated");
     f.cache.release(a);
     assert_eq!(f.cache.allocate(a), None, "17 tokens want 5 blocks");
+}
+
+#[test]
+fn choices_of_one_prompt_share_all_but_its_end() {
+    let mut f = Fixture::new(6);
+    let hasher = f.hasher.clone();
+    let sequence = |range| CachedSequence::new(tokens(range), ExtraKeys::default(), &hasher);
+    let (one, other) = (sequence(0..10), sequence(100..110));
+    assert_eq!(f.cache.n_fitting(&[one.clone(), one.clone(), one.clone(), one.clone()]), 4);
+    assert_eq!(f.cache.n_fitting(&[one.clone(), other.clone(), other]), 2);
+    assert_eq!(f.cache.n_fitting(&[one.clone(), one.clone(), one.clone(), one.clone(), one]), 4);
+    f.run(&tokens(500..517));
+    assert_eq!(f.cache.n_fitting(&[sequence(0..10)]), 0);
 }
 
 #[test]

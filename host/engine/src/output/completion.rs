@@ -32,6 +32,17 @@ pub enum Content {
     TokenIds(Vec<u32>),
 }
 
+impl Content {
+    /// Bytes of text that are still to be tokenized.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Split { .. } => 0,
+            Self::TokenIds(ids) => size_of_val(&**ids),
+        }
+    }
+}
+
 /// Content as tokens: text that is cut only between them.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {

@@ -1,6 +1,6 @@
 //! The tokenizer of a real model, from its `tokenizer.json`.
 
-use tokenizers::{Encoding, Tokenizer as Model};
+use tokenizers::{DecoderWrapper, Encoding, Tokenizer as Model};
 
 use super::{Encoded, Tokenizer};
 
@@ -27,8 +27,12 @@ impl HuggingFaceTokenizer {
         model.with_padding(None);
         let vocabulary = model.get_vocab(true);
         let last_id = vocabulary.values().copied().max().unwrap_or_default();
-        // As they are written there, which is at least as long as the text.
-        let longest_token = vocabulary.keys().map(String::len).max().unwrap_or_default();
+        // As they are written there, which is at least as long as the text. Only where every byte of a text is in one of
+        // its tokens: others drop white space, or make one token of an unknown word of any length.
+        let longest_token = match model.get_decoder() {
+            Some(DecoderWrapper::ByteLevel(_)) => vocabulary.keys().map(String::len).max().unwrap_or_default(),
+            _ => usize::MAX,
+        };
         Ok(Self { model, last_id, longest_token })
     }
 

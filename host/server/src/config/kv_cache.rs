@@ -17,6 +17,9 @@ pub(super) fn read(
     let events = kv_events::read(reader, last_rank);
     let given = reader.optional("enable-kvcache", values::switch);
     // Who configures events as for vLLM, whose cache is always on, means to have some.
+    if given == Some(false) && reader.settings.get("kv-events-config").is_some() && events.is_some() {
+        reader.problems.push("kv-events-config: it enables events of a cache that enable-kvcache disables".into());
+    }
     let is_enabled = given.unwrap_or(reader.settings.get("kv-events-config").is_some() && events.is_some());
     let cache = KvCacheConfig {
         n_blocks: reader.read("kv-cache-size", values::whole_number),
@@ -26,6 +29,11 @@ pub(super) fn read(
         model: reported_model.to_owned(),
         tells_events: events.is_some(),
     };
+    let wants_replay = !reader.read("kv-events-replay-endpoint", values::any_text).is_empty();
+    if wants_replay && (!is_enabled || events.is_none()) {
+        let problem = "there are no events to replay; they need enable-kvcache and a zmq-endpoint";
+        reader.problems.push(format!("kv-events-replay-endpoint: {problem}"));
+    }
     if is_enabled { (Some(cache), events) } else { (None, None) }
 }
 

@@ -18,11 +18,11 @@ pub struct KvEventsConfig {
     /// The first frame of each message; none: it names the pod and the model.
     pub topic: Option<String>,
     /// Events of one message; fewer if a second passes.
-    pub batch_size: usize,
+    pub batch_size: u32,
     /// Batches of the engine that may wait to be published; more are dropped, and counted.
-    pub max_pending: usize,
+    pub max_pending: u32,
     /// Published messages that are kept for those who missed some.
-    pub replay_queue_size: usize,
+    pub replay_queue_size: u32,
     /// Tries to connect at start, a second apart, after which the start has failed; 0: it is not waited for.
     pub connect_attempts: u32,
     /// Events as maps, as vLLM sends them since 0.24; else as arrays, as it did before.
@@ -98,11 +98,11 @@ struct VllmConfig {
     publisher: Option<String>,
     endpoint: String,
     replay_endpoint: Option<String>,
-    buffer_steps: usize,
+    buffer_steps: u32,
     /// Accepted: the library's own is as high as vLLM's.
     #[serde(rename = "hwm")]
     _hwm: usize,
-    max_queue_size: usize,
+    max_queue_size: u32,
     topic: String,
 }
 
@@ -190,8 +190,10 @@ fn optional_endpoint(
 /// Every rank's ports must exist, and none may be another's.
 fn check_ports(reader: &mut Reader<'_>, config: &KvEventsConfig, last_rank: u32) {
     let ports = [Some(&config.endpoint), config.replay_endpoint.as_ref()].map(|endpoint| endpoint?.port());
-    for port in ports.into_iter().flatten().filter(|port| port + last_rank > u16::MAX.into()) {
-        reader.problems.push(format!("zmq-endpoint: port {port} plus rank {last_rank} is more than there is"));
+    for (key, port) in ["zmq-endpoint", "kv-events-replay-endpoint"].into_iter().zip(ports) {
+        if let Some(port) = port.filter(|port| port + last_rank > u16::MAX.into()) {
+            reader.problems.push(format!("{key}: port {port} plus rank {last_rank} is more than there is"));
+        }
     }
     if let [Some(events), Some(replay)] = ports
         && events.abs_diff(replay) <= last_rank

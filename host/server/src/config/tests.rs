@@ -266,7 +266,9 @@ fn there_are_events_only_with_a_cache_and_somewhere_to_go() {
     assert_eq!((from_vllm.replay_endpoint.unwrap().address.as_str(), from_vllm.replay_queue_size), ("tcp://*:5558", 9));
     assert_eq!(events(&format!("{vllm} --kv-events-topic kv@x")).unwrap().topic.as_deref(), Some("kv@x"));
     assert_eq!(events(r#"--enable-kvcache --kv-events-config {"enable_kv_cache_events":false}"#), None);
-    assert_eq!(events(&format!("{vllm} --enable-kvcache false")), None);
+    for contradiction in [&format!("{vllm} --enable-kvcache false"), "--kv-events-replay-endpoint tcp://*:5558"] {
+        assert_eq!(config(&format!("--model m {contradiction}")).unwrap_err().len(), 1, "{contradiction}");
+    }
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(super) fn whole_number<T: FromStr>(value: &Value) -> Result<T, String> {
 }
 
 /// A count of things of which there must be one.
-pub(super) fn at_least_one(value: &Value) -> Result<usize, String> {
+pub(super) fn at_least_one(value: &Value) -> Result<u32, String> {
     match whole_number(value)? {
         0 => Err("it must be at least 1".into()),
         number => Ok(number),

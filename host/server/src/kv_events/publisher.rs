@@ -48,7 +48,7 @@ impl Publisher {
             topic: topic.into(),
             rank,
             as_maps: config.as_maps,
-            batch_size: config.batch_size,
+            batch_size: config.batch_size as usize,
             link,
             replay,
             pending: Vec::new(),

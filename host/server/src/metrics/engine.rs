@@ -79,6 +79,7 @@ impl EngineMetrics {
     pub(super) fn look(&self, status: EngineStatus) {
         self.running.set(status.running as i64);
         self.waiting.set(status.waiting as i64);
+        self.preemptions.inc_by(status.preemptions.saturating_sub(self.preemptions.get()));
         let usage = status.kv_cache_blocks.filter(|(_, all)| *all > 0);
         self.kv_cache_usage.set(usage.map_or(0.0, |(held, all)| held as f64 / all as f64));
         // One row, that of this moment: readers take the newest anyway.
@@ -105,13 +106,11 @@ fn register_cache_config(registry: &Registry, config: &EngineConfig, rank: u32) 
 
 impl EngineObserver for EngineMetrics {
     fn observe(&self, choice: &Choice, event: EngineEvent<'_>, _at: Instant) {
-        match event {
-            EngineEvent::Scheduled { cached_tokens } if self.has_kv_cache => {
-                self.prefix_queries.inc_by(choice.prompt().n_tokens.into());
-                self.prefix_hits.inc_by(cached_tokens.into());
-            }
-            EngineEvent::Preempted => self.preemptions.inc(),
-            _ => {}
+        if let EngineEvent::Scheduled { cached_tokens } = event
+            && self.has_kv_cache
+        {
+            self.prefix_queries.inc_by(choice.prompt().n_tokens.into());
+            self.prefix_hits.inc_by(cached_tokens.into());
         }
     }
 }
