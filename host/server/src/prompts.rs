@@ -31,35 +31,33 @@ impl Prompts {
 
     /// A conversation, read from `body`. With the model's chat template if it has one, else the messages' text alone.
     pub fn chat(&self, messages: Vec<Message>, body: &[u8]) -> Result<Prompt, ApiError> {
+        let tokenizer = &self.tokenizer;
         let content = |messages| PromptContent::Chat(messages);
         if self.wants_ids {
             let ids = match &self.template {
-                Some(template) => aside(body.len(), || {
-                    let text = template.render(body)?;
-                    Ok::<_, ApiError>(self.tokenizer.encode(self.relevant(&text)))
-                })?,
-                None => self.chat_ids(&messages, body)?,
+                Some(template) => rendered(template, body, |text| tokenizer.encode(self.relevant(text)))?,
+                None => self.plain_ids(&messages),
             };
             return Ok(Prompt::encoded(content(messages), ids));
         }
         let n_tokens = match &self.template {
-            Some(template) => aside(body.len(), || {
-                let text = template.render(body)?;
-                Ok::<_, ApiError>(self.tokenizer.count(self.relevant(&text)))
-            })?,
-            None => messages.iter().flat_map(Message::texts).map(|text| self.tokenizer.count(text)).sum(),
+            Some(template) => rendered(template, body, |text| tokenizer.count(self.relevant(text)))?,
+            None => messages.iter().flat_map(Message::texts).map(|text| tokenizer.count(text)).sum(),
         };
         Ok(Prompt::counted(content(messages), n_tokens))
     }
 
     /// All tokens of a conversation, however many, as ids.
     pub fn chat_ids(&self, messages: &[Message], body: &[u8]) -> Result<Vec<u32>, ApiError> {
-        aside(body.len(), || {
-            Ok(match &self.template {
-                Some(template) => self.tokenizer.encode(&template.render(body)?),
-                None => messages.iter().flat_map(Message::texts).flat_map(|text| self.tokenizer.encode(text)).collect(),
-            })
-        })
+        match &self.template {
+            Some(template) => rendered(template, body, |text| self.tokenizer.encode(text)),
+            None => Ok(self.plain_ids(messages)),
+        }
+    }
+
+    /// Of the messages' text alone.
+    fn plain_ids(&self, messages: &[Message]) -> Vec<u32> {
+        messages.iter().flat_map(Message::texts).flat_map(|text| self.text_ids(text, false)).collect()
     }
 
     /// All tokens of a text, however many, as ids; as a prompt's if `is_prompt`.
@@ -109,4 +107,9 @@ impl Prompts {
         };
         ids.iter().map(id).collect()
     }
+}
+
+/// What `work` makes of the text of the conversation in `body`.
+fn rendered<T>(template: &ChatTemplate, body: &[u8], work: impl FnOnce(&str) -> T) -> Result<T, ApiError> {
+    aside(body.len(), || Ok(work(&template.render(body)?)))
 }
