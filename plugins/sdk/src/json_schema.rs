@@ -1,7 +1,7 @@
 //! JSON values for JSON Schemas (draft 2020-12, and what older drafts share with it).
 //!
-//! A value is drawn keyword by keyword and then validated against the whole schema; what drawing does not know
-//! (`not`, `if`, `contains`, …) is met by drawing again, up to [`TRIES`] times.
+//! A value is drawn keyword by keyword and then validated, each part of it and the whole; what drawing does not know
+//! (`not`, `if`, `contains`, …) is met by drawing again, the whole up to [`TRIES`] times.
 
 mod draw;
 mod merge;
@@ -55,12 +55,15 @@ impl Default for Bounds {
 /// assert_eq!(value, 6);
 /// ```
 pub fn value_for(schema: &Value, bounds: &Bounds, rng: &mut impl Rng) -> Result<Value, String> {
+    let mut draw = draw::Draw::new(schema, bounds, rng);
     let mut reason = String::new();
     for _ in 0..TRIES {
-        match draw::Draw::new(schema, bounds, rng).value(schema, 0) {
-            Ok(value) if is_valid(schema, &value) => return Ok(value),
-            Ok(_) => reason = format!("no value was found for {} in {TRIES} tries", short(schema)),
+        match draw.value(schema, 0) {
+            Ok(value) => return Ok(value),
             Err(unsatisfiable) => reason = unsatisfiable,
+        }
+        if draw.is_exhausted() {
+            break;
         }
     }
     Err(reason)
@@ -69,7 +72,42 @@ pub fn value_for(schema: &Value, bounds: &Bounds, rng: &mut impl Rng) -> Result<
 /// What `$ref` points to, within the same document.
 fn resolve<'a>(root: &'a Value, reference: &str) -> Result<&'a Value, String> {
     let pointer = reference.strip_prefix('#').ok_or_else(|| format!("$ref {reference:?} leaves the schema"))?;
-    root.pointer(pointer).ok_or_else(|| format!("$ref {reference:?} leads nowhere"))
+    let target = if pointer.is_empty() || pointer.starts_with('/') {
+        root.pointer(&percent_decoded(pointer))
+    } else {
+        anchored(root, pointer)
+    };
+    target.ok_or_else(|| format!("$ref {reference:?} leads nowhere"))
+}
+
+/// The part of a schema that calls itself `name`.
+fn anchored<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
+    match schema {
+        Value::Object(object) if object.get("$anchor").and_then(Value::as_str) == Some(name) => Some(schema),
+        Value::Object(object) => object.values().find_map(|part| anchored(part, name)),
+        Value::Array(parts) => parts.iter().find_map(|part| anchored(part, name)),
+        _ => None,
+    }
+}
+
+/// A fragment of a URI as it is meant; what is no escape stays as it is.
+fn percent_decoded(fragment: &str) -> String {
+    let mut bytes = Vec::with_capacity(fragment.len());
+    let mut rest = fragment.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escape = after.get(..2).filter(|_| *first == b'%').and_then(|digits| str::from_utf8(digits).ok());
+        match escape.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A schema as a message may repeat it.

@@ -1,5 +1,7 @@
 //! Calls offered tools, with arguments that their JSON Schemas admit.
 
+mod spaced;
+
 use rehearsal_sdk::json_schema::{self, Bounds};
 use rehearsal_sdk::{
     CallError, Description, Plugin, Prompt, Request, Rng, RngExt, Role, Tool, ToolCall, ToolCaller, ToolChoice, export,
@@ -85,7 +87,12 @@ impl ToolCaller for ToolCalls {
                 }
             },
         };
-        tools.into_iter().map(|tool| self.call(tool, &mut rng)).collect()
+        // vLLM reads the calls that it demands and writes them anew, in Python.
+        let write = match &request.tool_choice {
+            ToolChoice::Required => spaced::json,
+            _ => Value::to_string,
+        };
+        tools.into_iter().map(|tool| self.call(tool, write, &mut rng)).collect()
     }
 }
 
@@ -104,7 +111,7 @@ impl ToolCalls {
         (0..count).map(|_| &tools[rng.random_range(0..tools.len())]).collect()
     }
 
-    fn call(&self, tool: &Tool, rng: &mut impl Rng) -> Result<ToolCall, CallError> {
+    fn call(&self, tool: &Tool, write: fn(&Value) -> String, rng: &mut impl Rng) -> Result<ToolCall, CallError> {
         let reject =
             |reason: &str| CallError::reject(400, format!("the parameters of the tool {:?}: {reason}", tool.name));
         let schema: Value = serde_json::from_str(&tool.parameters).map_err(|error| reject(&error.to_string()))?;
@@ -112,14 +119,17 @@ impl ToolCalls {
             Value::Null => Ok(Value::Object(Default::default())),
             // Arguments are an object, whatever else the schema leaves open.
             Value::Object(mut schema) => {
-                schema.entry("type").or_insert("object".into());
+                let kinds = schema.entry("type").or_insert("object".into());
+                if kinds.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "object")) {
+                    *kinds = "object".into();
+                }
                 json_schema::value_for(&Value::Object(schema), &self.bounds, rng)
             }
             other => json_schema::value_for(&other, &self.bounds, rng),
         };
         match arguments {
             Ok(arguments @ Value::Object(_)) => {
-                Ok(ToolCall { id: None, name: tool.name.clone(), arguments: arguments.to_string() })
+                Ok(ToolCall { id: None, name: tool.name.clone(), arguments: write(&arguments) })
             }
             Ok(other) => Err(reject(&format!("they must describe an object, not {other}"))),
             Err(reason) => Err(reject(&reason)),

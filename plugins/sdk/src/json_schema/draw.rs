@@ -3,13 +3,26 @@
 use rand::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 
+use super::validate::is_admitted;
 use super::{Bounds, merge::merge, resolve, short, text};
 
 /// Past this depth objects and arrays are as small as they may be; recursive schemas end.
 const SHALLOW: usize = 4;
 
 /// Past this depth a schema cannot be ended.
-const TOO_DEEP: usize = 32;
+const TOO_DEEP: usize = 100;
+
+/// References and combinators that lead to one another.
+const TOO_MANY_STEPS: usize = 64;
+
+/// Attempts at each part of a value, so that the parts' chances do not multiply.
+const PART_TRIES: usize = 16;
+
+/// Attempts at all parts together: a schema that nothing satisfies must be given up in time.
+const ALL_TRIES: usize = 5_000;
+
+/// Elements of an array, or properties of an object, that are made up.
+const MOST_ELEMENTS: usize = 2_000;
 
 /// Attempts at an element that differs from the others.
 const UNIQUE_TRIES: usize = 32;
@@ -22,15 +35,45 @@ pub(super) struct Draw<'a, R> {
     root: &'a Value,
     bounds: &'a Bounds,
     rng: &'a mut R,
+    tries_left: usize,
+    /// What failed first: the most telling, once all tries are spent.
+    first_reason: Option<String>,
 }
 
 impl<'a, R: Rng> Draw<'a, R> {
     pub(super) fn new(root: &'a Value, bounds: &'a Bounds, rng: &'a mut R) -> Self {
-        Self { root, bounds, rng }
+        Self { root, bounds, rng, tries_left: ALL_TRIES, first_reason: None }
     }
 
-    /// A value that `schema` may admit, `depth` objects and arrays below the root.
+    /// Whether no more attempts will be made.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.tries_left == 0
+    }
+
+    /// A value that `schema` admits, `depth` objects and arrays below the root.
     pub(super) fn value(&mut self, schema: &Value, depth: usize) -> Result<Value, String> {
+        let mut reason = String::new();
+        for _ in 0..PART_TRIES {
+            let Some(left) = self.tries_left.checked_sub(1) else { break };
+            self.tries_left = left;
+            match self.attempt(schema, depth) {
+                Ok(value) if is_admitted(self.root, schema, &value) => return Ok(value),
+                Ok(_) => {}
+                Err(unsatisfiable) => {
+                    self.first_reason.get_or_insert_with(|| unsatisfiable.clone());
+                    reason = unsatisfiable;
+                }
+            }
+        }
+        if self.is_exhausted()
+            && let Some(first) = &self.first_reason
+        {
+            return Err(first.clone());
+        }
+        if reason.is_empty() { Err(format!("no value was found for {}", short(schema))) } else { Err(reason) }
+    }
+
+    fn attempt(&mut self, schema: &Value, depth: usize) -> Result<Value, String> {
         if depth > TOO_DEEP {
             return Err(format!("the schema has no end: {}", short(schema)));
         }
@@ -68,7 +111,7 @@ impl<'a, R: Rng> Draw<'a, R> {
 
     /// Follows `$ref` and merges one branch of each combinator into the schema around it.
     fn flatten(&mut self, mut schema: Map<String, Value>, steps: usize) -> Result<Map<String, Value>, String> {
-        if steps > TOO_DEEP {
+        if steps > TOO_MANY_STEPS {
             return Err("a `$ref` leads to itself".into());
         }
         let mut parts = Vec::new();
@@ -124,19 +167,22 @@ impl<'a, R: Rng> Draw<'a, R> {
 
     fn integer(&mut self, schema: &Map<String, Value>) -> Result<Value, String> {
         let (least, greatest) = range(schema, self.bounds.integer.0 as f64, self.bounds.integer.1 as f64);
-        // An exclusive bound keeps an integer itself out, and nothing more.
-        let least = if least.excluded && least.at.fract() == 0.0 { least.at + 1.0 } else { least.at.ceil() };
-        let greatest =
-            if greatest.excluded && greatest.at.fract() == 0.0 { greatest.at - 1.0 } else { greatest.at.floor() };
+        let least = whole_bound(schema, ["minimum", "exclusiveMinimum"], &least, 1);
+        let greatest = whole_bound(schema, ["maximum", "exclusiveMaximum"], &greatest, -1);
         let step = schema.get("multipleOf").and_then(Value::as_f64).filter(|step| *step > 0.0).unwrap_or(1.0);
         // With a fractional step, only its whole multiples count: 0.5 and 2.5 both reach every whole number they can.
-        let step = if step.fract() == 0.0 { step } else { whole_multiple(step) };
-        let (first, last) = ((least / step).ceil(), (greatest / step).floor());
+        let step = if step.fract() == 0.0 { step } else { whole_multiple(step) } as i128;
+        // Rounded up and down, as division by itself rounds towards zero.
+        let (first, last) = (-(-least).div_euclid(step), greatest.div_euclid(step));
         if first > last {
             return Err(format!("no integer is between {least} and {greatest} in steps of {step}"));
         }
-        let multiple = self.rng.random_range(first as i64..=last as i64);
-        Ok(json!(multiple.saturating_mul(step as i64)))
+        let integer = self.rng.random_range(first..=last).saturating_mul(step);
+        Ok(match (i64::try_from(integer), u64::try_from(integer)) {
+            (Ok(integer), _) => json!(integer),
+            (_, Ok(integer)) => json!(integer),
+            _ => json!(integer as f64),
+        })
     }
 
     fn number(&mut self, schema: &Map<String, Value>) -> Result<Value, String> {
@@ -149,15 +195,32 @@ impl<'a, R: Rng> Draw<'a, R> {
             if first > last {
                 return Err(format!("no multiple of {step} is between {} and {}", least.at, greatest.at));
             }
-            return Ok(json!(self.rng.random_range(first as i64..=last as i64) as f64 * step));
+            return Ok(json!(self.multiple(first as i64, last as i64, step)));
         }
         if least.at == greatest.at {
             return Ok(json!(least.at));
         }
-        let drawn = self.rng.random_range(least.at..greatest.at);
+        // Weighed, because the distance of the two may be more than a number can be.
+        let weight: f64 = self.rng.random();
+        let drawn = least.at * (1.0 - weight) + greatest.at * weight;
         // Two decimals read better, where they stay inside.
         let rounded = (drawn * 100.0).round() / 100.0;
         Ok(json!(if rounded > least.at && rounded < greatest.at { rounded } else { drawn }))
+    }
+
+    /// One of the multiples of `step`, written with no more decimals than it has. Preferably one that gives a whole number
+    /// when it is divided by `step`: some validators divide, and see that 0.14 / 0.01 is not 14.
+    fn multiple(&mut self, first: i64, last: i64, step: f64) -> f64 {
+        let decimals = step.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        let mut multiple = 0.0;
+        for _ in 0..UNIQUE_TRIES {
+            let exact = self.rng.random_range(first..=last) as f64 * step;
+            multiple = format!("{exact:.decimals$}").parse().unwrap_or(exact);
+            if (multiple / step).fract() == 0.0 {
+                break;
+            }
+        }
+        multiple
     }
 
     fn array(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<Value, String> {
@@ -177,6 +240,9 @@ impl<'a, R: Rng> Draw<'a, R> {
             schema.get("contains").cloned().unwrap_or(json!({ "type": "string" }))
         });
         let length = if rest == Value::Bool(false) { length.min(prefix.len()) } else { length };
+        if length > MOST_ELEMENTS {
+            return Err(format!("an array of {length} elements is more than the {MOST_ELEMENTS} that are made up"));
+        }
         let is_unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
         let mut elements: Vec<Value> = Vec::with_capacity(length);
         for index in 0..length {
@@ -186,6 +252,13 @@ impl<'a, R: Rng> Draw<'a, R> {
             while is_unique && elements.contains(&element) && tries < UNIQUE_TRIES {
                 element = self.value(element_schema, depth + 1)?;
                 tries += 1;
+                // There are only so many words.
+                if let Value::String(word) = &element {
+                    let numbered = Value::String(format!("{word} {index}"));
+                    if is_admitted(self.root, element_schema, &numbered) {
+                        element = numbered;
+                    }
+                }
             }
             if is_unique && elements.contains(&element) {
                 if elements.len() >= shortest {
@@ -213,6 +286,9 @@ impl<'a, R: Rng> Draw<'a, R> {
             object.insert((*name).to_owned(), self.value(&property, depth + 1)?);
         }
         let fewest = size("minProperties").unwrap_or(0);
+        if fewest > MOST_ELEMENTS {
+            return Err(format!("an object of {fewest} properties is more than the {MOST_ELEMENTS} that are made up"));
+        }
         for (name, property) in properties {
             let is_wanted = depth < SHALLOW && self.rng.random_range(0..100) < u32::from(chance);
             if !object.contains_key(name) && object.len() < most && (is_wanted || object.len() < fewest) {
@@ -222,10 +298,12 @@ impl<'a, R: Rng> Draw<'a, R> {
                 }
             }
         }
-        for name in NAMES {
-            if object.len() < fewest && !object.contains_key(name) {
-                let property = self.property_schema(schema, properties, name);
-                object.insert(name.to_owned(), self.value(&property, depth + 1)?);
+        for number in 0..fewest {
+            let name = NAMES[number % NAMES.len()];
+            let name = if number < NAMES.len() { name.to_owned() } else { format!("{name}{}", number / NAMES.len()) };
+            if object.len() < fewest && !object.contains_key(&name) {
+                let property = self.property_schema(schema, properties, &name);
+                object.insert(name, self.value(&property, depth + 1)?);
             }
         }
         Ok(Value::Object(object))
@@ -304,6 +382,20 @@ fn range(schema: &Map<String, Value>, usual_least: f64, usual_greatest: f64) -> 
         }
         (None, None) => (open(usual_least), open(usual_greatest)),
     }
+}
+
+/// The outermost whole number within a bound, exactly: numbers past 2^53 lose their last digits as floating point. `inwards`
+/// is 1 for a lower bound and -1 for an upper one.
+fn whole_bound(schema: &Map<String, Value>, keywords: [&str; 2], edge: &Edge, inwards: i128) -> i128 {
+    let whole = |keyword: &&str| {
+        let number = schema.get(*keyword)?;
+        number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+    };
+    let exact = keywords.iter().filter_map(whole).find(|whole| *whole as f64 == edge.at);
+    let rounded = if inwards > 0 { edge.at.ceil() } else { edge.at.floor() };
+    // An exclusive bound keeps an integer itself out, and nothing more.
+    let excludes_itself = edge.excluded && edge.at.fract() == 0.0;
+    exact.unwrap_or(rounded as i128).saturating_add(if excludes_itself { inwards } else { 0 })
 }
 
 /// The least whole number that `step` divides, of those that are worth looking for.

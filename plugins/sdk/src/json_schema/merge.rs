@@ -6,6 +6,15 @@ use serde_json::{Map, Value, json};
 /// `right` added to `left`.
 pub(super) fn merge(mut left: Map<String, Value>, right: Map<String, Value>) -> Map<String, Value> {
     for (keyword, value) in right {
+        // Two of these cannot be made one: the second is kept for later.
+        if left.contains_key(&keyword) && matches!(keyword.as_str(), "$ref" | "anyOf" | "oneOf") {
+            let more = json!({ keyword: value });
+            match left.entry("allOf").or_insert_with(|| json!([])) {
+                Value::Array(all) => all.push(more),
+                other => *other = json!([more]),
+            }
+            continue;
+        }
         let merged = match left.remove(&keyword) {
             None => value,
             Some(old) => merge_keyword(&keyword, old, value),

@@ -130,3 +130,67 @@ fn bounds_fill_only_what_the_schema_leaves_open() {
         "properties": { "yes": {} } } } });
     assert!(draw(nested).iter().all(|value| value.get("no").is_none() && value["o"].get("yes").is_some()));
 }
+
+/// Schemas that once were refused, though values for them exist.
+#[test]
+fn satisfiable_schemas_are_not_given_up() {
+    let each = |count: usize, schema: Value| {
+        let properties: serde_json::Map<_, _> = (0..count).map(|at| (format!("p{at}"), schema.clone())).collect();
+        let required: Vec<_> = properties.keys().cloned().collect();
+        json!({ "type": "object", "properties": properties, "required": required })
+    };
+    let defs = json!({
+        "a": { "type": "object", "properties": { "x": { "type": "integer" } }, "required": ["x"] },
+        "b": { "type": "object", "properties": { "y": { "type": "string" } }, "required": ["y"] },
+        "Foo<int>": { "type": "integer" },
+        "named": { "$anchor": "here", "type": "boolean" },
+    });
+    let refer = |reference: &str| json!({ "$ref": reference, "$defs": defs });
+    let nested = (0..40).fold(json!({ "type": "integer" }), |inner, _| each(1, inner));
+    for schema in [
+        json!({ "allOf": [{ "$ref": "#/$defs/a" }, { "$ref": "#/$defs/b" }], "$defs": defs }),
+        json!({ "allOf": [{ "anyOf": [{ "minimum": 3 }, { "maximum": 1 }] }, { "anyOf": [{ "multipleOf": 2 }] }], "type": "integer" }),
+        refer("#/$defs/Foo%3Cint%3E"),
+        refer("#here"),
+        json!({ "type": "string", "pattern": "^[a-z]+$", "minLength": 8 }),
+        json!({ "type": "string", "pattern": "^[a-zA-Z0-9_-]*$", "minLength": 20, "maxLength": 30 }),
+        json!({ "type": "string", "format": "uri", "minLength": 40 }),
+        each(10, json!({ "oneOf": [{ "type": "integer" }, { "type": "number" }] })),
+        each(8, json!({ "type": "number", "multipleOf": 0.5, "exclusiveMinimum": 0, "exclusiveMaximum": 1 })),
+        each(40, json!({ "type": "string", "default": null })),
+        json!({ "type": "integer", "minimum": 1e30 }),
+        json!({ "type": "integer", "minimum": 9_007_199_254_740_993_u64, "maximum": 9_007_199_254_740_993_u64 }),
+        json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true, "minItems": 30 }),
+        json!({ "type": "object", "minProperties": 20 }),
+        json!({ "type": "number", "minimum": -1.7e308, "maximum": 1.7e308 }),
+        json!({ "type": "number", "multipleOf": 0.01 }),
+        json!({ "type": "number", "multipleOf": 0.1 }),
+        nested,
+    ] {
+        check(schema);
+    }
+}
+
+#[test]
+fn decimals_are_those_of_the_step() {
+    for seed in 0..100 {
+        let schema = json!({ "type": "number", "multipleOf": 0.1 });
+        let value = value_for(&schema, &Bounds::default(), &mut rng(seed)).unwrap();
+        assert!(value.to_string().len() <= 5, "{value}");
+        assert_eq!((value.as_f64().unwrap() / 0.1).fract(), 0.0, "{value}");
+    }
+}
+
+/// More than anybody would wait for.
+#[test]
+fn what_is_too_large_is_refused_at_once_with_the_reason() {
+    for (schema, reason) in [
+        (json!({ "type": "array", "minItems": 1_000_000_000 }), "an array of 1000000000 elements"),
+        (json!({ "type": "string", "minLength": 1_000_000_000 }), "a string of 1000000000 characters"),
+        (json!({ "type": "object", "minProperties": 1_000_000 }), "an object of 1000000 properties"),
+        (json!({ "type": "string", "pattern": "^(((a{100}){100}){100}){100}$" }), "the pattern"),
+    ] {
+        let refused = value_for(&schema, &Bounds::default(), &mut rng(1)).unwrap_err();
+        assert!(refused.starts_with(reason), "{refused}");
+    }
+}

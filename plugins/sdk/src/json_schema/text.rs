@@ -17,6 +17,12 @@ const MORE_REPETITIONS: u32 = 4;
 /// Characters of a string whose length the schema leaves open.
 const USUAL: (usize, usize) = (1, 40);
 
+/// Characters of a string that is made up.
+const MOST_CHARACTERS: usize = 50_000;
+
+/// Attempts at a string that matches a pattern and has the length that is wanted.
+const LENGTH_TRIES: u32 = 24;
+
 /// One word.
 pub(super) fn word(rng: &mut impl Rng) -> String {
     WORDS[rng.random_range(0..WORDS.len())].to_owned()
@@ -27,11 +33,14 @@ pub(super) fn string(schema: &Map<String, Value>, rng: &mut impl Rng) -> Result<
     let size = |keyword: &str| schema.get(keyword).and_then(Value::as_f64).map(|size| size as usize);
     let (min_length, max_length) = (size("minLength"), size("maxLength"));
     let (shortest, longest) = lengths(min_length, max_length, USUAL)?;
+    if shortest > MOST_CHARACTERS {
+        return Err(format!("a string of {shortest} characters is more than the {MOST_CHARACTERS} that are made up"));
+    }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
-        return matching(pattern, rng);
+        return matching(pattern, (min_length.unwrap_or(0), max_length.unwrap_or(usize::MAX)), rng);
     }
     if let Some(text) = schema.get("format").and_then(Value::as_str).and_then(|format| formatted(format, rng)) {
-        return Ok(text);
+        return Ok(lengthened(text, shortest, rng));
     }
     let mut text = word(rng);
     while text.chars().count() < shortest {
@@ -77,16 +86,50 @@ fn formatted(format: &str, rng: &mut impl Rng) -> Option<String> {
     })
 }
 
-/// A string in which `pattern` is found.
-fn matching(pattern: &str, rng: &mut impl Rng) -> Result<String, String> {
+/// A string of a format, made longer where the format has a place for more.
+fn lengthened(mut text: String, shortest: usize, rng: &mut impl Rng) -> String {
+    let missing = |text: &String| text.chars().count() < shortest;
+    while text.contains('/') && missing(&text) {
+        text.push('/');
+        text.push_str(&word(rng));
+    }
+    while text.contains('@') && missing(&text) {
+        text = format!("{}.{text}", word(rng));
+    }
+    text
+}
+
+/// A string in which `pattern` is found, if possible of a length between the two.
+fn matching(pattern: &str, (shortest, longest): (usize, usize), rng: &mut impl Rng) -> Result<String, String> {
     let pattern_of = |pattern: &str| regex_syntax::Parser::new().parse(pattern);
     let hir = pattern_of(pattern).map_err(|_| format!("the pattern {pattern:?} has parts that are not supported"))?;
+    let too_long =
+        || format!("the pattern {pattern:?} wants more than the {MOST_CHARACTERS} characters that are made up");
+    if hir.properties().minimum_len().is_some_and(|least| least > MOST_CHARACTERS) {
+        return Err(too_long());
+    }
     let mut text = String::new();
-    write_match(&hir, rng, &mut text);
+    for attempt in 0..LENGTH_TRIES {
+        text.clear();
+        // First as usual; then what repeats at will repeats as often as the length wants, or half as often, or …
+        let wanted = (shortest as u32).saturating_add(shortest as u32 / 2) >> (attempt.saturating_sub(4) / 4);
+        let more = if attempt < 4 { MORE_REPETITIONS } else { MORE_REPETITIONS.max(wanted) };
+        write_match(&hir, more, rng, &mut text);
+        if text.len() > MOST_CHARACTERS {
+            return Err(too_long());
+        }
+        if (shortest..=longest).contains(&text.chars().count()) {
+            break;
+        }
+    }
     Ok(text)
 }
 
-fn write_match(hir: &Hir, rng: &mut impl Rng, text: &mut String) {
+/// Stops where a text has become too long.
+fn write_match(hir: &Hir, more: u32, rng: &mut impl Rng, text: &mut String) {
+    if text.len() > MOST_CHARACTERS {
+        return;
+    }
     match hir.kind() {
         // Anchors hold by themselves: nothing is written before the first or after the last.
         HirKind::Empty | HirKind::Look(_) => {}
@@ -94,14 +137,19 @@ fn write_match(hir: &Hir, rng: &mut impl Rng, text: &mut String) {
         HirKind::Class(class) => text.extend(character(class, rng)),
         HirKind::Repetition(repetition) => {
             let least = repetition.min;
-            let most = repetition.max.unwrap_or(u32::MAX).min(least.saturating_add(MORE_REPETITIONS));
+            let most = repetition.max.unwrap_or(u32::MAX).min(least.saturating_add(more));
+            // Where a length is wanted, half of the freedom is used at least.
+            let least = if more > MORE_REPETITIONS { least + (most - least) / 2 } else { least };
             for _ in 0..rng.random_range(least..=most) {
-                write_match(&repetition.sub, rng, text);
+                write_match(&repetition.sub, more, rng, text);
+                if text.len() > MOST_CHARACTERS {
+                    return;
+                }
             }
         }
-        HirKind::Capture(capture) => write_match(&capture.sub, rng, text),
-        HirKind::Concat(parts) => parts.iter().for_each(|part| write_match(part, rng, text)),
-        HirKind::Alternation(branches) => write_match(&branches[rng.random_range(0..branches.len())], rng, text),
+        HirKind::Capture(capture) => write_match(&capture.sub, more, rng, text),
+        HirKind::Concat(parts) => parts.iter().for_each(|part| write_match(part, more, rng, text)),
+        HirKind::Alternation(branches) => write_match(&branches[rng.random_range(0..branches.len())], more, rng, text),
     }
 }
 

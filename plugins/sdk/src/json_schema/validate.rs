@@ -6,11 +6,16 @@ use serde_json::{Map, Value};
 use super::{resolve, text};
 
 /// References that are followed one inside the other.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: usize = 400;
 
 /// Whether `schema` admits `value`.
 pub fn is_valid(schema: &Value, value: &Value) -> bool {
     Validator { root: schema }.admits(schema, value, 0)
+}
+
+/// Whether `schema`, a part of `root`, admits `value`.
+pub(super) fn is_admitted(root: &Value, schema: &Value, value: &Value) -> bool {
+    Validator { root }.admits(schema, value, 0)
 }
 
 struct Validator<'a> {
