@@ -12,10 +12,18 @@ import threading
 MODEL = "my-model"
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def free_port(count=1):
+    """A port that is free, and so are as many as are wanted from it on."""
+    for _ in range(100):
+        with contextlib.ExitStack() as held:
+            listeners = [held.enter_context(socket.socket()) for _ in range(count)]
+            listeners[0].bind(("127.0.0.1", 0))
+            first = listeners[0].getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError):
+                for at in range(1, count):
+                    listeners[at].bind(("127.0.0.1", first + at))
+                return first
+    raise AssertionError(f"there are no {count} free ports in a row")
 
 
 class Server:

@@ -162,7 +162,7 @@ def test_what_waits_is_sent_before_the_end():
 
 
 def test_vllms_own_configuration_and_ranks():
-    port = free_port()
+    port = free_port(2)
     config = '{"enable_kv_cache_events": true, "endpoint": "tcp://*:%d", "topic": "kv@mine"}' % port
     with server("--kv-events-config", config, "--event-batch-size", "1", "--data-parallel-size", "2", ports=2) as subjects:
         for rank, subject in enumerate(subjects):
