@@ -5,6 +5,7 @@
 
 mod draw;
 mod merge;
+mod numbers;
 mod text;
 mod validate;
 

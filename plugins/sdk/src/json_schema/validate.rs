@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 400;
 
 /// Whether `schema` admits `value`.
 pub fn is_valid(schema: &Value, value: &Value) -> bool {
-    Validator { root: schema }.admits(schema, value, 0)
+    is_admitted(schema, schema, value)
 }
 
 /// Whether `schema`, a part of `root`, admits `value`.
