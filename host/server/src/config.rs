@@ -11,7 +11,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rehearsal_engine::latency::Jittered;
 use rehearsal_engine::seed::{self, Purpose};
@@ -20,6 +20,7 @@ use rehearsal_plugin_host::PluginSpec;
 use serde_json::Value;
 
 use crate::args::{KEYS, Settings};
+use crate::wall_clock::since_1970;
 
 pub use kv_events::{KvEventsConfig, ZmqEndpoint};
 pub use lora::LoraModule;
@@ -300,7 +301,7 @@ fn models(value: &Value, usual: &Picks) -> Result<BTreeMap<String, Picks>, Strin
 
 fn time_as_seed() -> u64 {
     // 64 bits of nanoseconds last until 2554.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
+    since_1970().as_nanos() as u64
 }
 
 /// `name=rest` entries, by name.

@@ -29,3 +29,4 @@ pub mod metrics;
 pub mod plugin_tools;
 pub mod reload;
 pub mod serve;
+mod wall_clock;

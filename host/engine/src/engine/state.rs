@@ -84,12 +84,12 @@ impl State {
         request: &GenerationRequest,
         cached: Option<Vec<CachedSequence>>,
     ) -> Result<(u64, Vec<SequenceId>), NoRoom> {
-        let mut cached = cached.unwrap_or_default();
+        let cached = cached.unwrap_or_default();
         let n_choices = request.n_choices();
         let n_fitting = self.kv_cache.as_ref().map_or(n_choices, |kv_cache| kv_cache.n_fitting(&cached));
         let ids = self.scheduler.enqueue(n_choices, request.adapter.as_ref(), n_fitting)?;
         if let Some(kv_cache) = &mut self.kv_cache {
-            ids.iter().zip(cached.drain(..)).for_each(|(id, sequence)| kv_cache.insert(*id, sequence));
+            ids.iter().zip(cached).for_each(|(id, sequence)| kv_cache.insert(*id, sequence));
         }
         let number = self.next_number;
         self.next_number += 1;

@@ -1,13 +1,13 @@
 //! `GET /v1/models`.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
 use crate::app::App;
+use crate::wall_clock::since_1970;
 
 /// One card for each served name, and one for each adapter.
 pub async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
@@ -35,7 +35,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
 
 /// Seconds since 1970.
 pub fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    since_1970().as_secs()
 }
 
 /// The answer.

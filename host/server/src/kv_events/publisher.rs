@@ -1,7 +1,7 @@
 //! The one task that batches, numbers and sends events.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rehearsal_engine::KvCacheEvent;
@@ -13,6 +13,7 @@ use super::link::Link;
 use super::replay::{Published, Replay};
 use super::wire;
 use crate::config::KvEventsConfig;
+use crate::wall_clock::since_1970;
 
 /// No event waits longer for others to fill its message.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -105,8 +106,7 @@ impl Publisher {
     }
 
     async fn send(&mut self) {
-        let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-        let payload = wire::batch(unix_time, self.n_pending, &self.pending, self.rank);
+        let payload = wire::batch(since_1970().as_secs_f64(), self.n_pending, &self.pending, self.rank);
         self.pending.clear();
         self.n_pending = 0;
         let sequence = Bytes::copy_from_slice(&self.sequence.to_be_bytes());

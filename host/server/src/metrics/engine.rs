@@ -1,11 +1,12 @@
 //! `vllm:…`: what routers and autoscalers read of the engine, under vLLM's names.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{Gauge, GaugeVec, IntCounter, IntGauge, Opts, Registry};
 use rehearsal_engine::{Choice, EngineConfig, EngineEvent, EngineObserver, EngineStatus};
 use tokio::time::Instant;
+
+use crate::wall_clock::since_1970;
 
 /// What is measured of the engine.
 pub struct EngineMetrics {
@@ -85,8 +86,7 @@ impl EngineMetrics {
         // One row, that of this moment: readers take the newest anyway.
         self.lora_requests.reset();
         let (running, waiting) = (status.running_adapters.join(","), status.waiting_adapters.join(","));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-        self.lora_requests.with_label_values(&[&self.max_loras, &running, &waiting]).set(now);
+        self.lora_requests.with_label_values(&[&self.max_loras, &running, &waiting]).set(since_1970().as_secs_f64());
     }
 }
 
