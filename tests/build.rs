@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-#[path = "../plugins/builtin/guest_build.rs"]
-mod guest_build;
+use rehearsal_guest_build as guest_build;
 
 fn main() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     guest_build::rerun_if_changed(&workspace, &["wit", "plugins/sdk", "tests/components", "Cargo.lock", "Cargo.toml"]);
-    guest_build::rerun_if_changed(&workspace, &["plugins/builtin/guest_build.rs", "tests/build.rs"]);
+    guest_build::rerun_if_changed(&workspace, &["plugins/guest-build", "tests/build.rs"]);
     announce("MISBEHAVE", &guest_build::build_guest(&workspace, "rehearsal-misbehave", "plugin"));
     let examples = workspace.join("plugins/example");
     for example in ["shout", "scripted", "flaky"] {

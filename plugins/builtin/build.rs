@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-#[path = "guest_build.rs"]
-mod guest_build;
+use rehearsal_guest_build as guest_build;
 
 /// Name on the command line, and the crate that implements it.
 const PLUGINS: [(&str, &str); 4] = [

@@ -1,6 +1,6 @@
 //! Builds a guest crate into a component, from within a build script.
 //!
-//! Shared by every build script that needs one (`#[path]`), because a build script cannot depend on a sibling cheaply.
+//! The target that it needs is seen to by this crate's own build script.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,13 +8,13 @@ use std::{env, fs};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Compiles `package` of a workspace (its library) with a profile of that workspace, and returns the component's path. One target directory serves all profiles of the
-/// outer build: a cold guest build costs half a minute, and dev, clippy and release would each pay it.
+/// Compiles `package` of a workspace (its library) with a profile of that workspace, and returns the component's path. One
+/// target directory serves all profiles of the outer build: a cold guest build costs half a minute, and dev, clippy and
+/// release would each pay it.
 ///
 /// # Panics
-/// With the command that helps if the target is missing, and with cargo's own output if the build fails.
-pub(crate) fn build_guest(workspace: &Path, package: &str, profile: &str) -> PathBuf {
-    require_target();
+/// With cargo's own output if the build fails.
+pub fn build_guest(workspace: &Path, package: &str, profile: &str) -> PathBuf {
     let target_dir = guest_target_dir();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace).args(["rustc", "--lib", "--crate-type", "cdylib", "--locked", "--profile", profile]);
@@ -28,17 +28,10 @@ pub(crate) fn build_guest(workspace: &Path, package: &str, profile: &str) -> Pat
 }
 
 /// Tells cargo to run the build script again when any of these changes.
-pub(crate) fn rerun_if_changed(workspace: &Path, paths: &[&str]) {
+pub fn rerun_if_changed(workspace: &Path, paths: &[&str]) {
     for path in paths {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
-}
-
-fn require_target() {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
-    let installed = output.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
-    assert!(installed, "the target {TARGET} is not installed; type: rustup target add {TARGET}");
 }
 
 /// `guests` beside the outer build's profiles.
