@@ -32,6 +32,8 @@ pub struct KvCacheConfig {
     pub hash_seed: Option<String>,
     /// The name that answers carry; some hashes begin with it.
     pub model: String,
+    /// Whether prompts find what earlier ones computed; if not, nothing is told of blocks either.
+    pub reuses_prefixes: bool,
     /// Whether somebody wants to know of every block.
     pub tells_events: bool,
 }
@@ -47,6 +49,7 @@ impl KvCacheConfig {
 #[derive(Debug)]
 pub struct KvCache {
     block_size: usize,
+    reuses_prefixes: bool,
     hasher: Arc<BlockHasher>,
     pool: BlockPool,
     sequences: HashMap<SequenceId, CachedSequence>,
@@ -96,6 +99,7 @@ impl KvCache {
     pub fn new(config: &KvCacheConfig, hasher: Arc<BlockHasher>) -> Self {
         Self {
             block_size: config.block_size as usize,
+            reuses_prefixes: config.reuses_prefixes,
             hasher,
             pool: BlockPool::new(config.n_blocks),
             sequences: HashMap::new(),
@@ -112,8 +116,8 @@ impl KvCache {
     pub fn n_fitting(&self, sequences: &[CachedSequence]) -> u32 {
         let mut left = self.pool.n_free();
         let wanted = |(at, sequence): (usize, &CachedSequence)| {
-            let is_twin =
-                at.checked_sub(1).is_some_and(|before| Arc::ptr_eq(&sequences[before].tokens, &sequence.tokens));
+            let is_twin = self.reuses_prefixes
+                && at.checked_sub(1).is_some_and(|before| Arc::ptr_eq(&sequences[before].tokens, &sequence.tokens));
             let n_tokens = sequence.tokens.ids.len();
             // All but what is computed anew is its twin's.
             let by_twin = n_tokens.div_ceil(self.block_size) - n_tokens.saturating_sub(1) / self.block_size;
@@ -194,6 +198,9 @@ impl KvCache {
 
     /// The longest prefix of full blocks that is there, short of the last token.
     fn hits(&self, sequence: &CachedSequence) -> Vec<BlockId> {
+        if !self.reuses_prefixes {
+            return Vec::new();
+        }
         let most = sequence.tokens.ids.len().saturating_sub(1) / self.block_size;
         sequence.tokens.hashes.iter().take(most).map_while(|hash| self.pool.find(*hash)).collect()
     }
@@ -216,7 +223,8 @@ impl KvCache {
             }
             is_changed = true;
         }
-        let (first, end) = (sequence.n_cached, n_tokens / self.block_size);
+        let (first, full) = (sequence.n_cached, n_tokens / self.block_size);
+        let end = if self.reuses_prefixes { full } else { first };
         if first == end {
             if is_changed {
                 self.debug_assert_invariants();

@@ -30,6 +30,11 @@ impl BlockHash {
         Self { bytes }
     }
 
+    /// The last `n` bytes, at most 32: a digest of that length.
+    pub fn last_bytes(&self, n: usize) -> &[u8] {
+        &self.bytes[32_usize.saturating_sub(n)..]
+    }
+
     /// As events carry it: the last 8 bytes, big-endian.
     pub fn as_u64(self) -> u64 {
         let [.., a, b, c, d, e, f, g, h] = self.bytes;
@@ -97,8 +102,8 @@ impl HashAlgorithm {
         }
     }
 
-    /// Bytes of a parent that is not a number.
-    fn digest_length(self) -> usize {
+    /// Bytes of a digest.
+    pub fn digest_length(self) -> usize {
         match self {
             Self::Sha256Cbor | Self::Sha256 => 32,
             Self::XxhashCbor | Self::Xxhash => 16,

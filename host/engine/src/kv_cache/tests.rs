@@ -20,6 +20,7 @@ impl Fixture {
             algorithm: HashAlgorithm::Sha256,
             hash_seed: None,
             model: "my-model".into(),
+            reuses_prefixes: true,
             tells_events: true,
         };
         let hasher = Arc::new(BlockHasher::new(config.algorithm, 4, None, 0, config.model.clone()));

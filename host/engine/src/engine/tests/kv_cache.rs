@@ -33,6 +33,7 @@ fn caching_blocks_of(block_size: u32, n_blocks: u32, max_num_seqs: u32) -> (Engi
             algorithm: HashAlgorithm::default(),
             hash_seed: None,
             model: "my-model".into(),
+            reuses_prefixes: true,
             tells_events: true,
         }),
         ..engine_config(max_num_seqs, 1000)
