@@ -50,9 +50,11 @@ async fn a_request_for_another_rank_is_refused() {
 
 #[tokio::test]
 async fn ranks_that_cannot_be_are_refused_at_the_start() {
-    let args = ["--model", "m", "--data-parallel-size", "9", "--data-parallel-rank", "8"];
+    let args = ["--model", "m", "--data-parallel-size", "9", "--data-parallel-start-rank", "-1"];
     let refusal = Server::refused(EXE, &args).await;
-    for problem in ["data-parallel-size: 9 is not between 1 and 8", "data-parallel-rank: 8 is not between 0 and 7"] {
+    for problem in
+        ["data-parallel-size: 9 servers are more than 8", "data-parallel-start-rank: \"-1\" is not a whole number"]
+    {
         assert!(refusal.stderr.contains(problem), "{}", refusal.stderr);
     }
 }

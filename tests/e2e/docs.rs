@@ -1,11 +1,10 @@
 //! The documents stay true: their configuration parses, their commands run, their tables are complete.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rehearsal_server::args::{self, KEYS, Parsed};
-use rehearsal_server::config::Config;
+use rehearsal_server::args::{self, Parsed};
+use rehearsal_server::config::{Config, Spec, Takes, specs};
 use rehearsal_tests::{ROOT, Server};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -26,9 +25,9 @@ pub(crate) fn blocks(document: &str, language: &str) -> Vec<String> {
 }
 
 fn configured(args: &[&str]) -> Result<Config, Vec<String>> {
-    let args = std::iter::once("rehearsal").chain(args.iter().copied()).map(str::to_owned).collect();
-    match args::parse(args, |_| None)? {
-        Parsed::Run(settings) => Config::new(&settings),
+    let args = std::iter::once("rehearsal").chain(args.iter().copied()).map(str::to_owned);
+    match args::parse(args, [])? {
+        Parsed::Run(settings) | Parsed::PrintConfig(settings) => Config::new(&settings),
         Parsed::Print(text) => panic!("{text}"),
     }
 }
@@ -49,9 +48,11 @@ fn manifests() -> Vec<PathBuf> {
 
 #[test]
 fn every_configuration_block_and_manifest_is_understood() {
-    let readme = blocks(&read("README.md"), "yaml");
-    assert!(!readme.is_empty());
-    for block in readme {
+    for block in ["README.md", "manifests/running.md"].into_iter().flat_map(|document| {
+        let blocks = blocks(&read(document), "yaml");
+        assert!(!blocks.is_empty(), "{document}");
+        blocks
+    }) {
         configured_by(&block).unwrap_or_else(|problems| panic!("{problems:?} in\n{block}"));
     }
     for path in manifests() {
@@ -82,27 +83,75 @@ fn every_manifest_and_folder_is_in_its_table() {
     }
 }
 
-/// Key and default of each row of the README's table, and of a row of the program's own.
+/// The page of all keys is the program's own table. With `UPDATE_DOCS=1` in the environment the test writes it.
 #[test]
-fn the_readmes_table_is_the_programs() {
+fn the_page_of_keys_is_the_programs() {
+    let path = Path::new(ROOT).join("manifests/keys.md");
+    let wanted = page_of_keys();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+    }
+    let page = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(page == wanted, "{} is not up to date: run this test with UPDATE_DOCS=1", path.display());
+}
+
+fn page_of_keys() -> String {
+    let mut page = String::from(
+        "# All keys\n\nMade from the program's own table by a test. How keys are written, and which layer wins, stands in the \
+         [README](../README.md#configuration).\n",
+    );
+    let mut topic = None;
+    for spec in specs().filter(|spec| spec.takes != Takes::Environment) {
+        if topic != Some(spec.topic) {
+            topic = Some(spec.topic);
+            page += &format!("\n## {}\n\n| key | default | meaning |\n|---|---|---|\n", spec.topic.title());
+        }
+        let others = spec.aliases.iter().map(|alias| format!("`{alias}`"));
+        let shorts = spec.shorts.iter().map(|short| format!("`-{short}`"));
+        let env = spec.env.iter().map(|name| format!("environment: `{name}`"));
+        let more: Vec<_> = others.chain(shorts).chain(env).collect();
+        let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+        page += &row(spec, &more);
+    }
+    page += "\n## Environment\n\n| variable | default | meaning |\n|---|---|---|\n";
+    for spec in specs().filter(|spec| spec.takes == Takes::Environment) {
+        page += &row(spec, "");
+    }
+    page + "\nVariables that begin with `VLLM_` and are not listed mean nothing here; the log names those that are set.\n"
+}
+
+fn row(spec: &Spec, more: &str) -> String {
+    format!("| `{}` | {} | {}{more} |\n", spec.name, spec.default, spec.help.replace('|', "\\|"))
+}
+
+/// The README's own, short table: the keys exist, and have these defaults.
+#[test]
+fn the_readmes_keys_are_the_programs() {
     let readme = read("README.md");
     let rows = readme.lines().skip_while(|line| *line != "| key | default | meaning |").skip(2);
-    let rows: BTreeMap<String, String> = rows
-        .take_while(|line| line.starts_with('|'))
-        .map(|line| {
-            let cells: Vec<_> = line.split('|').map(str::trim).collect();
-            (cells[1].trim_matches('`').to_owned(), cells[2].to_owned())
-        })
-        .collect();
-    // What has no default of its own is described in words.
-    let in_words = ["model", "served-model-name", "seed"];
-    for key in KEYS {
-        let default = rows.get(key.name).unwrap_or_else(|| panic!("{} is not in the README", key.name));
-        if !in_words.contains(&key.name) {
-            assert_eq!(default, key.default, "{}", key.name);
-        }
+    let rows: Vec<_> = rows.take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 20);
+    for row in rows {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let name = cells[1].trim_matches('`');
+        let spec = specs().find(|spec| spec.name == name).unwrap_or_else(|| panic!("{name} is no key"));
+        assert_eq!(cells[2], spec.default, "{name}");
     }
-    assert_eq!(rows.len(), KEYS.len());
+}
+
+/// Every flag that somebody may have to find has its line in the help, no wider than a terminal.
+#[test]
+fn the_help_has_every_flag_and_fits_into_80_columns() {
+    let Ok(Parsed::Print(help)) = args::parse(["rehearsal".to_owned(), "--help".to_owned()], []) else { panic!() };
+    for spec in specs().filter(|spec| !matches!(spec.takes, Takes::Environment | Takes::FileOnly)) {
+        assert!(help.contains(&format!("--{}", spec.name)), "{}", spec.name);
+    }
+    let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
+    assert!(wide.is_empty(), "{wide:#?}");
+    let headings =
+        ["Serving:", "Engine:", "Latency:", "Plugins:", "KV cache and events:", "Failures:", "Logs:", "Accepted for"];
+    let places: Vec<_> = headings.iter().map(|heading| help.find(&format!("\n{heading}")).expect(heading)).collect();
+    assert!(places.is_sorted(), "{places:?}");
 }
 
 #[tokio::test]
@@ -118,6 +167,22 @@ async fn the_readmes_commands_work() {
         let (path, body) = curl(request);
         let answer = server.post_text(path, "application/json", body, &[]).await;
         assert_eq!(answer.status, 200, "{request}\n{}", answer.text);
+    }
+}
+
+/// Command lines of the program itself, typed as they stand; those that would serve are checked instead.
+#[test]
+fn the_readmes_command_lines_are_good() {
+    let readme = read("README.md");
+    let lines: Vec<_> = blocks(&readme, "sh").into_iter().filter(|block| block.starts_with("rehearsal ")).collect();
+    assert_eq!(lines.len(), 2);
+    for block in lines {
+        let serving_is_checked =
+            r#"rehearsal() { case "$1" in serve) shift; "$EXE" check "$@";; *) "$EXE" "$@";; esac; }"#;
+        let script = format!("set -e\n{serving_is_checked}\n{block}");
+        let output =
+            Command::new("sh").args(["-c", &script]).env("EXE", EXE).env("HF_HUB_OFFLINE", "1").output().unwrap();
+        assert!(output.status.success(), "{block}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
@@ -146,11 +211,20 @@ fn the_plugins_readme_builds_as_new_projects_do() {
 /// Links between documents lead somewhere.
 #[test]
 fn links_lead_to_files() {
-    for document in ["README.md", "wit/README.md", "plugins/README.md", "tests/README.md", "manifests/README.md"] {
+    for document in [
+        "README.md",
+        "wit/README.md",
+        "plugins/README.md",
+        "tests/README.md",
+        "manifests/README.md",
+        "manifests/running.md",
+        "manifests/keys.md",
+    ] {
         let text = read(document);
         let folder = Path::new(ROOT).join(document).parent().unwrap().to_owned();
         for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
-            if !target.starts_with("http") {
+            let (target, _) = target.split_once('#').unwrap_or((target, ""));
+            if !target.is_empty() && !target.starts_with("http") {
                 assert!(folder.join(target).exists(), "{document} links to {target}");
             }
         }

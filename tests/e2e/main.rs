@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+mod access;
 mod answers;
 mod clients;
+mod command_lines;
 mod data_parallel;
 mod determinism;
 mod docs;
@@ -14,11 +16,14 @@ mod golden;
 mod guests;
 mod kv_cache;
 mod languages;
+mod life;
+mod logs;
 mod lora;
 mod plugin_metrics;
 mod plugin_tools;
 mod queue;
 mod reload;
+mod serving_flags;
 mod start;
 mod tokenize;
 mod tools;

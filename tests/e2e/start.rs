@@ -80,14 +80,3 @@ async fn a_port_in_use_is_an_error_of_its_own() {
     assert_eq!(refusal.code, Some(1));
     assert!(refusal.stderr.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{}", refusal.stderr);
 }
-
-#[tokio::test]
-async fn help_lists_every_key() {
-    let help = std::process::Command::new(EXE).arg("--help").output().unwrap();
-    assert!(help.status.success());
-    let help = String::from_utf8(help.stdout).unwrap();
-    for key in rehearsal_server::args::KEYS {
-        let has_flag = !matches!(key.takes, rehearsal_server::args::Takes::FileOnly);
-        assert_eq!(help.contains(&format!("--{} ", key.name)), has_flag, "{}", key.name);
-    }
-}

@@ -13,7 +13,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub struct Server {
     /// None for further ranks of a process that another one stands for.
     child: Option<Child>,
-    /// `http://127.0.0.1:<port>`
+    /// `http://127.0.0.1:<port>`, or what else it says that it listens on.
     pub url: String,
     /// Keeps its connections alive between requests.
     pub http: reqwest::Client,
@@ -44,7 +44,19 @@ impl Server {
 
     /// The same for a process that serves `n` data-parallel ranks. It ends with the first of them.
     pub async fn start_ranks(exe: &str, args: &[&str], env: &[(&str, &str)], n: usize) -> Vec<Self> {
-        let mut child = command(exe, args, env).spawn().expect("the binary exists");
+        Self::listening(command(exe, args, env), n).await
+    }
+
+    /// Starts a command line as it is, but for the address: as somebody would who replaces another program's name.
+    pub async fn start_verbatim(exe: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut command = bare_command(exe, env);
+        // Of flags that come twice, the last one counts.
+        command.args(args).args(["--host", "127.0.0.1", "--port", "0"]);
+        Self::listening(command, 1).await.remove(0)
+    }
+
+    async fn listening(mut command: Command, n: usize) -> Vec<Self> {
+        let mut child = command.spawn().expect("the binary exists");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut stderr = child.stderr.take().expect("stderr is piped");
         let mut child = Some(child);
@@ -53,12 +65,12 @@ impl Server {
             let mut line = String::new();
             let read = tokio::time::timeout(START_LIMIT, stdout.read_line(&mut line)).await;
             read.expect("it says where it listens").unwrap();
-            let Some(address) = line.trim().strip_prefix("listening on http://") else {
+            let Some(url) = line.trim().strip_prefix("listening on ") else {
                 let mut said = String::new();
                 stderr.read_to_string(&mut said).await.unwrap();
                 panic!("the server did not start: {line}{said}");
             };
-            servers.push(Self { child: child.take(), url: format!("http://{address}"), http: reqwest::Client::new() });
+            servers.push(Self { child: child.take(), url: url.to_owned(), http: reqwest::Client::new() });
         }
         // Read on, or a full pipe would stop the server.
         tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
@@ -80,8 +92,13 @@ impl Server {
     }
 
     /// Sends SIGTERM and waits for the end; the exit code.
-    pub async fn terminate(mut self) -> Option<i32> {
+    pub async fn terminate(self) -> Option<i32> {
         self.signal("TERM").await;
+        self.ended().await
+    }
+
+    /// Waits for the end; the exit code.
+    pub async fn ended(mut self) -> Option<i32> {
         let mut child = self.child.take().expect("the first rank");
         let status = tokio::time::timeout(START_LIMIT, child.wait()).await.expect("it ends").unwrap();
         status.code()
@@ -89,10 +106,16 @@ impl Server {
 }
 
 fn command(exe: &str, args: &[&str], env: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(exe);
+    let mut command = bare_command(exe, env);
     command.args(["--host", "127.0.0.1", "--port", "0"]).args(args);
+    command
+}
+
+fn bare_command(exe: &str, env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(exe);
     // The machine's own settings are not the test's.
-    for name in ["POD_NAME", "POD_NAMESPACE", "POD_IP", "SIM_MODEL", "PYTHONHASHSEED", "RUST_BACKTRACE"] {
+    for name in ["POD_NAME", "POD_NAMESPACE", "POD_IP", "SIM_MODEL", "PYTHONHASHSEED", "RUST_BACKTRACE", "VLLM_API_KEY"]
+    {
         command.env_remove(name);
     }
     // Nor is the model hub.

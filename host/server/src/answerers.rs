@@ -8,7 +8,7 @@ use rehearsal_engine::{ResponseStrategy, Strategies};
 use rehearsal_plugin_host::PluginHost;
 
 use crate::api::error::ApiError;
-use crate::config::{Config, Picks};
+use crate::config::{Config, ModelPlugins};
 
 /// Forces the built-in failure plugin to answer with this status.
 const FORCING_HEADER: &str = "x-return-error";
@@ -30,13 +30,14 @@ impl Answerers {
     /// Looks up every plugin that is picked. Fails with each that is not loaded or cannot do what it is picked for.
     pub fn new(config: &Config, plugins: &PluginHost) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
-        let mut serve = |picks: &Picks| {
+        let mut serve = |picks: &ModelPlugins| {
             let strategies = strategies(picks, plugins).map_err(|mut found| problems.append(&mut found)).ok()?;
             Some(Serving { strategies, always_may_fail: always_may_fail(picks, config) })
         };
-        let usual = serve(&config.picks);
-        let models = config.models.iter().filter_map(|(name, picks)| Some((name.clone(), serve(picks)?))).collect();
-        let overrides = if config.request_overrides { generators(plugins) } else { BTreeMap::new() };
+        let usual = serve(&config.routing.usual);
+        let models = config.routing.models.iter();
+        let models = models.filter_map(|(name, picks)| Some((name.clone(), serve(picks)?))).collect();
+        let overrides = if config.routing.request_overrides { generators(plugins) } else { BTreeMap::new() };
         match usual {
             Some(usual) if problems.is_empty() => Ok(Self { usual, models, overrides }),
             _ => {
@@ -76,7 +77,7 @@ fn generators(plugins: &PluginHost) -> BTreeMap<String, Arc<dyn ResponseStrategy
     plugins.exporting("generator").filter_map(|name| Some((name.to_owned(), plugins.generator(name)?))).collect()
 }
 
-fn strategies(picks: &Picks, plugins: &PluginHost) -> Result<Strategies, Vec<String>> {
+fn strategies(picks: &ModelPlugins, plugins: &PluginHost) -> Result<Strategies, Vec<String>> {
     let unknown = |key: &str, pick: &str, can: &str, builtins: &[&'static str], interface: &str| {
         let known = joined(builtins.iter().copied().chain(plugins.exporting(interface)).collect());
         format!("{key}: {pick:?} is no plugin that {can}; known are {known}")
@@ -101,7 +102,7 @@ fn strategies(picks: &Picks, plugins: &PluginHost) -> Result<Strategies, Vec<Str
 }
 
 /// A plugin of the user's own decides by itself; the built-in needs a rate or a rule.
-fn always_may_fail(picks: &Picks, config: &Config) -> bool {
+fn always_may_fail(picks: &ModelPlugins, config: &Config) -> bool {
     if picks.failure_plugin != "failure" {
         return true;
     }

@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod chat_completions;
 pub mod completions;
+pub mod load;
 pub mod lora;
 pub mod metrics;
 pub mod models;

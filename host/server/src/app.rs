@@ -8,9 +8,11 @@ use rehearsal_engine::{Adapters, Engine, EngineObserver};
 use rehearsal_plugin_host::PluginHost;
 
 use crate::answerers::Answerers;
-use crate::config::{Config, LoraModule, Pod};
+use crate::config::{AnswersConfig, Config, LoraModule, ModelConfig, Pod, RequestLimits, RequestLogConfig};
 use crate::kv_events::{KvEvents, RunningKvEvents};
+use crate::load::ServerLoad;
 use crate::logs::EngineLog;
+use crate::logs::stats::Throughput;
 use crate::metrics::Metrics;
 use crate::prompts::Prompts;
 use crate::tokenizer::ServedTokenizer;
@@ -26,28 +28,32 @@ pub struct App {
     pub prompts: Prompts,
     /// Who answers.
     pub answerers: Answerers,
-    /// `root` of the model cards.
-    pub model: String,
-    /// Names in the API; the first one is reported.
-    pub served_model_names: Vec<String>,
+    /// The model's names.
+    pub model: ModelConfig,
     /// Adapters that can be asked for.
     pub adapters: Adapters,
-    /// Say how many prompt tokens were cached.
-    pub prompt_tokens_details: bool,
-    /// vLLM's endpoints for developers are there.
-    pub dev_mode: bool,
-    /// Refuse what vLLM would cut.
-    pub strict_context_window: bool,
+    /// What requests may ask for.
+    pub limits: RequestLimits,
+    /// What answers carry.
+    pub answers: AnswersConfig,
+    /// Lines about requests and the engine.
+    pub log: RequestLogConfig,
+    /// Requests that are being answered, where they are counted.
+    pub load: ServerLoad,
+    /// What the engine computed, where lines tell of it.
+    pub throughput: Option<Arc<Throughput>>,
     /// Which of several data-parallel servers this one is.
     pub rank: u32,
-    /// Who we are in a cluster.
+    /// The server's place in a cluster.
     pub pod: Pod,
     /// `system_fingerprint` of every answer.
     pub fingerprint: String,
     /// The port that is listened on, once it is.
     port: AtomicU16,
-    /// Numbers the permission ids of model cards.
-    model_cards: AtomicU64,
+    /// Numbers ids of things that are no requests.
+    n_ids: AtomicU64,
+    /// From when on the server says that it is ready.
+    ready_from: std::time::Instant,
     /// Everything that is loaded.
     pub plugins: PluginHost,
     /// What Prometheus scrapes.
@@ -62,6 +68,8 @@ impl App {
         let metrics = Metrics::new(config).map_err(|error| vec![format!("{error:#}")])?;
         let mut observers: Vec<Arc<dyn EngineObserver>> =
             vec![metrics.engine.clone(), metrics.plugins.clone(), Arc::new(EngineLog)];
+        let throughput = config.log.requests.stats.map(|_| Arc::new(Throughput::default()));
+        observers.extend(throughput.clone().map(|throughput| throughput as Arc<dyn EngineObserver>));
         let plugins =
             PluginHost::load(config.plugins.clone(), served.tokenizer.clone(), vec![metrics.plugins.clone()]).await;
         let plugins = plugins.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
@@ -75,22 +83,25 @@ impl App {
             observers.push(Arc::new(observer));
             kv_events = Some(events);
         }
-        tracing::info!(seed = config.engine.seed, mode = config.picks.mode, model = config.model, "engine ready");
+        let (seed, mode, model) = (config.engine.seed, &config.routing.usual.mode, &config.model.name);
+        tracing::info!(seed, mode, model, "engine ready");
         Ok(Self {
             engine: Engine::new(config.engine.clone(), config.latency, served.tokenizer.clone(), observers),
             prompts: Prompts::new(served, config.engine.max_model_len, config.engine.kv_cache.is_some()),
             answerers,
             model: config.model.clone(),
-            served_model_names: config.served_model_names.clone(),
             adapters: adapters(&config.lora_modules),
-            prompt_tokens_details: config.prompt_tokens_details,
-            dev_mode: config.dev_mode,
-            strict_context_window: config.strict_context_window,
+            limits: config.limits.clone(),
+            answers: config.answers.clone(),
+            log: config.log.requests.clone(),
+            load: ServerLoad::new(config.answers.server_load_tracking),
+            throughput,
             rank: config.rank,
             pod: config.pod.clone(),
-            fingerprint: fingerprint(&config.model),
-            port: AtomicU16::new(config.port),
-            model_cards: AtomicU64::new(0),
+            fingerprint: fingerprint(&config.model.name),
+            port: AtomicU16::new(config.serving.address.port()),
+            n_ids: AtomicU64::new(0),
+            ready_from: std::time::Instant::now() + config.serving.startup_duration,
             plugins,
             metrics,
             kv_events: Mutex::new(kv_events),
@@ -100,12 +111,12 @@ impl App {
     /// Begins to publish KV-cache events, once the port is known. None if there are none, or if somebody has begun.
     pub fn start_kv_events(&self) -> Option<RunningKvEvents> {
         let kv_events = self.kv_events.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(kv_events.start(format!("kv@{}:{}@{}", self.reachable_host(), self.port(), self.model)))
+        Some(kv_events.start(format!("kv@{}:{}@{}", self.reachable_host(), self.port(), self.model.name)))
     }
 
     /// The name that answers carry.
     pub fn reported_model(&self) -> &str {
-        &self.served_model_names[0]
+        &self.model.served_names[0]
     }
 
     /// Where other servers can reach us, as far as we know.
@@ -123,9 +134,14 @@ impl App {
         self.port.store(port, Ordering::Relaxed);
     }
 
-    /// 16 hex digits for a model card's permission.
-    pub fn next_permission_id(&self) -> String {
-        let number = self.model_cards.fetch_add(1, Ordering::Relaxed);
+    /// Whether the server says that it is ready. It answers before that too.
+    pub fn is_ready(&self) -> bool {
+        std::time::Instant::now() >= self.ready_from
+    }
+
+    /// 16 hex digits that no request's id has.
+    pub fn next_id(&self) -> String {
+        let number = self.n_ids.fetch_add(1, Ordering::Relaxed);
         // Numbers of requests count from 0; these must not meet them.
         format!("{:016x}", seed::derive(Purpose::Id, &[self.engine.config().seed, number, 1]))
     }

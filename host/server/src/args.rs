@@ -1,15 +1,28 @@
 //! Exactly what the user said, on the command line, in the environment and in a file. No meaning yet: that is
 //! `config.rs`. The one place that reads the environment.
 
-mod keys;
+mod file;
+mod help;
+mod names;
+mod print;
+mod words;
 
 use std::collections::BTreeMap;
 
-use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, Command};
 use serde_json::Value;
+use tracing::warn;
 
-pub use keys::{KEYS, Key, Takes};
+use crate::config;
+use crate::config::key::{Spec, keys};
+
+pub use help::command;
+pub use names::nearest;
+
+keys! { Serving:
+    CONFIG: () = Spec::one("config", "FILE").help("a YAML file with any of these keys; flags win over it"), |_| Ok(());
+    ALLOW_UNKNOWN_FLAGS: bool = Spec::switch("allow-unknown-flags").default("false")
+        .help("warn of flags and keys that nobody knows, instead of refusing them"), |value| Ok(*value != "false" && *value != false);
+}
 
 /// What to do after reading the arguments.
 #[derive(Debug)]
@@ -18,13 +31,17 @@ pub enum Parsed {
     Run(Settings),
     /// Print this and stop: help or version.
     Print(String),
+    /// Print what is in force and stop, if it makes sense.
+    PrintConfig(Settings),
 }
 
 /// Raw values by key, each from the layer that wins.
 #[derive(Debug, Default)]
 pub struct Settings {
     values: BTreeMap<&'static str, (Value, Origin)>,
-    environment: BTreeMap<&'static str, String>,
+    /// Names of vLLM's or the simulator's that mean nothing here, as the user wrote them.
+    without_effect: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Where a value came from, for messages.
@@ -48,30 +65,28 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Variables that are not another spelling of a key.
-const VARIABLES: [&str; 11] = [
-    "POD_NAME",
-    "POD_NAMESPACE",
-    "POD_IP",
-    "VLLM_SERVER_DEV_MODE",
-    "HOME",
-    "HF_HOME",
-    "HF_HUB_CACHE",
-    "HF_ENDPOINT",
-    "HF_TOKEN",
-    "HF_HUB_OFFLINE",
-    "TRANSFORMERS_OFFLINE",
-];
-
 impl Settings {
-    /// The value of `key` and where it came from; none if nobody said anything.
-    pub fn get(&self, key: &str) -> Option<&(Value, Origin)> {
-        self.values.get(key)
+    /// The value of a key and where it came from; `None` if the user said nothing of it.
+    pub fn get(&self, spec: &Spec) -> Option<&(Value, Origin)> {
+        self.values.get(spec.name)
     }
 
-    /// An environment variable that is not a key; none if it is empty.
-    pub fn variable(&self, name: &str) -> Option<&str> {
-        self.environment.get(name).map(String::as_str)
+    /// What a user should know of that is no problem: accepted names that mean nothing here, all in one line, and what
+    /// nobody knows, where that is allowed.
+    pub fn notes(&self) -> impl Iterator<Item = String> + '_ {
+        let names = &self.without_effect;
+        let without_effect = (!names.is_empty()).then(|| format!("accepted, without effect here: {}", names.join(" ")));
+        without_effect.into_iter().chain(self.warnings.iter().cloned())
+    }
+
+    /// Logs the notes.
+    pub fn tell(&self) {
+        self.notes().for_each(|note| warn!("{note}"));
+    }
+
+    /// What is in force and where it came from, as YAML that `--config` accepts.
+    pub fn yaml(&self) -> String {
+        print::yaml(self)
     }
 
     fn fill(&mut self, key: &'static str, value: Value, origin: Origin) {
@@ -79,145 +94,62 @@ impl Settings {
     }
 }
 
-/// Reads all layers: flags over environment over file. `env` looks up a variable. Fails with every problem found.
-pub fn parse(args: Vec<String>, env: impl Fn(&str) -> Option<String>) -> Result<Parsed, Vec<String>> {
-    let mut problems = Vec::new();
-    let args = known_flags(args, &mut problems);
-    let mut settings = Settings::default();
-    match command().try_get_matches_from(args) {
-        Ok(matches) => take_flags(&matches, &mut settings),
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            return Ok(Parsed::Print(error.to_string()));
+/// Reads all layers: flags over environment over file. `args` begins with the program's name, which may be followed by
+/// `serve`. Fails with every problem found.
+pub fn parse(
+    args: impl IntoIterator<Item = String>,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<Parsed, Vec<String>> {
+    let words = words::read(args.into_iter().skip(1));
+    match words.wants {
+        words::Wants::Help => return Ok(Parsed::Print(help::text())),
+        words::Wants::Version => {
+            return Ok(Parsed::Print(concat!("rehearsal ", env!("CARGO_PKG_VERSION"), "\n").into()));
         }
-        Err(error) => problems.push(error.to_string().trim_start_matches("error: ").trim_end().to_owned()),
+        words::Wants::Run | words::Wants::PrintConfig => {}
     }
-    let env = |name| env(name).filter(|value| !value.is_empty());
-    for key in KEYS {
-        if let Some(name) = key.env
-            && let Some(value) = env(name)
-        {
-            settings.fill(key.name, Value::String(value), Origin::Environment(name));
-        }
+    let (mut problems, mut unknown) = (words.problems, words.unknown);
+    let mut settings = Settings { without_effect: words.without_effect, ..Settings::default() };
+    for (spec, value) in words.values {
+        settings.fill(spec.name, value, Origin::CommandLine);
     }
-    settings.environment = VARIABLES.iter().filter_map(|name| Some((*name, env(name)?))).collect();
-    if let Some((Value::String(path), _)) = settings.get("config").cloned() {
-        read_file(&path, &mut settings, &mut problems);
-    }
-    if problems.is_empty() { Ok(Parsed::Run(settings)) } else { Err(problems) }
-}
-
-/// The flags as clap knows them: one for each key.
-pub fn command() -> Command {
-    let flags = KEYS.iter().filter(|key| !matches!(key.takes, Takes::FileOnly)).map(|key| {
-        let default = if key.default.is_empty() { String::new() } else { format!(" [default: {}]", key.default) };
-        let arg = Arg::new(key.name).long(key.name).help(format!("{}{default}", key.help));
-        match key.takes {
-            Takes::One(name) => arg.value_name(name).allow_hyphen_values(true).action(ArgAction::Set),
-            Takes::Several(name) => arg.value_name(name).num_args(1..).action(ArgAction::Append),
-            Takes::Switch => arg.num_args(0..=1).default_missing_value("true").value_parser(["true", "false"]),
-            Takes::FileOnly => arg,
-        }
-    });
-    let negations = KEYS.iter().filter(|key| matches!(key.takes, Takes::Switch)).map(|key| {
-        let name = format!("no-{}", key.name);
-        Arg::new(name.clone()).long(name).action(ArgAction::SetTrue).hide(true)
-    });
-    let command = Command::new("rehearsal")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("A stand-in for a vLLM server: its API, its pace, its events; no model.")
-        .arg(Arg::new("MODEL").help("Another spelling of --model"))
-        .args(flags)
-        .args(negations)
-        .args_override_self(true);
-    // The klog spelling.
-    command.mut_arg("v", |arg| arg.short('v'))
-}
-
-/// Takes out flags that do not exist, so that the problems of all others are found in the same run; and spells
-/// `--max_num_seqs` as `--max-num-seqs`.
-fn known_flags(args: Vec<String>, problems: &mut Vec<String>) -> Vec<String> {
-    let mut known = Vec::new();
-    let mut skips_values = false;
-    for arg in args {
-        let Some(flag) = arg.strip_prefix("--").filter(|flag| !flag.is_empty()) else {
-            if !skips_values || arg.starts_with('-') {
-                known.push(arg);
+    read_environment(env, &mut settings);
+    if let Some((Value::String(path), _)) = settings.get(&CONFIG.spec).cloned() {
+        let entries = file::read(&path, &mut problems);
+        for entry in entries {
+            match entry {
+                file::Entry::Key(spec, value) => settings.fill(spec.name, value, Origin::File(path.clone())),
+                file::Entry::WithoutEffect(name) => settings.without_effect.push(name),
+                file::Entry::Unknown(what) => unknown.push(format!("{path}: {what}")),
             }
-            continue;
-        };
-        let (name, value) = match flag.split_once('=') {
-            Some((name, value)) => (name.replace('_', "-"), format!("={value}")),
-            None => (flag.replace('_', "-"), String::new()),
-        };
-        skips_values = !is_flag(&name);
-        if skips_values {
-            problems.push(format!("unknown flag --{name}{}", suggestion(&name, "--")));
-        } else {
-            known.push(format!("--{name}{value}"));
         }
     }
-    known
-}
-
-fn is_flag(name: &str) -> bool {
-    matches!(name, "help" | "version")
-        || KEYS.iter().any(|key| match key.takes {
-            Takes::FileOnly => false,
-            Takes::Switch => name == key.name || name.strip_prefix("no-") == Some(key.name),
-            Takes::One(_) | Takes::Several(_) => name == key.name,
-        })
-}
-
-/// `; did you mean --port?`, if there is a key that is spelled nearly so.
-fn suggestion(name: &str, prefix: &str) -> String {
-    KEYS.iter()
-        .map(|key| (strsim::damerau_levenshtein(name, key.name), key.name))
-        .min()
-        .filter(|(distance, key)| *distance <= key.len() / 2)
-        .map(|(_, key)| format!("; did you mean {prefix}{key}?"))
-        .unwrap_or_default()
-}
-
-fn take_flags(matches: &clap::ArgMatches, settings: &mut Settings) {
-    let from_command_line = |id: &str| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
-    for key in KEYS {
-        let value = match key.takes {
-            Takes::FileOnly => continue,
-            Takes::Switch if matches.get_flag(&format!("no-{}", key.name)) => Value::Bool(false),
-            _ if !from_command_line(key.name) => continue,
-            Takes::One(_) | Takes::Switch => string(matches.get_one(key.name)),
-            Takes::Several(_) => matches.get_many::<String>(key.name).into_iter().flatten().cloned().collect(),
-        };
-        settings.fill(key.name, value, Origin::CommandLine);
+    let allows_unknown = settings.get(&ALLOW_UNKNOWN_FLAGS.spec);
+    if allows_unknown.is_some_and(|(value, _)| (ALLOW_UNKNOWN_FLAGS.parse)(value) == Ok(true)) {
+        settings.warnings = unknown;
+    } else {
+        problems.splice(0..0, unknown);
     }
-    if let Some(model) = matches.get_one::<String>("MODEL") {
-        settings.fill("model", Value::String(model.clone()), Origin::CommandLine);
+    if !problems.is_empty() {
+        return Err(problems);
     }
+    Ok(match words.wants {
+        words::Wants::PrintConfig => Parsed::PrintConfig(settings),
+        _ => Parsed::Run(settings),
+    })
 }
 
-fn string(value: Option<&String>) -> Value {
-    value.cloned().map_or(Value::Null, Value::String)
-}
-
-fn read_file(path: &str, settings: &mut Settings, problems: &mut Vec<String>) {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => return problems.push(format!("cannot read the configuration file {path}: {error}")),
-    };
-    let file: Value = match serde_yaml_ng::from_str(&text) {
-        Ok(file) => file,
-        Err(error) => return problems.push(format!("{path} is not valid YAML: {error}")),
-    };
-    let entries = match file {
-        Value::Null => return,
-        Value::Object(entries) => entries,
-        _ => return problems.push(format!("{path} must be a mapping of keys to values")),
-    };
-    for (name, value) in entries {
-        match KEYS.iter().find(|key| key.name == name.replace('_', "-") && key.name != "config") {
-            Some(_) if value.is_null() => {}
-            Some(key) => settings.fill(key.name, value, Origin::File(path.to_owned())),
-            None => problems.push(format!("{path}: unknown key {name:?}{}", suggestion(&name, ""))),
+/// Variables that are keys, or other spellings of them; and those of vLLM's that mean nothing here.
+fn read_environment(env: impl IntoIterator<Item = (String, String)>, settings: &mut Settings) {
+    let env: BTreeMap<String, String> = env.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    for spec in config::specs() {
+        if let Some(name) = spec.env
+            && let Some(value) = env.get(name)
+        {
+            settings.fill(spec.name, Value::String(value.clone()), Origin::Environment(name));
         }
     }
+    let is_known = |name: &str| config::specs().any(|spec| spec.env == Some(name));
+    let vllms = env.into_keys().filter(|name| name.starts_with("VLLM_") && !is_known(name));
+    settings.without_effect.extend(vllms);
 }

@@ -9,17 +9,24 @@
 //! - Every accepted socket has `TCP_NODELAY`: [`serve`].
 
 pub mod args;
+pub mod commands;
 pub mod config;
 
 pub mod answerers;
 pub mod app;
 pub mod routes;
 
+pub mod access;
+pub mod listen;
+pub mod serve;
+pub mod tls;
+
 pub mod api;
 pub mod prompts;
 pub mod tokenizer;
 pub mod validate;
 
+pub mod load;
 pub mod sse;
 pub mod transfer;
 
@@ -28,5 +35,5 @@ pub mod logs;
 pub mod metrics;
 pub mod plugin_tools;
 pub mod reload;
-pub mod serve;
+mod stale_socket;
 mod wall_clock;

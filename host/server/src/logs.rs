@@ -1,20 +1,47 @@
-//! Where logs go: standard error, as text or as JSON lines.
+//! Where logs go: standard error or files, as text with klog's headers or as JSON lines.
+
+pub mod access;
+mod files;
+pub mod klog;
+mod line;
+pub mod requests;
+pub mod stats;
 
 use rehearsal_engine::{Choice, EngineEvent, EngineObserver};
 use tokio::time::Instant;
 use tracing::info;
-use tracing_subscriber::EnvFilter;
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogConfig;
+use files::Sinks;
+use klog::Verbosity;
+use line::KlogFormat;
 
-/// Installs the subscriber. Once per process; a second call changes nothing.
-pub fn init(config: &LogConfig) {
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&config.filter))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+/// Keeps log files open; writes what waits when it is dropped.
+#[derive(Debug)]
+#[must_use = "what waits is written when it is dropped"]
+pub struct LogGuard {
+    _writers: Vec<WorkerGuard>,
+}
+
+/// Installs the subscriber. Once per process; a second call changes nothing. Fails if a log file cannot be made.
+pub fn init(config: &LogConfig) -> Result<LogGuard, String> {
+    let (sinks, guards) = Sinks::open(config.files.as_ref())?;
+    let filter = Verbosity::new(&config.filter, config.vmodule.clone());
+    let layer = tracing_subscriber::fmt::layer().with_writer(sinks);
     // Fails only if one is installed.
-    let _ = if config.json { logs.json().flatten_event(true).try_init() } else { logs.try_init() };
+    let _ = if config.json {
+        let layer = layer.json().flatten_event(true).with_filter(filter);
+        tracing_subscriber::registry().with(layer).try_init()
+    } else {
+        let format = KlogFormat::new(config.headers, config.backtrace.clone());
+        let is_terminal = config.files.is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let layer = layer.with_ansi(is_terminal).event_format(format).with_filter(filter);
+        tracing_subscriber::registry().with(layer).try_init()
+    };
+    Ok(LogGuard { _writers: guards })
 }
 
 /// Logs what happens in the engine and an operator may want to know.

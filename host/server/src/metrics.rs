@@ -32,7 +32,9 @@ impl Metrics {
     /// Registers every family.
     pub fn new(config: &Config) -> Result<Self> {
         let registry = Registry::new();
-        let engine = EngineMetrics::register(&registry, &config.engine, config.reported_model(), config.rank)
+        // Without `disable-log-stats`; with it, vLLM has no family of the engine's.
+        let shown = if config.log.requests.stats.is_some() { registry.clone() } else { Registry::new() };
+        let engine = EngineMetrics::register(&shown, &registry, &config.engine, config.reported_model(), config.rank)
             .context("a metric cannot be registered")?;
         let plugins = PluginMetrics::register(&registry).context("a metric cannot be registered")?;
         Ok(Self { registry, scrape: Mutex::default(), engine, plugins: Arc::new(plugins) })

@@ -15,6 +15,7 @@ use rehearsal_engine::{BuiltinTokenizer, Tokenizer};
 use rehearsal_plugin_host::{Limits, LoadError, PluginHost, PluginInfo, PluginSource, PluginSpec};
 use serde_json::{Map, Value};
 
+use crate::commands::{self, Said};
 use crate::config::plugins;
 
 /// Make, try, measure and judge plugins.
@@ -61,22 +62,11 @@ struct Given {
     limits: Option<Limits>,
 }
 
-/// What a tool has to say.
-#[derive(Debug)]
-pub enum Said {
-    /// For standard output.
-    Text(String),
-    /// For standard output too, but what was judged is no good.
-    NoGood(String),
-}
-
 /// Runs the tool that `args` name; or what is wrong with them, or with what they name.
 pub async fn run(args: &[String]) -> Result<Said, Vec<String>> {
-    let args = std::iter::once("rehearsal plugin").chain(args.iter().map(String::as_str));
-    let tool = match Tool::try_parse_from(args) {
+    let tool = match commands::parsed("rehearsal plugin", args) {
         Ok(tool) => tool,
-        Err(error) if !error.use_stderr() => return Ok(Said::Text(error.to_string())),
-        Err(error) => return Err(vec![error.to_string().trim_start_matches("error: ").trim_end().to_owned()]),
+        Err(said) => return said,
     };
     match tool {
         Tool::New(new) => new.run().map(Said::Text),

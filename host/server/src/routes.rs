@@ -1,16 +1,25 @@
-//! The URL table, one line per endpoint.
+//! The URL table, one line per endpoint, and what every request passes through on its way.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::HeaderValue;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post};
+use tower::ServiceBuilder;
+use tower::util::MapRequestLayer;
+use tower_http::cors::CorsLayer;
 
-use crate::api::{cache, chat_completions, completions, error, lora, metrics, models, plugins, probes, tokenize};
+use crate::access::{self, ApiKeys};
+use crate::api::{cache, chat_completions, completions, error, load, lora, metrics, models, plugins, probes, tokenize};
 use crate::app::App;
+use crate::config::{AccessConfig, Config};
+use crate::logs::access as access_log;
+
+/// Names a request, in the request and in its answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// All routes of one server.
 pub fn router(app: Arc<App>) -> Router {
@@ -19,7 +28,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/completions", post(completions::create))
         .route_layer(middleware::from_fn_with_state(app.clone(), name_the_pod));
     let mut for_developers = Router::new();
-    if app.dev_mode {
+    if app.answers.dev_mode {
         for_developers = for_developers.route("/reset_prefix_cache", post(cache::reset));
     }
     Router::new()
@@ -31,11 +40,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/tokenize", post(tokenize::tokenize))
         .route("/detokenize", post(tokenize::detokenize))
         .route("/metrics", get(metrics::page))
+        .route("/load", get(load::get))
         .route("/rehearsal/plugins", get(plugins::list))
         .route("/version", get(probes::version))
         .route("/health", get(probes::healthy))
-        .route("/health/ready", get(probes::healthy))
-        .route("/ready", get(probes::healthy))
+        .route("/health/ready", get(probes::ready))
+        .route("/ready", get(probes::ready))
         .route("/ping", any(probes::ping))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
@@ -44,8 +54,82 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
+/// What stands between a connection and the routes, ready to be put there.
+#[derive(Clone)]
+pub struct Doors {
+    keys: Option<ApiKeys>,
+    cors: Option<CorsLayer>,
+    root_path: Arc<str>,
+    quiet_paths: Option<access_log::QuietPaths>,
+    request_ids: bool,
+}
+
+impl Doors {
+    /// Fails with what cannot stand in a header.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let AccessConfig { api_keys, cors, .. } = &config.access;
+        Ok(Self {
+            keys: (!api_keys.is_empty()).then(|| ApiKeys::new(api_keys)),
+            cors: cors.as_ref().map(access::cors).transpose()?,
+            root_path: config.serving.root_path.as_str().into(),
+            quiet_paths: config.log.requests.access.clone().map(Into::into),
+            request_ids: config.answers.request_id_headers,
+        })
+    }
+
+    /// The routes of `app` behind the doors. Every answer is logged and has its id; a wrong key learns nothing more, and a
+    /// browser may always ask what it may do.
+    pub fn before(self, app: Arc<App>) -> Router {
+        let mut routes = router(app.clone());
+        if !self.root_path.is_empty() {
+            let prefix = self.root_path.clone();
+            let strip = MapRequestLayer::new(move |request| strip_prefix(&prefix, request));
+            // A layer of the router itself would come after its choice of a route.
+            routes = Router::new().fallback_service(ServiceBuilder::new().layer(strip).service(routes));
+        }
+        if let Some(cors) = self.cors {
+            routes = routes.layer(cors);
+        }
+        if let Some(keys) = self.keys {
+            routes = routes.layer(middleware::from_fn_with_state((keys, self.root_path), access::authenticate));
+        }
+        if self.request_ids {
+            routes = routes.layer(middleware::from_fn_with_state(app, name_the_request));
+        }
+        if let Some(quiet) = self.quiet_paths {
+            routes = routes.layer(middleware::from_fn_with_state(quiet, access_log::log));
+        }
+        routes
+    }
+}
+
+/// `/prefix/v1/models` is `/v1/models`, which is left as it is, as Starlette routes it.
+fn strip_prefix(prefix: &str, mut request: Request) -> Request {
+    let uri = request.uri();
+    let stripped = uri
+        .path()
+        .strip_prefix(prefix)
+        .filter(|rest| rest.starts_with('/'))
+        .map(|rest| uri.query().map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")));
+    if let Some(Ok(uri)) = stripped.map(|path| path.parse::<Uri>()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// Repeats the request's id in its answer, or gives it one, as `enable-request-id-headers` wants.
+async fn name_the_request(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(REQUEST_ID).cloned();
+    let id = given.or_else(|| HeaderValue::try_from(app.next_id() + &app.next_id()).ok());
+    let mut response = next.run(request).await;
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
 /// Tells a router's tests which of several servers answered.
-async fn name_the_pod(State(app): State<Arc<App>>, request: axum::extract::Request, next: Next) -> Response {
+async fn name_the_pod(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut add = |name, value: &str| {

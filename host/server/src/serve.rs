@@ -1,115 +1,145 @@
-//! From a bound socket to the last answer: listen, say where, serve, end on a signal.
+//! From taken addresses to the last answer: listen, say where, serve, end on a signal.
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use axum::serve::{Listener, ListenerExt};
+use axum::Router;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{Control, Handle, Server};
 use futures::future::{join_all, try_join_all};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, TlsConfig};
 use crate::kv_events::RunningKvEvents;
-use crate::{reload, routes};
+use crate::listen::{Bound, Listening};
+use crate::logs::stats;
+use crate::routes::Doors;
+use crate::{reload, tls};
 
-/// Serves until SIGTERM or SIGINT, all ranks at once. Prints each address on standard output as soon as all are listened
-/// on.
-pub async fn run(config: &Config, apps: Vec<App>) -> Result<()> {
-    let mut servers = Vec::new();
-    let mut kv_events = Vec::new();
-    for (config, app) in config.of_all_ranks().zip(apps) {
-        let wanted = SocketAddr::new(config.host, config.port);
-        let listener = TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
-        let address = listener.local_addr().context("the socket has no address")?;
-        app.set_port(address.port());
+/// One server that is built and not yet reached: its address, and what answers there.
+pub struct Built {
+    /// Where.
+    pub bound: Bound,
+    /// What.
+    pub app: App,
+}
+
+/// What all ranks of a process share of the configuration.
+pub struct Front {
+    doors: Doors,
+    tls: Option<RustlsConfig>,
+}
+
+impl Front {
+    /// Fails with what is wrong with certificates, origins or headers.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let tls = config.access.tls.as_ref().map(tls::load).transpose()?;
+        Ok(Self { doors: Doors::new(config)?, tls })
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, all ranks at once; a second signal ends what still runs. Prints each address on
+/// standard output as soon as all are listened on.
+pub async fn run(config: &Config, front: Front, servers: Vec<Built>) -> Result<()> {
+    let control = Control::new();
+    let signals = stop_signals()?;
+    if let (Some(tls), Some(TlsConfig::Files(files))) = (&front.tls, &config.access.tls)
+        && files.refresh
+    {
+        tls::keep_fresh(files.clone(), tls.clone());
+    }
+    let (mut urls, mut running, mut kv_events) = (Vec::new(), Vec::new(), Vec::new());
+    for Built { bound, app } in servers {
+        urls.push(bound.url(front.tls.is_some()));
+        app.set_port(bound.port());
         let app = Arc::new(app);
         reload::start(app.clone(), config.watch_plugins)?;
         kv_events.extend(app.start_kv_events());
-        servers.push((address, serve(listener, app, stop_signal()?, config.shutdown_timeout)));
+        start_stats(config, &app);
+        let routes = front.doors.clone().before(app);
+        running.push(serve(bound.listen()?, routes, front.tls.clone(), control.clone()));
     }
     if !kv_events.is_empty() && config.pod.ip.is_none() {
         warn!("POD_IP is not set; the topic of KV-cache events names 127.0.0.1");
     }
-    for (address, _) in &servers {
-        // Nobody may be reading; the log says it too.
-        let _ = writeln!(std::io::stdout(), "listening on http://{address}");
-        info!(%address, "listening");
+    tokio::spawn(stop_on(signals, control, config.serving.shutdown_timeout));
+    for url in &urls {
+        // The reader may have gone; the log says it too.
+        let _ = writeln!(std::io::stdout(), "listening on {url}");
+        info!("Starting vLLM server on {url}");
     }
-    let ended = try_join_all(servers.into_iter().map(|(_, server)| server)).await;
+    info!("Application startup complete.");
+    let ended = try_join_all(running).await;
     join_all(kv_events.into_iter().map(RunningKvEvents::stop)).await;
     ended.map(drop)
 }
 
-/// Serves until `stop` resolves, then lets running requests go on for `grace`; after that they are cut, as vLLM aborts
-/// them.
-pub async fn serve(
-    listener: TcpListener,
-    app: Arc<App>,
-    stop: impl Future<Output = ()> + Send + 'static,
-    grace: Duration,
-) -> Result<()> {
-    let (stopping, mut stopped) = watch::channel(false);
-    let on_stop = async move {
-        stop.await;
-        // Fails only if nobody waits for the end any more.
-        let _ = stopping.send(true);
-    };
-    let server = axum::serve(without_delay(listener), routes::router(app)).with_graceful_shutdown(on_stop);
-    let grace_is_over = async {
-        // An error means that the server has ended by itself.
-        if stopped.wait_for(|stopping| *stopping).await.is_ok() {
-            tokio::time::sleep(grace).await;
-        } else {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        ended = server => ended.context("the server failed"),
-        () = grace_is_over => Ok(()),
+/// Logs throughput and queues of one rank, where that is wanted.
+fn start_stats(config: &Config, app: &Arc<App>) {
+    if let (Some(throughput), Some(period)) = (app.throughput.clone(), config.log.requests.stats) {
+        let reuses_prefixes = config.engine.kv_cache.as_ref().is_some_and(|kv_cache| kv_cache.reuses_prefixes);
+        let (rank, app) = (app.rank, app.clone());
+        tokio::spawn(
+            async move { stats::log(rank, period, throughput, reuses_prefixes, || app.engine.status()).await },
+        );
     }
 }
 
-/// Nagle's algorithm would hold each token back by up to 40 ms.
-fn without_delay(listener: TcpListener) -> impl Listener<Io = TcpStream, Addr = SocketAddr> {
-    listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            warn!(%error, "cannot set TCP_NODELAY");
+/// Serves one address until `control` ends it.
+async fn serve(listening: Listening, routes: Router, tls: Option<RustlsConfig>, control: Control) -> Result<()> {
+    let served = match listening {
+        Listening::Tcp(listener) => {
+            let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
+            // Nagle's algorithm would hold each token back by up to 40 ms.
+            let server = Server::<SocketAddr>::from_listener(listener)
+                .handle(Handle::with_control(control))
+                .acceptor(NoDelayAcceptor::new());
+            match tls {
+                Some(tls) => server.map(|inner| RustlsAcceptor::new(tls).acceptor(inner)).serve(routes).await,
+                None => server.serve(routes).await,
+            }
         }
-    })
+        Listening::Unix(listener, _removed_at_end) => {
+            let routes = routes.into_make_service();
+            let server = Server::<UnixSocketAddr>::from_listener(listener).handle(Handle::with_control(control));
+            match tls {
+                Some(tls) => server.acceptor(RustlsAcceptor::new(tls)).serve(routes).await,
+                None => server.serve(routes).await,
+            }
+        }
+    };
+    served.context("the server failed")
 }
 
-fn stop_signal() -> Result<impl Future<Output = ()> + Send> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    Ok(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        info!(signal = name, "stopping");
-    })
+/// Lets running requests go on for `grace` after the first signal, after which they are cut, as vLLM aborts them; and
+/// cuts them at the second.
+async fn stop_on(mut signals: [(Signal, &'static str); 2], control: Control, grace: Duration) {
+    let name = next_signal(&mut signals).await;
+    info!(signal = name, ?grace, "stopping");
+    control.graceful_shutdown(Some(grace));
+    let name = next_signal(&mut signals).await;
+    info!(signal = name, "stopping at once");
+    control.shutdown();
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn stop_signals() -> Result<[(Signal, &'static str); 2]> {
+    let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok([(terminate, "SIGTERM"), (interrupt, "SIGINT")])
+}
 
-    #[tokio::test]
-    async fn every_accepted_socket_has_no_delay() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut listener = without_delay(listener);
-        for _ in 0..3 {
-            let client = TcpStream::connect(address).await.unwrap();
-            let (accepted, _) = listener.accept().await;
-            assert!(accepted.nodelay().unwrap());
-            drop(client);
-        }
+async fn next_signal(
+    [(terminate, terminated), (interrupt, interrupted)]: &mut [(Signal, &'static str); 2],
+) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => terminated,
+        _ = interrupt.recv() => interrupted,
     }
 }

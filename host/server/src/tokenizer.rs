@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use rehearsal_engine::{BuiltinTokenizer, HuggingFaceTokenizer, Tokenizer};
 use tracing::{info, warn};
 
-use crate::config::TokenizerConfig;
+use crate::config::{ChatTemplateConfig, TokenizerConfig};
 
 pub use chat_template::ChatTemplate;
 
@@ -25,7 +25,7 @@ const IMPLIED: Duration = Duration::from_secs(15);
 pub struct ServedTokenizer {
     /// The model's own, or the built-in one.
     pub tokenizer: Arc<dyn Tokenizer>,
-    /// None: the model has none that we know of, and a conversation is its messages' text.
+    /// `None`: none is known, and a conversation is its messages' text.
     pub template: Option<ChatTemplate>,
 }
 
@@ -35,39 +35,41 @@ impl ServedTokenizer {
         Self { tokenizer: Arc::new(BuiltinTokenizer::default()), template: None }
     }
 
-    /// The one that `config` names for `model`. What the user named must be there; what only follows from the model's
-    /// name need not.
-    pub async fn load(config: &TokenizerConfig, model: &str) -> Result<Self, String> {
-        match config.tokenizer.as_deref() {
-            Some("builtin") => Ok(Self::builtin()),
+    /// The tokenizer that `config` names for `model`, and a chat template. What the user named must be there; what only
+    /// follows from the model's name need not.
+    pub async fn load(config: &TokenizerConfig, template: &ChatTemplateConfig, model: &str) -> Result<Self, String> {
+        let found = match config.tokenizer.as_deref() {
+            Some("builtin") => None,
             Some(named) => {
-                Self::find(config, named, Some(NAMED)).await.map_err(|error| format!("tokenizer: {error:#}"))
+                let found = Self::find(config, named, Some(NAMED)).await;
+                Some(found.map_err(|error| format!("tokenizer: {error:#}"))?)
             }
             None => match Self::find(config, model, Some(IMPLIED).filter(|_| model.contains('/'))).await {
-                Ok(served) => Ok(served),
+                Ok(found) => Some(found),
                 Err(error) => {
                     let why = format!("{error:#}");
                     warn!(model, why, "the model's tokenizer was not found; the built-in one counts tokens");
-                    Ok(Self::builtin())
+                    None
                 }
             },
-        }
+        };
+        let (tokenizer, folder) = found.unzip();
+        let template = ChatTemplate::load(folder.as_deref(), template).map_err(|error| format!("{error:#}"))?;
+        info!(has_template = template.is_some(), "conversations become prompts");
+        Ok(Self { tokenizer: tokenizer.unwrap_or_else(|| Arc::new(BuiltinTokenizer::default())), template })
     }
 
-    async fn find(config: &TokenizerConfig, name: &str, fetch_limit: Option<Duration>) -> Result<Self> {
-        let folder = locate::folder(config, name, fetch_limit).await?;
-        let served = Self::read(&folder.tokenizer, &folder.folder)?;
-        let has_template = served.template.is_some();
-        info!(tokenizer = name, file = %folder.tokenizer.display(), has_template, "tokenizer loaded");
-        Ok(served)
-    }
-
-    /// Reads `tokenizer.json`, and the template that lies beside it.
-    fn read(file: &Path, folder: &Path) -> Result<Self> {
-        let json = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    /// The tokenizer of this name, and its folder.
+    async fn find(
+        config: &TokenizerConfig,
+        name: &str,
+        fetch_limit: Option<Duration>,
+    ) -> Result<(Arc<dyn Tokenizer>, PathBuf)> {
+        let Found { tokenizer: file, folder } = locate::folder(config, name, fetch_limit).await?;
+        let json = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let tokenizer = HuggingFaceTokenizer::from_json(&json).with_context(|| file.display().to_string())?;
-        let template = ChatTemplate::beside(folder)?;
-        Ok(Self { tokenizer: Arc::new(tokenizer), template })
+        info!(tokenizer = name, file = %file.display(), "tokenizer loaded");
+        Ok((Arc::new(tokenizer), folder))
     }
 }
 

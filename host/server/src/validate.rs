@@ -4,22 +4,17 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue};
-use rehearsal_engine::request::Wishes;
+use rehearsal_engine::request::{ToolChoice, Wishes};
 use rehearsal_engine::{Adapter, Endpoint, GenerationRequest, KvCacheConfig, Prompt, SamplingParams};
 
 use crate::api::body::{ChatCompletionRequest, CommonFields, CompletionRequest, Ranged, WirePrompt};
 use crate::api::error::ApiError;
 use crate::app::App;
+use crate::config::RequestLimits;
 use crate::transfer::Leg;
-
-/// Choices per prompt (`VLLM_MAX_N_SEQUENCES`).
-const MAX_N: i64 = 16_384;
 
 /// By it a router pins a request to a rank.
 const RANK_HEADER: &str = "x-data-parallel-rank";
-
-/// Log-probabilities per token that vLLM serves.
-const MAX_LOGPROBS: i64 = 20;
 
 /// A chat request for the engine.
 pub fn chat(
@@ -29,6 +24,10 @@ pub fn chat(
     app: &App,
 ) -> Result<GenerationRequest, ApiError> {
     let incoming = Incoming::new(&request.common, headers, body, app)?;
+    if request.tool_choice == ToolChoice::Auto && !request.tools.is_empty() && !app.limits.auto_tool_choice {
+        let message = "\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set";
+        return Err(ApiError::invalid(message));
+    }
     let prompt = app.prompts.chat(request.messages, body)?;
     let counted = Counted { n_tokens: prompt.n_tokens, at_least: !app.prompts.counts_all_of_a_chat() };
     let sampling = sampling(&request.common, &[counted], 1, app)?;
@@ -125,13 +124,14 @@ fn check_rank(headers: &HeaderMap, app: &App) -> Result<(), ApiError> {
 /// served.
 pub fn adapter(model: Option<&str>, app: &App) -> Result<Option<Arc<Adapter>>, ApiError> {
     let model = model.unwrap_or_default();
-    if model.is_empty() || app.served_model_names.iter().any(|served| served == model) {
+    if model.is_empty() || app.model.served_names.iter().any(|served| served == model) {
         return Ok(None);
     }
-    let adapter = app.adapters.find(model);
-    adapter
-        .map(Some)
-        .ok_or_else(|| ApiError::UnknownModel { model: model.to_owned(), served: app.served_model_names.clone() })
+    match app.adapters.find(model) {
+        Some(adapter) => Ok(Some(adapter)),
+        None if app.model.skips_name_validation => Ok(None),
+        None => Err(ApiError::UnknownModel { model: model.to_owned(), served: app.model.served_names.clone() }),
+    }
 }
 
 /// A prompt's length, as a message may speak of it.
@@ -148,7 +148,7 @@ fn sampling(
 ) -> Result<SamplingParams, ApiError> {
     let max_model_len = app.engine.config().max_model_len;
     for prompt in prompts {
-        check_window(common, prompt, max_model_len, app.strict_context_window)?;
+        check_window(common, prompt, max_model_len, app.limits.strict_context_window)?;
         check_memory(prompt, app.engine.config().kv_cache.as_ref())?;
     }
     if let Some((name, max_tokens)) = common.max_tokens
@@ -156,8 +156,10 @@ fn sampling(
     {
         return Err(ApiError::invalid_value(name, max_tokens, format!("{name} must be at least 1, got {max_tokens}")));
     }
-    let max_tokens = common.max_tokens.map(|(_, max_tokens)| max_tokens as u32);
-    check_ranges(&common.ranged, common.n)?;
+    let wanted = common.max_tokens.map(|(_, max_tokens)| max_tokens as u32);
+    // The server's own maximum cuts silently, as vLLM's does.
+    let max_tokens = wanted.into_iter().chain(app.limits.output_tokens).min();
+    check_ranges(&common.ranged, common.n, &app.limits)?;
     // Effective, for the longest answer that any prompt leaves room for.
     let shortest = prompts.iter().map(|prompt| prompt.n_tokens).min().unwrap_or(0);
     let room = max_tokens.unwrap_or(u32::MAX).min(app.engine.config().most_output_tokens(shortest));
@@ -228,12 +230,14 @@ fn check_memory(prompt: &Counted, kv_cache: Option<&KvCacheConfig>) -> Result<()
     Err(ApiError::invalid_value("input_tokens", prompt.n_tokens, message))
 }
 
-fn check_ranges(ranged: &Ranged, n: i64) -> Result<(), ApiError> {
+fn check_ranges(ranged: &Ranged, n: i64, limits: &RequestLimits) -> Result<(), ApiError> {
     if n < 1 {
         return Err(ApiError::invalid(format!("n must be at least 1, got {n}")));
     }
-    if n > MAX_N {
-        return Err(ApiError::invalid(format!("n must be at most {MAX_N}, got {n}")));
+    if n > limits.n {
+        let most = limits.n;
+        let message = format!("n must be at most {most}, got {n}. VLLM_MAX_N_SEQUENCES sets another limit");
+        return Err(ApiError::invalid(message));
     }
     for (name, value) in
         [("presence_penalty", ranged.presence_penalty), ("frequency_penalty", ranged.frequency_penalty)]
@@ -259,8 +263,10 @@ fn check_ranges(ranged: &Ranged, n: i64) -> Result<(), ApiError> {
     if let Some(value) = ranged.min_p.filter(|value| !(0.0..=1.0).contains(value)) {
         return Err(ApiError::invalid(format!("min_p must be in [0, 1], got {value:?}")));
     }
-    if let Some((_, value)) = ranged.logprobs.filter(|(_, value)| *value > MAX_LOGPROBS) {
-        let message = format!("logprobs of {value} are more than the {MAX_LOGPROBS} allowed");
+    if let (Some((_, value)), Some(most)) = (ranged.logprobs, limits.logprobs)
+        && value > most
+    {
+        let message = format!("logprobs of {value} are more than the {most} that --max-logprobs allows");
         return Err(ApiError::invalid_value("logprobs", value, message));
     }
     if n > 1 && ranged.temperature == Some(0.0) {

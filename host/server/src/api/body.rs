@@ -13,10 +13,8 @@ pub use completion::{CompletionRequest, WirePrompt};
 
 use super::error::ApiError;
 use super::fields::{FieldErrors, Fields, integer};
+use crate::config::RequestLimits;
 use crate::transfer::Transfer;
-
-/// Stop strings that a request may have.
-const MAX_STOP_STRINGS: usize = 4;
 
 /// What chat and text completions have in common.
 #[derive(Debug, Clone)]
@@ -41,6 +39,8 @@ pub struct CommonFields {
     pub stream: bool,
     /// End the stream with a chunk of usage.
     pub include_usage: bool,
+    /// Tokens of one chunk of the stream, at least 1.
+    pub stream_interval: u32,
     /// Prefill and decode on different servers.
     pub transfer: Option<Transfer>,
     /// Suffix of the ids, unless a header gives one.
@@ -103,13 +103,13 @@ fn offset(body: &[u8], error: &serde_json::Error) -> usize {
 
 impl CommonFields {
     /// `max_tokens` is read by the caller, who knows its names.
-    fn read(fields: &mut Fields<'_>, max_tokens: Option<(&'static str, i64)>) -> Self {
+    fn read(fields: &mut Fields<'_>, max_tokens: Option<(&'static str, i64)>, limits: &RequestLimits) -> Self {
         let model = fields.string("model").map(str::to_owned);
         let frequency_penalty = fields.number("frequency_penalty");
         let n = fields.integer("n").unwrap_or(1);
         let presence_penalty = fields.number("presence_penalty");
         let seed = fields.integer("seed");
-        let stop = stop_strings(fields);
+        let stop = stop_strings(fields, limits.stop_strings);
         let stream = fields.switch("stream");
         let include_usage = match fields.object("stream_options") {
             Some(options) => fields.within("stream_options", options, |options| options.switch("include_usage")),
@@ -136,6 +136,7 @@ impl CommonFields {
             seed,
             stream,
             include_usage,
+            stream_interval: stream_interval(fields),
             transfer: Transfer::read(fields),
             request_id: fields.string("request_id").map(str::to_owned),
             cache_salt: fields.string("cache_salt").map(str::to_owned),
@@ -145,7 +146,16 @@ impl CommonFields {
     }
 }
 
-fn stop_strings(fields: &mut Fields<'_>) -> Vec<String> {
+fn stream_interval(fields: &mut Fields<'_>) -> u32 {
+    let interval = fields.integer("stream_interval").unwrap_or(1);
+    if interval < 1 {
+        let given = fields.raw("stream_interval").unwrap_or(&Value::Null);
+        fields.error("stream_interval", "greater_than_equal", "expected at least 1", given);
+    }
+    u32::try_from(interval).unwrap_or(u32::MAX)
+}
+
+fn stop_strings(fields: &mut Fields<'_>, most: usize) -> Vec<String> {
     let value = match fields.raw("stop") {
         None => return Vec::new(),
         Some(Value::String(stop)) => return vec![stop.clone()],
@@ -156,8 +166,8 @@ fn stop_strings(fields: &mut Fields<'_>) -> Vec<String> {
         fields.error("stop", "string_type", "expected a string or a list of strings", value);
         return Vec::new();
     };
-    if strings.len() > MAX_STOP_STRINGS {
-        fields.error("stop", "too_long", &format!("expected at most {MAX_STOP_STRINGS} strings"), value);
+    if strings.len() > most {
+        fields.error("stop", "too_long", &format!("expected at most {most} strings"), value);
     }
     strings
 }

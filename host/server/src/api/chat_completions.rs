@@ -8,36 +8,45 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use rehearsal_engine::request::ToolChoice;
-use rehearsal_engine::{CompletionOutput, DueTokens, OutputCall, Piece};
+use rehearsal_engine::{CompletionOutput, DueTokens, OutputCall};
 use serde::Serialize;
 
 use super::body::{ChatCompletionRequest, json_object};
 use super::error::ApiError;
 use super::openai::{
-    Answer, ChatOnly, ChunkWriter, Envelope, RequestFacts, TokenCounts, collect, write_number, write_pair,
+    Answer, ChatOnly, ChunkWriter, Envelope, RequestFacts, Run, Streaming, TokenCounts, collect, runs, write_number,
+    write_pair,
 };
 use crate::app::App;
+use crate::logs::requests::RequestLog;
 use crate::sse::{self, Chunks};
 use crate::validate;
 
 /// Answers a conversation, in one piece or as a stream.
 pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
-    let request = ChatCompletionRequest::read(&json_object(&headers, &body)?)?;
-    let (transfer, include_usage) = (request.common.transfer, request.common.include_usage);
+    let request = ChatCompletionRequest::read(&json_object(&headers, &body)?, &app.limits)?;
+    let answering = app.load.begin();
+    let (transfer, streaming) = (request.common.transfer, Streaming::of(&request.common, &app));
     let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
+    let role = request.continued_role.clone().unwrap_or_else(|| app.answers.role.clone());
     let request = validate::chat(request, &headers, &body, &app)?;
     let (stream, n_choices, facts) = (request.streaming, request.n_choices(), RequestFacts::of(&request));
     // Beside calls that were demanded, vLLM's content is empty; beside calls that the model chose, there is none.
     let chooses_freely = request.wishes.tool_choice == ToolChoice::Auto;
+    let log = RequestLog::of(&request, &app.log);
 
     let output = app.engine.submit(request, strategies)?;
     let envelope = Envelope::new("chatcmpl-", output.request_id(), facts, transfer, &app);
+    log.accepted(&envelope.id);
     if stream {
-        return sse::respond(output, ChatChunks::new(envelope, n_choices, include_usage)).await;
+        let chunks = ChatChunks::new(envelope, role, n_choices, streaming);
+        return sse::respond(output, chunks, app.answers.keep_alive, answering).await;
     }
     let (outputs, counts) = collect(output, n_choices, &envelope).await?;
-    let choices =
-        (0..).zip(&outputs).map(|(index, output)| ChatChoice::new(index, output, chooses_freely, &envelope)).collect();
+    let choice = |(index, output): (u32, &Arc<CompletionOutput>)| {
+        ChatChoice::new(index, output, role.clone(), chooses_freely, &envelope)
+    };
+    let choices = (0..).zip(&outputs).map(choice).collect();
     Ok(Json(Answer::new("chat.completion", envelope, counts, choices, Some(ChatOnly::default()))).into_response())
 }
 
@@ -55,7 +64,7 @@ struct ChatChoice {
 
 #[derive(Debug, Serialize)]
 struct Message {
-    role: &'static str,
+    role: String,
     content: Option<String>,
     refusal: Option<()>,
     annotations: Option<()>,
@@ -88,12 +97,12 @@ impl Call {
 }
 
 impl ChatChoice {
-    fn new(index: u32, output: &CompletionOutput, chooses_freely: bool, envelope: &Envelope) -> Self {
+    fn new(index: u32, output: &CompletionOutput, role: String, chooses_freely: bool, envelope: &Envelope) -> Self {
         let has_no_content = chooses_freely && output.text().is_empty() && !output.tool_calls().is_empty();
         Self {
             index,
             message: Message {
-                role: "assistant",
+                role,
                 content: (!has_no_content).then(|| output.text().to_owned()),
                 refusal: None,
                 annotations: None,
@@ -116,15 +125,16 @@ impl ChatChoice {
 struct ChatChunks {
     writer: ChunkWriter,
     envelope: Envelope,
+    role: String,
     n_choices: u32,
-    include_usage: bool,
+    streaming: Streaming,
     counts: TokenCounts,
 }
 
 impl ChatChunks {
-    fn new(envelope: Envelope, n_choices: u32, include_usage: bool) -> Self {
-        let writer = ChunkWriter::new("chat.completion.chunk", &envelope, include_usage);
-        Self { writer, envelope, n_choices, include_usage, counts: TokenCounts::default() }
+    fn new(envelope: Envelope, role: String, n_choices: u32, streaming: Streaming) -> Self {
+        let writer = ChunkWriter::new("chat.completion.chunk", &envelope, streaming.include_usage);
+        Self { writer, envelope, role, n_choices, streaming, counts: TokenCounts::default() }
     }
 }
 
@@ -134,9 +144,8 @@ impl Chunks for ChatChunks {
         for index in 0..self.n_choices {
             self.writer.special(out, r#"],"prompt_token_ids":null,"prompt_text":null}"#, |out| {
                 write_number(out, r#"{"index":"#, index);
-                out.extend_from_slice(
-                    br#","delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#,
-                );
+                write_pair(out, r#","delta":{"role":"#, &self.role);
+                out.extend_from_slice(br#","content":""},"logprobs":null,"finish_reason":null}"#);
             });
         }
     }
@@ -144,17 +153,19 @@ impl Chunks for ChatChunks {
     fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
         self.counts.add(event, &self.envelope);
         let n_tokens = event.output.n_tokens();
-        for token_idx in event.tokens.clone() {
-            if token_idx + 1 < n_tokens {
+        for chunk in self.streaming.chunks(event) {
+            let is_last = chunk.end == n_tokens;
+            let runs = runs(&event.output, chunk);
+            let n_middle = if is_last { runs.len().saturating_sub(1) } else { runs.len() };
+            for run in &runs[..n_middle] {
                 self.writer.middle(out, |out| {
-                    write_delta(out, event, token_idx);
+                    write_delta(out, event, run);
                     out.extend_from_slice(br#","logprobs":null,"finish_reason":null,"token_ids":null}"#);
                 });
             }
-        }
-        if event.is_last() {
+            let Some(run) = runs.get(n_middle) else { continue };
             self.writer.last(out, |out| {
-                write_delta(out, event, n_tokens.saturating_sub(1));
+                write_delta(out, event, run);
                 let finish_reason = self.envelope.finish_reason(event.output.finish_reason());
                 write_pair(out, r#","logprobs":null,"finish_reason":"#, finish_reason);
                 write_pair(out, r#","stop_reason":"#, &event.output.stop_reason());
@@ -164,26 +175,26 @@ impl Chunks for ChatChunks {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        if self.include_usage {
+        if self.streaming.include_usage {
             self.writer.usage(out, &self.envelope, self.counts);
         }
     }
 }
 
-/// What one token adds: text, the beginning of a call, or more of its arguments.
-fn write_delta(out: &mut Vec<u8>, event: &DueTokens, token_idx: usize) {
+/// What a run of tokens adds: text, the beginning of a call, or more of its arguments.
+fn write_delta(out: &mut Vec<u8>, event: &DueTokens, run: &Run<'_>) {
     write_number(out, r#"{"index":"#, event.choice);
-    match event.output.piece(token_idx) {
-        Piece::Content(text) => write_pair(out, r#","delta":{"content":"#, text),
-        Piece::CallStart { call_idx } => {
-            let call = &event.output.tool_calls()[call_idx];
+    match run {
+        Run::Content(text) => write_pair(out, r#","delta":{"content":"#, text),
+        Run::CallStart { call_idx } => {
+            let call = &event.output.tool_calls()[*call_idx];
             write_pair(out, r#","delta":{"tool_calls":[{"id":"#, &call.id);
-            write_number(out, r#","type":"function","index":"#, call_idx as u32);
+            write_number(out, r#","type":"function","index":"#, *call_idx as u32);
             write_pair(out, r#","function":{"name":"#, &call.name);
             out.extend_from_slice(br#","arguments":""}}]"#);
         }
-        Piece::Arguments { call_idx, text } => {
-            write_number(out, r#","delta":{"tool_calls":[{"index":"#, call_idx as u32);
+        Run::Arguments { call_idx, text } => {
+            write_number(out, r#","delta":{"tool_calls":[{"index":"#, *call_idx as u32);
             write_pair(out, r#","function":{"arguments":"#, text);
             out.extend_from_slice(b"}}]");
         }

@@ -7,20 +7,24 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use rehearsal_engine::{CompletionOutput, DueTokens, Piece, Prompt, PromptContent, Tokenizer};
+use rehearsal_engine::{CompletionOutput, DueTokens, Prompt, PromptContent, Tokenizer};
 use serde::Serialize;
 
 use super::body::{CompletionRequest, json_object};
 use super::error::ApiError;
-use super::openai::{Answer, ChunkWriter, Envelope, RequestFacts, TokenCounts, collect, write_number, write_pair};
+use super::openai::{
+    Answer, ChunkWriter, Envelope, RequestFacts, Run, Streaming, TokenCounts, collect, runs, write_number, write_pair,
+};
 use crate::app::App;
+use crate::logs::requests::RequestLog;
 use crate::sse::{self, Chunks};
 use crate::validate;
 
 /// Continues one or more prompts, in one piece or as a stream.
 pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
-    let request = CompletionRequest::read(&json_object(&headers, &body)?)?;
-    let (transfer, include_usage) = (request.common.transfer, request.common.include_usage);
+    let request = CompletionRequest::read(&json_object(&headers, &body)?, &app.limits)?;
+    let answering = app.load.begin();
+    let (transfer, streaming) = (request.common.transfer, Streaming::of(&request.common, &app));
     let echo = request.echo;
     let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
     let request = validate::completion(request, &headers, &body, &app)?;
@@ -31,10 +35,13 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
         Echoes::none()
     };
 
+    let log = RequestLog::of(&request, &app.log);
     let output = app.engine.submit(request, strategies)?;
     let envelope = Envelope::new("cmpl-", output.request_id(), facts, transfer, &app);
+    log.accepted(&envelope.id);
     if stream {
-        return sse::respond(output, TextChunks::new(envelope, echoes, n_choices, include_usage)).await;
+        let chunks = TextChunks::new(envelope, echoes, n_choices, streaming);
+        return sse::respond(output, chunks, app.answers.keep_alive, answering).await;
     }
     let (outputs, counts) = collect(output, n_choices, &envelope).await?;
     let choices =
@@ -100,10 +107,10 @@ impl TextChoice {
 }
 
 /// Text completions offer no tools, so every token is text.
-fn token_text(output: &CompletionOutput, token_idx: usize) -> &str {
-    match output.piece(token_idx) {
-        Piece::Content(text) | Piece::Arguments { text, .. } => text,
-        Piece::CallStart { .. } => "",
+fn text_of<'a>(run: &'a Run<'_>) -> &'a str {
+    match run {
+        Run::Content(text) | Run::Arguments { text, .. } => text,
+        Run::CallStart { .. } => "",
     }
 }
 
@@ -114,15 +121,15 @@ struct TextChunks {
     echoes: Echoes,
     /// By choice: whether its first chunk, which carries the echo, was written.
     begun: Vec<bool>,
-    include_usage: bool,
+    streaming: Streaming,
     counts: TokenCounts,
 }
 
 impl TextChunks {
-    fn new(envelope: Envelope, echoes: Echoes, n_choices: u32, include_usage: bool) -> Self {
-        let writer = ChunkWriter::new("text_completion", &envelope, include_usage);
+    fn new(envelope: Envelope, echoes: Echoes, n_choices: u32, streaming: Streaming) -> Self {
+        let writer = ChunkWriter::new("text_completion", &envelope, streaming.include_usage);
         let begun = vec![false; n_choices as usize];
-        Self { writer, envelope, echoes, begun, include_usage, counts: TokenCounts::default() }
+        Self { writer, envelope, echoes, begun, streaming, counts: TokenCounts::default() }
     }
 }
 
@@ -142,19 +149,20 @@ impl Chunks for TextChunks {
             }
         };
         const TAIL: &[u8] = br#","prompt_token_ids":null,"token_ids":null,"weight_versions":null}"#;
-        for token_idx in event.tokens.clone() {
-            if token_idx + 1 < n_tokens {
+        for chunk in self.streaming.chunks(event) {
+            let is_last = chunk.end == n_tokens;
+            let runs = runs(&event.output, chunk);
+            let n_middle = if is_last { runs.len().saturating_sub(1) } else { runs.len() };
+            for run in &runs[..n_middle] {
                 self.writer.middle(out, |out| {
-                    text(out, token_text(&event.output, token_idx));
+                    text(out, text_of(run));
                     out.extend_from_slice(br#","logprobs":null,"finish_reason":null,"stop_reason":null"#);
                     out.extend_from_slice(TAIL);
                 });
             }
-        }
-        if event.is_last() {
-            let last_text = n_tokens.checked_sub(1).map_or("", |last| token_text(&event.output, last));
+            let Some(run) = runs.get(n_middle) else { continue };
             self.writer.last(out, |out| {
-                text(out, last_text);
+                text(out, text_of(run));
                 let finish_reason = self.envelope.finish_reason(event.output.finish_reason());
                 write_pair(out, r#","logprobs":null,"finish_reason":"#, finish_reason);
                 write_pair(out, r#","stop_reason":"#, &event.output.stop_reason());
@@ -164,7 +172,7 @@ impl Chunks for TextChunks {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        if self.include_usage {
+        if self.streaming.include_usage {
             self.writer.usage(out, &self.envelope, self.counts);
         }
     }

@@ -24,7 +24,7 @@ pub async fn load(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) 
     if name.is_empty() || path.is_empty() {
         return Err(ApiError::invalid_user_input("lora_name and lora_path must both be given and not be empty."));
     }
-    if app.served_model_names.iter().any(|served| served == name) {
+    if app.model.served_names.iter().any(|served| served == name) {
         return Err(ApiError::invalid_user_input(format!("The lora adapter '{name}' conflicts with a served model.")));
     }
     app.adapters.load(name.to_owned(), path.to_owned(), None, in_place).map_err(ApiError::invalid_user_input)?;

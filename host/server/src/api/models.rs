@@ -20,11 +20,11 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
         root,
         parent,
         max_model_len,
-        permission: [Permission::new(app.next_permission_id(), created)],
+        permission: [Permission::new(app.next_id(), created)],
     };
     let max_model_len = app.engine.config().max_model_len;
-    let names = app.served_model_names.iter();
-    let models = names.map(|name| card(name.clone(), app.model.clone(), None, Some(max_model_len)));
+    let names = app.model.served_names.iter();
+    let models = names.map(|name| card(name.clone(), app.model.name.clone(), None, Some(max_model_len)));
     let adapters = app.adapters.all();
     let adapters = adapters.iter().map(|adapter| {
         let parent = adapter.base_model.clone().unwrap_or_else(|| app.reported_model().to_owned());

@@ -1,6 +1,7 @@
 //! What both completion endpoints answer with, in vLLM's order of keys, its nulls present.
 
 mod chunk;
+mod streaming;
 
 use rehearsal_engine::{
     CompletionOutput, DueTokens, FinishReason, GenerationRequest, OutputEvent, OutputStream, StrategyError,
@@ -17,6 +18,7 @@ use crate::transfer::{Form, Here, Leg, PrefillResult, TopLevel, Transfer};
 
 pub use chunk::ChunkWriter;
 pub(crate) use chunk::{write_number, write_pair};
+pub(crate) use streaming::{Run, Streaming, runs};
 
 /// Facts of one answer that all of its chunks and bodies share.
 #[derive(Debug, Clone)]
@@ -54,7 +56,7 @@ impl Envelope {
             fingerprint: app.fingerprint.clone(),
             prompt_tokens,
             n,
-            has_prompt_details: app.prompt_tokens_details,
+            has_prompt_details: app.answers.prompt_tokens_details,
             prefill: PrefillResult::new(transfer, request_id, prompt_tokens, here),
             finish_override: answers_first_routers.then_some(TopLevel::FINISH_REASON),
         }

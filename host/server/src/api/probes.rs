@@ -1,15 +1,23 @@
 //! Health, version: what probes ask.
 
+use std::sync::Arc;
+
 use axum::Json;
+use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::error;
-use crate::app::VLLM_VERSION;
+use crate::app::{App, VLLM_VERSION};
 
-/// `GET /health`, `/health/ready`, `/ready`: 200 with an empty body. We only listen once we can answer.
+/// `GET /health`: 200 with an empty body. The server only listens once it can answer.
 pub async fn healthy() -> StatusCode {
     StatusCode::OK
+}
+
+/// `GET /ready`, `/health/ready`: the same, but 503 for as long as `startup-duration` says.
+pub async fn ready(State(app): State<Arc<App>>) -> StatusCode {
+    if app.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 /// `GET` or `POST /ping`, as SageMaker asks.

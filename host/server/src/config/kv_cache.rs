@@ -3,7 +3,29 @@
 use rehearsal_engine::{HashAlgorithm, KvCacheConfig};
 use serde_json::Value;
 
-use super::{KvEventsConfig, Reader, kv_events, values};
+use super::key::{Spec, keys};
+use super::reader::Reader;
+use super::{KvEventsConfig, kv_events, values};
+
+keys! { KvCache:
+    ENABLE_KVCACHE: bool = Spec::switch("enable-kvcache").default("false")
+        .help("simulate a KV cache: prefixes are found, memory runs out, events are sent"), values::switch;
+    KV_CACHE_SIZE: u32 = Spec::one("kv-cache-size", "BLOCKS").default("1024")
+        .help("its blocks; 0: no prompt fits"), values::whole_number;
+    NUM_GPU_BLOCKS_OVERRIDE: u32 = Spec::one("num-gpu-blocks-override", "BLOCKS")
+        .help("vLLM's name for kv-cache-size"), values::whole_number;
+    BLOCK_SIZE: u32 = Spec::one("block-size", "TOKENS").default("16")
+        .help("tokens of a block: 8, 16, 32, 64 or 128"), block_size;
+    ENABLE_PREFIX_CACHING: bool = Spec::switch("enable-prefix-caching").default("true")
+        .help("find prefixes again, where there is a KV cache; --no-enable-prefix-caching: every prompt is computed \
+               whole, and there are no events"), values::switch;
+    PREFIX_CACHING_HASH_ALGO: HashAlgorithm = Spec::one("prefix-caching-hash-algo", "NAME").default("sha256_cbor_64bit")
+        .help("how blocks are named: that of vLLM up to 0.10, today's sha256, sha256_cbor, xxhash, xxhash_cbor, or \
+               cbor-fnv, which llm-d's router computes for itself"), hash_algorithm;
+    HASH_SEED: String = Spec::one("hash-seed", "TEXT").env("PYTHONHASHSEED")
+        .help("what names begin with; not given: nothing for sha256_cbor_64bit and cbor-fnv, vLLM's constant for \
+               sha256 and sha256_cbor, and what follows from seed for the others"), values::any_text;
+}
 
 /// Tokens that a block may have.
 const BLOCK_SIZES: [u32; 5] = [8, 16, 32, 64, 128];
@@ -14,26 +36,30 @@ pub(super) fn read(
     reported_model: &str,
     last_rank: u32,
 ) -> (Option<KvCacheConfig>, Option<KvEventsConfig>) {
-    let events = kv_events::read(reader, last_rank);
-    let given = reader.optional("enable-kvcache", values::switch);
-    // Who configures events as for vLLM, whose cache is always on, means to have some.
-    if given == Some(false) && reader.settings.get("kv-events-config").is_some() && events.is_some() {
-        reader.problems.push("kv-events-config: it enables events of a cache that enable-kvcache disables".into());
+    let algorithm = reader.read(&PREFIX_CACHING_HASH_ALGO);
+    let events = kv_events::read(reader, algorithm, last_rank);
+    let given = reader.given(&ENABLE_KVCACHE);
+    let reuses_prefixes = reader.read(&ENABLE_PREFIX_CACHING);
+    // Events that are configured as for vLLM, whose cache is always on, need one.
+    let is_wanted = events.as_ref().is_some_and(|events| events.is_vllms);
+    if given == Some(false) && is_wanted {
+        let problem = "false, but kv-events-config asks for the cache's events: leave one of them out";
+        reader.refuse(&ENABLE_KVCACHE, problem);
     }
-    let is_enabled = given.unwrap_or(reader.settings.get("kv-events-config").is_some() && events.is_some());
+    if !reuses_prefixes && is_wanted {
+        reader.refuse(&ENABLE_PREFIX_CACHING, "false, but kv-events-config asks for events, which tell of prefixes");
+    }
     let cache = KvCacheConfig {
-        n_blocks: reader.read("kv-cache-size", values::whole_number),
-        block_size: reader.read("block-size", block_size),
-        algorithm: reader.read("prefix-caching-hash-algo", hash_algorithm),
-        hash_seed: reader.optional("hash-seed", values::any_text).filter(|seed| !seed.is_empty()),
+        n_blocks: reader.read_either(&KV_CACHE_SIZE, &NUM_GPU_BLOCKS_OVERRIDE),
+        block_size: reader.read(&BLOCK_SIZE),
+        algorithm,
+        hash_seed: reader.given(&HASH_SEED).filter(|seed| !seed.is_empty()),
         model: reported_model.to_owned(),
+        reuses_prefixes,
         tells_events: events.is_some(),
     };
-    let wants_replay = !reader.read("kv-events-replay-endpoint", values::any_text).is_empty();
-    if wants_replay && (!is_enabled || events.is_none()) {
-        let problem = "there are no events to replay; they need enable-kvcache and a zmq-endpoint";
-        reader.problems.push(format!("kv-events-replay-endpoint: {problem}"));
-    }
+    let is_enabled = given.unwrap_or(is_wanted);
+    kv_events::check_replay(reader, is_enabled && events.is_some());
     if is_enabled { (Some(cache), events) } else { (None, None) }
 }
 

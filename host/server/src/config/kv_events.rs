@@ -1,9 +1,37 @@
 //! How the events of the simulated KV cache are published: by keys of our own, or by vLLM's JSON.
 
+use rehearsal_engine::HashAlgorithm;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Reader, values};
+use super::key::{Spec, keys};
+use super::reader::Reader;
+use super::values;
+
+keys! { KvCache:
+    ZMQ_ENDPOINT: Option<ZmqEndpoint> = Spec::one("zmq-endpoint", "ADDRESS").default("tcp://localhost:5557")
+        .help("where KV-cache events go; empty: nowhere. Each rank takes the next port"), endpoint;
+    ZMQ_MAX_CONNECT_ATTEMPTS: u32 = Spec::one("zmq-max-connect-attempts", "N").default("0")
+        .help("tries to connect, a second apart, before the start fails, 0 to 10; 0: the start does not wait"),
+        |value| values::number_in(value, 0..=MOST_CONNECT_ATTEMPTS);
+    EVENT_BATCH_SIZE: u32 = Spec::one("event-batch-size", "N").default("16")
+        .help("events of one message; fewer after a second"), values::at_least_one;
+    EVENT_MAX_PENDING: u32 = Spec::one("event-max-pending", "N").default("100000")
+        .help("steps whose events may wait to be sent; more are dropped and counted"), values::at_least_one;
+    KV_EVENTS_TOPIC: String = Spec::one("kv-events-topic", "TEXT")
+        .help("the topic of events; not given: kv@<POD_IP>:<port>@<model>"), values::any_text;
+    USE_VLLM_MAP_EVENT_FORMAT: bool = Spec::switch("use-vllm-map-event-format").default("true")
+        .help("events as maps, as since vLLM 0.24; else as arrays"), values::switch;
+    KV_EVENTS_REPLAY_ENDPOINT: Option<ZmqEndpoint> = Spec::one("kv-events-replay-endpoint", "ADDRESS")
+        .help("where missed events can be asked for; empty: nowhere"), bound_endpoint;
+    KV_EVENTS_REPLAY_QUEUE_SIZE: u32 = Spec::one("kv-events-replay-queue-size", "N").default("10000")
+        .help("messages that are kept for that, as many as in vLLM"), values::at_least_one;
+    KV_EVENTS_CONFIG: Option<VllmConfig> = Spec::json("kv-events-config")
+        .help("vLLM's JSON for all of this, which turns the cache on; wins over zmq-endpoint, and its topic is empty \
+               unless it says otherwise"), vllm_config;
+    VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES: bool = Spec::environment("VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES").default("1")
+        .help("blocks are named by 64-bit numbers in events; 0: by all bytes of their hashes"), values::switch;
+}
 
 /// Most tries to connect at start.
 const MOST_CONNECT_ATTEMPTS: u32 = 10;
@@ -15,7 +43,7 @@ pub struct KvEventsConfig {
     pub endpoint: ZmqEndpoint,
     /// Where those who missed some can ask for them again.
     pub replay_endpoint: Option<ZmqEndpoint>,
-    /// The first frame of each message; none: it names the pod and the model.
+    /// The first frame of each message; `None`: it names the pod and the model.
     pub topic: Option<String>,
     /// Events of one message; fewer if a second passes.
     pub batch_size: u32,
@@ -27,6 +55,10 @@ pub struct KvEventsConfig {
     pub connect_attempts: u32,
     /// Events as maps, as vLLM sends them since 0.24; else as arrays, as it did before.
     pub as_maps: bool,
+    /// Bytes of a hash that name its block; `None`: it is named by a 64-bit number.
+    pub hash_bytes: Option<usize>,
+    /// It was configured with vLLM's own JSON, which implies that there is a cache.
+    pub(super) is_vllms: bool,
 }
 
 impl KvEventsConfig {
@@ -45,7 +77,7 @@ impl KvEventsConfig {
 pub struct ZmqEndpoint {
     /// `tcp://host:port` or `ipc://path`; `*` stands for every address of ours.
     pub address: String,
-    /// We listen there; else somebody else does, and we connect.
+    /// The server listens there; else it connects.
     pub binds: bool,
 }
 
@@ -90,10 +122,19 @@ impl ZmqEndpoint {
     }
 }
 
-/// `--kv-events-config`, as vLLM's.
+/// `kv-events-config`, understood.
+struct VllmConfig {
+    endpoint: ZmqEndpoint,
+    replay_endpoint: Option<ZmqEndpoint>,
+    buffer_steps: u32,
+    max_queue_size: u32,
+    topic: String,
+}
+
+/// `kv-events-config`, as vLLM's.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct VllmConfig {
+struct WireVllmConfig {
     enable_kv_cache_events: bool,
     publisher: Option<String>,
     endpoint: String,
@@ -106,7 +147,7 @@ struct VllmConfig {
     topic: String,
 }
 
-impl Default for VllmConfig {
+impl Default for WireVllmConfig {
     fn default() -> Self {
         Self {
             enable_kv_cache_events: false,
@@ -121,44 +162,77 @@ impl Default for VllmConfig {
     }
 }
 
-/// What is published, and where; none: nothing.
-pub(super) fn read(reader: &mut Reader<'_>, last_rank: u32) -> Option<KvEventsConfig> {
-    let endpoint = reader.read("zmq-endpoint", |value| optional_endpoint(value, ZmqEndpoint::parse));
-    let replay_endpoint =
-        reader.read("kv-events-replay-endpoint", |value| optional_endpoint(value, ZmqEndpoint::always_bound));
-    let mut config = KvEventsConfig {
-        // Overwritten unless there is one.
-        endpoint: endpoint.clone().unwrap_or_else(|| ZmqEndpoint { address: String::new(), binds: false }),
-        replay_endpoint,
+/// What is published, and where; `None`: nothing.
+pub(super) fn read(reader: &mut Reader<'_>, algorithm: HashAlgorithm, last_rank: u32) -> Option<KvEventsConfig> {
+    let own = Places {
+        endpoint: reader.read(&ZMQ_ENDPOINT),
+        replay_endpoint: reader.given(&KV_EVENTS_REPLAY_ENDPOINT).flatten(),
         topic: None,
-        batch_size: reader.read("event-batch-size", values::at_least_one),
-        max_pending: reader.read("event-max-pending", values::at_least_one),
-        replay_queue_size: reader.read("kv-events-replay-queue-size", values::at_least_one),
-        connect_attempts: reader
-            .read("zmq-max-connect-attempts", |value| values::number_in(value, 0..=MOST_CONNECT_ATTEMPTS)),
-        as_maps: reader.read("use-vllm-map-event-format", values::switch),
+        max_pending: reader.read(&EVENT_MAX_PENDING),
+        replay_queue_size: reader.read(&KV_EVENTS_REPLAY_QUEUE_SIZE),
     };
-    let mut is_published = endpoint.is_some();
-    if let Some(vllm) = reader.optional("kv-events-config", |value| vllm_config(value, &config)) {
-        is_published = vllm.is_some();
-        config = vllm.unwrap_or(config);
-    }
-    let topic = reader.optional("kv-events-topic", values::any_text).filter(|topic| !topic.is_empty());
-    config.topic = topic.or(config.topic);
-    if !is_published {
-        return None;
-    }
+    let vllms = reader.given(&KV_EVENTS_CONFIG);
+    let is_vllms = vllms.is_some();
+    let Places { endpoint, replay_endpoint, topic, max_pending, replay_queue_size } = match vllms {
+        Some(vllms) => vllms.map_or_else(Places::default, Places::from),
+        None => own,
+    };
+    let batch_size = reader.read(&EVENT_BATCH_SIZE);
+    let connect_attempts = reader.read(&ZMQ_MAX_CONNECT_ATTEMPTS);
+    let as_maps = reader.read(&USE_VLLM_MAP_EVENT_FORMAT);
+    let int_hashes = reader.read(&VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES);
+    let own_topic = reader.given(&KV_EVENTS_TOPIC).filter(|topic| !topic.is_empty());
+    let config = KvEventsConfig {
+        endpoint: endpoint?,
+        replay_endpoint,
+        topic: own_topic.or(topic),
+        batch_size,
+        max_pending,
+        replay_queue_size,
+        connect_attempts,
+        as_maps,
+        hash_bytes: (!int_hashes).then(|| algorithm.digest_length()),
+        is_vllms,
+    };
     check_ports(reader, &config, last_rank);
     Some(config)
 }
 
-/// What vLLM's JSON changes in `usual`. None: no events.
-fn vllm_config(value: &Value, usual: &KvEventsConfig) -> Result<Option<KvEventsConfig>, String> {
-    let parsed = match value {
-        Value::String(text) => serde_json::from_str(text),
-        other => serde_json::from_value(other.clone()),
-    };
-    let config: VllmConfig = parsed.map_err(|error| format!("{value} is not understood: {error}"))?;
+/// A replay endpoint needs events.
+pub(super) fn check_replay(reader: &mut Reader<'_>, are_there_events: bool) {
+    if !are_there_events && reader.given(&KV_EVENTS_REPLAY_ENDPOINT).flatten().is_some() {
+        let problem = "there are no events to replay; they need enable-kvcache and a zmq-endpoint";
+        reader.refuse(&KV_EVENTS_REPLAY_ENDPOINT, problem);
+    }
+}
+
+/// What our keys and vLLM's JSON both say.
+#[derive(Default)]
+struct Places {
+    endpoint: Option<ZmqEndpoint>,
+    replay_endpoint: Option<ZmqEndpoint>,
+    topic: Option<String>,
+    max_pending: u32,
+    replay_queue_size: u32,
+}
+
+impl From<VllmConfig> for Places {
+    fn from(config: VllmConfig) -> Self {
+        Self {
+            endpoint: Some(config.endpoint),
+            replay_endpoint: config.replay_endpoint,
+            topic: Some(config.topic),
+            max_pending: config.max_queue_size,
+            replay_queue_size: config.buffer_steps,
+        }
+    }
+}
+
+/// vLLM's JSON. `None`: it says that there are no events.
+fn vllm_config(value: &Value) -> Result<Option<VllmConfig>, String> {
+    let object = values::json_object(value)?;
+    let config: WireVllmConfig =
+        serde_json::from_value(Value::Object(object)).map_err(|error| format!("{value} is not understood: {error}"))?;
     let publisher = config.publisher.as_deref().unwrap_or("zmq");
     if !matches!(publisher, "zmq" | "null") {
         return Err(format!("publisher {publisher:?} is neither zmq nor null"));
@@ -169,38 +243,42 @@ fn vllm_config(value: &Value, usual: &KvEventsConfig) -> Result<Option<KvEventsC
     if config.buffer_steps == 0 || config.max_queue_size == 0 {
         return Err("buffer_steps and max_queue_size must be at least 1".into());
     }
-    Ok(Some(KvEventsConfig {
+    Ok(Some(VllmConfig {
         endpoint: ZmqEndpoint::parse(&config.endpoint)?,
         replay_endpoint: config.replay_endpoint.as_deref().map(ZmqEndpoint::always_bound).transpose()?,
-        topic: Some(config.topic),
-        max_pending: config.max_queue_size,
-        replay_queue_size: config.buffer_steps,
-        ..usual.clone()
+        buffer_steps: config.buffer_steps,
+        max_queue_size: config.max_queue_size,
+        topic: config.topic,
     }))
 }
 
-fn optional_endpoint(
-    value: &Value,
-    parse: impl Fn(&str) -> Result<ZmqEndpoint, String>,
-) -> Result<Option<ZmqEndpoint>, String> {
+fn endpoint(value: &Value) -> Result<Option<ZmqEndpoint>, String> {
     let address = values::any_text(value)?;
-    if address.is_empty() { Ok(None) } else { parse(&address).map(Some) }
+    if address.is_empty() { Ok(None) } else { ZmqEndpoint::parse(&address).map(Some) }
+}
+
+fn bound_endpoint(value: &Value) -> Result<Option<ZmqEndpoint>, String> {
+    let address = values::any_text(value)?;
+    if address.is_empty() { Ok(None) } else { ZmqEndpoint::always_bound(&address).map(Some) }
 }
 
 /// Every rank's ports must exist, and none may be another's.
 fn check_ports(reader: &mut Reader<'_>, config: &KvEventsConfig, last_rank: u32) {
     let ports = [Some(&config.endpoint), config.replay_endpoint.as_ref()].map(|endpoint| endpoint?.port());
-    for (key, port) in ["zmq-endpoint", "kv-events-replay-endpoint"].into_iter().zip(ports) {
+    let mut refuse = |replay: bool, problem: String| match (config.is_vllms, replay) {
+        (true, _) => reader.refuse(&KV_EVENTS_CONFIG, problem),
+        (false, false) => reader.refuse(&ZMQ_ENDPOINT, problem),
+        (false, true) => reader.refuse(&KV_EVENTS_REPLAY_ENDPOINT, problem),
+    };
+    for (is_replay, port) in [false, true].into_iter().zip(ports) {
         if let Some(port) = port.filter(|port| port + last_rank > u16::MAX.into()) {
-            reader.problems.push(format!("{key}: port {port} plus rank {last_rank} is more than there is"));
+            refuse(is_replay, format!("port {port} plus rank {last_rank} is more than {}", u16::MAX));
         }
     }
     if let [Some(events), Some(replay)] = ports
         && events.abs_diff(replay) <= last_rank
         && config.endpoint.binds
     {
-        reader.problems.push(format!(
-            "kv-events-replay-endpoint: its port {replay} and port {events} of zmq-endpoint meet; each rank takes the next one"
-        ));
+        refuse(true, format!("its port {replay} and port {events} of the events meet; each rank takes the next one"));
     }
 }

@@ -4,14 +4,28 @@ use std::num::NonZeroU32;
 
 use serde_json::Value;
 
-use super::{Reader, values};
+use super::key::{Spec, keys};
+use super::reader::Reader;
+use super::{ModelConfig, values};
+
+keys! { Engine:
+    LORA_MODULES: Vec<LoraModule> = Spec::several("lora-modules", "NAME=PATH")
+        .help("adapters that are there from the start: name=path, or JSON with name, path and base_model_name"),
+        modules_of;
+    MAX_LORAS: NonZeroU32 = Spec::one("max-loras", "N").default("1")
+        .help("distinct adapters that run at once; requests for others wait, and are overtaken at most 16 times by \
+               requests for those that run"), values::whole_number;
+    MAX_CPU_LORAS: NonZeroU32 = Spec::one("max-cpu-loras", "N")
+        .help("adapters kept in memory, at least max-loras, which it is if not given; loading one again is logged"),
+        values::whole_number;
+}
 
 /// An adapter of `lora-modules`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoraModule {
     /// As requests ask for it.
     pub name: String,
-    /// Where it would be. Never opened.
+    /// Where it would be; empty if it was not said. Never opened.
     pub path: String,
     /// The model that it adapts, if the user said so.
     pub base_model: Option<String>,
@@ -19,26 +33,30 @@ pub struct LoraModule {
 
 /// `max-loras` and `max-cpu-loras`.
 pub(super) fn limits(reader: &mut Reader<'_>) -> (NonZeroU32, NonZeroU32) {
-    let max_loras = reader.read("max-loras", values::whole_number::<NonZeroU32>);
-    let max_cpu_loras = reader.optional("max-cpu-loras", values::whole_number).unwrap_or(max_loras);
+    let max_loras = reader.read(&MAX_LORAS);
+    let max_cpu_loras = reader.given(&MAX_CPU_LORAS).unwrap_or(max_loras);
     if max_cpu_loras < max_loras {
-        reader.problems.push(format!("max-cpu-loras: {max_cpu_loras} is less than max-loras ({max_loras})"));
+        reader.refuse(&MAX_CPU_LORAS, format!("{max_cpu_loras} is less than max-loras ({max_loras})"));
     }
     (max_loras, max_cpu_loras)
 }
 
 /// `lora-modules`; their base model, if they name one, is `model` or one of its names.
-pub(super) fn modules(reader: &mut Reader<'_>, model: &str, served: &[String]) -> Vec<LoraModule> {
-    let modules = reader.optional("lora-modules", modules_of).unwrap_or_default();
+pub(super) fn modules(reader: &mut Reader<'_>, model: &ModelConfig) -> Vec<LoraModule> {
+    let ModelConfig { name: model, served_names: served, .. } = model;
+    let modules = reader.given(&LORA_MODULES).unwrap_or_default();
     for (at, LoraModule { name, base_model, .. }) in modules.iter().enumerate() {
         if served.contains(name) {
-            reader.problems.push(format!("lora-modules: {name:?} is the name of a served model"));
+            reader.refuse(&LORA_MODULES, format!("{name:?} is the name of a served model: choose another"));
         }
         if modules[..at].iter().any(|other| other.name == *name) {
-            reader.problems.push(format!("lora-modules: {name:?} is there twice"));
+            reader.refuse(&LORA_MODULES, format!("{name:?} is there twice"));
         }
         if let Some(base) = base_model.as_ref().filter(|base| *base != model && !served.contains(base)) {
-            reader.problems.push(format!("lora-modules: {name:?} adapts {base:?}, which is not served"));
+            // vLLM repeats it to clients and looks no further.
+            let served = served.join(", ");
+            let warning = format!("{name:?} adapts {base:?}, which is not served; served are {model}, {served}");
+            reader.warn(&LORA_MODULES, warning);
         }
     }
     modules
@@ -46,7 +64,8 @@ pub(super) fn modules(reader: &mut Reader<'_>, model: &str, served: &[String]) -
 
 fn modules_of(value: &Value) -> Result<Vec<LoraModule>, String> {
     match value {
-        Value::Array(values) => values.iter().map(module).collect(),
+        // An empty one clears a file's list, as in the reference simulator.
+        Value::Array(values) => values.iter().filter(|value| *value != "").map(module).collect(),
         other => Ok(vec![module(other)?]),
     }
 }
@@ -62,7 +81,7 @@ fn module(value: &Value) -> Result<LoraModule, String> {
         Some((name, path)) if !name.is_empty() && !path.is_empty() => {
             Ok(LoraModule { name: name.into(), path: path.into(), base_model: None })
         }
-        _ => Err(format!("{text:?} is neither name=path nor a JSON object")),
+        _ => Err(format!("{text:?} is neither name=path nor a JSON object with a name")),
     }
 }
 
@@ -72,15 +91,13 @@ fn of_object(value: &Value) -> Result<LoraModule, String> {
         let text = || values::name(value).map_err(|problem| format!("{key}: {problem}"));
         match key.as_str() {
             "name" => module.name = text()?,
-            "path" => module.path = text()?,
+            "path" => module.path = values::any_text(value)?,
             "base_model_name" if value.is_null() => {}
+            // vLLM has it since 0.24; what it says concerns weights alone.
+            "is_3d_lora_weight" => {}
             "base_model_name" => module.base_model = Some(text()?),
             _ => return Err(format!("unknown key {key:?}; known are name, path, base_model_name")),
         }
     }
-    match (module.name.is_empty(), module.path.is_empty()) {
-        (false, false) => Ok(module),
-        (true, _) => Err(format!("{value} has no name")),
-        (false, true) => Err(format!("{value} has no path")),
-    }
+    if module.name.is_empty() { Err(format!("{value} has no name")) } else { Ok(module) }
 }

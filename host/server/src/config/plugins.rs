@@ -5,38 +5,44 @@ use std::time::Duration;
 use rehearsal_plugin_host::{Limits, PluginSource, PluginSpec};
 use serde_json::{Map, Value};
 
-use super::{ByName, Reader, values};
+use super::key::{Key, Spec, keys};
+use super::reader::Reader;
+use super::{ByName, failures, tools, values};
 
-/// Keys that are another spelling of a built-in's configuration.
-const TOOL_CALL_KEYS: [&str; 9] = [
-    "max-tool-call-integer-param",
-    "min-tool-call-integer-param",
-    "max-tool-call-number-param",
-    "min-tool-call-number-param",
-    "max-tool-call-array-param-length",
-    "min-tool-call-array-param-length",
-    "tool-call-not-required-param-probability",
-    "object-tool-call-not-required-field-probability",
-    "tool-call-extra-call-probability",
-];
+keys! { Plugins:
+    PLUGIN: ByName = Spec::several("plugin", "NAME=FILE")
+        .help("load a component; once for each, NAME=FILE#sha256:HEX pins it"), |value| pairs(value, "a file");
+    PLUGIN_CONFIG: ByName = Spec::several("plugin-config", "NAME=JSON")
+        .help("the plugin's configuration, a JSON object"), |value| pairs(value, "a JSON object");
+    PLUGINS: Vec<Listed> = Spec::file_only("plugins")
+        .help("plugins with their configuration and limits"), listed;
+    WATCH_PLUGINS: bool = Spec::switch("watch-plugins").default("false")
+        .help("look at plugin files every second and reload those whose content changed; SIGHUP does it once"),
+        values::switch;
+}
+
+/// Whether plugin files are watched.
+pub(super) fn are_watched(reader: &mut Reader<'_>) -> bool {
+    reader.read(&WATCH_PLUGINS)
+}
 
 /// The specifications of what the user listed and of the built-ins among `picked`. Problems go to the reader.
 pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> {
-    let mut specs = reader.optional("plugins", listed).unwrap_or_default();
-    for (name, source) in reader.optional("plugin", |value| pairs(value, "a file")).unwrap_or_default() {
+    let mut specs = reader.given(&PLUGINS).unwrap_or_default();
+    for (name, source) in reader.given(&PLUGIN).unwrap_or_default() {
         match specs.iter_mut().find(|spec| spec.name == name) {
             Some(spec) => spec.source = file(&source),
             None => specs.push(Listed { name, source: file(&source), ..Listed::default() }),
         }
     }
-    for (name, config) in reader.optional("plugin-config", |value| pairs(value, "a JSON object")).unwrap_or_default() {
+    for (name, config) in reader.given(&PLUGIN_CONFIG).unwrap_or_default() {
         match serde_json::from_str(&config) {
             Ok(config) => match specs.iter_mut().find(|spec| spec.name == name) {
                 Some(spec) => spec.config = config,
                 None => specs.push(Listed { name, config, ..Listed::default() }),
             },
             Err(error) => {
-                reader.problems.push(format!("plugin-config: {config:?} of {name} is not a JSON object: {error}"));
+                reader.refuse(&PLUGIN_CONFIG, format!("{config:?} of {name} is not a JSON object: {error}"));
             }
         }
     }
@@ -47,26 +53,18 @@ pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> 
         }
     }
     if let Some(tool_call) = specs.iter_mut().find(|spec| spec.name == "tool-call") {
-        for key in TOOL_CALL_KEYS {
-            add_key(reader, key, values::number, &mut tool_call.config);
-        }
+        tools::configure(reader, &mut tool_call.config);
     }
     if let Some(failure) = specs.iter_mut().find(|spec| spec.name == "failure") {
-        add_key(reader, "failure-injection-rate", values::number, &mut failure.config);
-        add_key(reader, "failure-types", values::list, &mut failure.config);
+        failures::configure(reader, &mut failure.config);
     }
     specs.into_iter().filter_map(|spec| resolve(spec, reader)).collect()
 }
 
 /// Adds what the user said with a top-level key; the plugin's own configuration wins over it.
-fn add_key(
-    reader: &mut Reader<'_>,
-    key: &str,
-    parse: impl Fn(&Value) -> Result<Value, String>,
-    config: &mut Map<String, Value>,
-) {
-    if let Some(value) = reader.optional(key, parse) {
-        config.entry(key).or_insert(value);
+pub(super) fn add_key(reader: &mut Reader<'_>, key: &Key<Value>, config: &mut Map<String, Value>) {
+    if let Some(value) = reader.given(key) {
+        config.entry(key.spec.name).or_insert(value);
     }
 }
 
@@ -83,13 +81,15 @@ fn resolve(listed: Listed, reader: &mut Reader<'_>) -> Option<PluginSpec> {
     let Listed { name, source, config, limits } = listed;
     let source = match (source, rehearsal_builtin::find(&name)) {
         (Some(_), Some(_)) => {
-            reader.problems.push(format!("plugins: {name:?} is the name of a built-in plugin, choose another"));
+            reader.problem(format!("plugins: {name:?} is the name of a built-in plugin, choose another"));
             return None;
         }
         (Some(source), None) => source,
         (None, Some(builtin)) => PluginSource::Embedded(builtin.component),
         (None, None) => {
-            reader.problems.push(format!("plugins: {name:?} is no built-in plugin and has no path"));
+            let builtins: Vec<_> = rehearsal_builtin::BUILTINS.iter().map(|builtin| builtin.name).collect();
+            let builtins = builtins.join(", ");
+            reader.problem(format!("plugins: {name:?} has no path and is none of the built-in plugins {builtins}"));
             return None;
         }
     };

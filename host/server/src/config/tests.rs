@@ -1,15 +1,17 @@
 //! What users type, and what comes of it.
 
-use rehearsal_engine::latency::PromptLatency;
+use std::time::Duration;
+
+use rehearsal_engine::latency::{Jittered, PromptLatency};
 
 use super::*;
 use crate::args::{self, Parsed};
 
 fn config_with_env(line: &str, env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-    let args = std::iter::once("rehearsal").chain(line.split_whitespace()).map(str::to_owned).collect();
-    let env = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+    let args = std::iter::once("rehearsal").chain(line.split_whitespace()).map(str::to_owned);
+    let env = env.iter().map(|(name, value)| (name.to_string(), value.to_string()));
     match args::parse(args, env)? {
-        Parsed::Run(settings) => Config::new(&settings),
+        Parsed::Run(settings) | Parsed::PrintConfig(settings) => Config::new(&settings),
         Parsed::Print(text) => panic!("{text}"),
     }
 }
@@ -28,8 +30,8 @@ fn file(name: &str, text: &str) -> String {
 #[test]
 fn every_default_is_the_seeds() {
     let config = config("--model m").unwrap();
-    assert_eq!((config.port, config.picks.mode.as_str()), (8000, "random"));
-    assert_eq!(config.served_model_names, ["m"]);
+    assert_eq!((config.serving.address.port(), config.routing.usual.mode.as_str()), (8000, "random"));
+    assert_eq!(config.model.served_names, ["m"]);
     assert_eq!(config.engine.max_model_len, 1024);
     assert_eq!(config.engine.max_num_seqs.get(), 5);
     assert_eq!(config.engine.max_waiting_queue_length, 1000);
@@ -64,7 +66,7 @@ fn a_key_has_four_spellings() {
         ("--strict-context-window false", false),
         ("--no-strict-context-window", false),
     ] {
-        assert_eq!(config(&format!("--model m {line}")).unwrap().strict_context_window, expected, "{line}");
+        assert_eq!(config(&format!("--model m {line}")).unwrap().limits.strict_context_window, expected, "{line}");
     }
 }
 
@@ -73,10 +75,10 @@ fn flags_win_over_environment_over_file_over_defaults() {
     let path = file("layers", "model: from-file\nport: 1\nmax-num-seqs: 3\n");
     let env = [("SIM_MODEL", "from-env")];
     let layered = config_with_env(&format!("--config {path} --port 2"), &env).unwrap();
-    assert_eq!((layered.model.as_str(), layered.port), ("from-env", 2));
+    assert_eq!((layered.model.name.as_str(), layered.serving.address.port()), ("from-env", 2));
     assert_eq!(layered.engine.max_num_seqs.get(), 3);
-    assert_eq!(config_with_env("positional", &env).unwrap().model, "positional");
-    assert_eq!(config(&format!("--config {path}")).unwrap().model, "from-file");
+    assert_eq!(config_with_env("positional", &env).unwrap().model.name, "positional");
+    assert_eq!(config(&format!("--config {path}")).unwrap().model.name, "from-file");
 }
 
 #[test]
@@ -118,10 +120,12 @@ fn the_calculator_decides_which_latencies_count() {
 fn large_numbers_may_be_abbreviated() {
     let window =
         |text: &str| config(&format!("--model m --max-model-len {text}")).map(|config| config.engine.max_model_len);
-    for (text, tokens) in [("32k", 32_000), ("32K", 32_768), ("1m", 1_000_000), ("25.6k", 25_600), ("1", 1)] {
+    for (text, tokens) in
+        [("32k", 32_000), ("32K", 32_768), ("1m", 1_000_000), ("25.6k", 25_600), ("1", 1), ("-1", 1024), ("auto", 1024)]
+    {
         assert_eq!(window(text), Ok(tokens), "{text}");
     }
-    for text in ["0", "-1", "32x", "1.5", "9t", "k"] {
+    for text in ["0", "-2", "32x", "1.5", "9t", "k"] {
         assert!(window(text).is_err(), "{text}");
     }
 }
@@ -146,9 +150,9 @@ fn all_problems_are_listed_at_once() {
         [
             "model: a model name is required, for example --model my-model".to_owned(),
             format!("mode: [\"a\",\"b\"] is not a single value (from {path})"),
-            "port: \"70000\" is not a whole number in its range (from the command line)".to_owned(),
-            "max-num-seqs: \"0\" is not a whole number in its range (from the command line)".to_owned(),
-            "inter-token-latency-std-dev: 4ms is more than 30 % of inter-token-latency (10ms)".to_owned(),
+            "port: \"70000\" is not a whole number from 0 to 65535 (from the command line)".to_owned(),
+            "max-num-seqs: \"0\" is not a whole number from 1 to 4294967295 (from the command line)".to_owned(),
+            "inter-token-latency-std-dev: 4ms is more than 30 % of inter-token-latency (10ms): at most 3ms (from the command line)".to_owned(),
         ]
     );
 }
@@ -192,13 +196,13 @@ models:
 ",
     );
     let config = config_with_env(&format!("--config {path}"), &[]).unwrap();
-    assert_eq!(config.models["loud"], Picks { mode: "echo".into(), ..config.picks.clone() });
+    assert_eq!(config.routing.models["loud"], ModelPlugins { mode: "echo".into(), ..config.routing.usual.clone() });
     let plugins: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
     assert_eq!(plugins, ["random", "tool-call", "failure", "echo"]);
     let path = file("unserved", "model: m\nmodels: {ghost: {mode: echo}}\n");
     assert_eq!(
         config_with_env(&format!("--config {path}"), &[]).unwrap_err(),
-        ["models: \"ghost\" is not served; served are m"]
+        [format!("models: \"ghost\" is not served; served are m (from {path})")]
     );
     let path = file("unknown", "model: m\nmodels: {m: {generator: echo}}\n");
     let problems = config_with_env(&format!("--config {path}"), &[]).unwrap_err();
@@ -212,7 +216,8 @@ fn plugins_that_cannot_be_meant_are_refused() {
         problems,
         [
             "plugin: \"nothing\" is not a name, \"=\" and a file (from the command line)".to_owned(),
-            "plugins: \"ghost\" is no built-in plugin and has no path".to_owned()
+            "plugins: \"ghost\" has no path and is none of the built-in plugins echo, random, tool-call, failure"
+                .to_owned()
         ]
     );
     let problems = config("--model m --plugin echo=mine.wasm").unwrap_err();
@@ -280,4 +285,230 @@ fn the_hash_seed_may_come_from_pythons_variable() {
     assert_eq!(seed("").as_deref(), Some("42"));
     assert_eq!(seed("--hash-seed 7").as_deref(), Some("7"));
     assert_eq!(config("--model m --enable-kvcache").unwrap().engine.kv_cache.unwrap().hash_seed, None);
+}
+
+/// Every row of the list of vLLM 0.33's flags, with a value that somebody could mean.
+#[test]
+fn every_flag_of_vllm_is_accepted() {
+    const FLAGS: &str = include_str!("../../../../tests/data/vllm-flags-0.33.tsv");
+    let rows: Vec<Vec<&str>> = FLAGS.lines().skip(1).map(|row| row.split('\t').collect()).collect();
+    assert_eq!(rows.len(), 327);
+    for row in rows {
+        let (flag, kind) = (row[1], row[2]);
+        let value = match (flag, kind) {
+            (_, "bool") => "",
+            ("--model", _) => "m",
+            ("--config", _) => &file("flags", "port: 1"),
+            ("--lora-modules", _) => "a=/p b=/q",
+            ("--kv-events-config", _) => r#"{"enable_kv_cache_events":true}"#,
+            ("--log-level", _) => "DEBUG",
+            ("--host", _) => "0.0.0.0",
+            ("--chat-template-content-format", _) => "openai",
+            ("--prefix-caching-hash-algo", _) => "sha256",
+            ("--ssl-keyfile", _) => "key.pem --ssl-certfile cert.pem",
+            ("--ssl-cert-reqs", _) => "2 --ssl-ca-certs ca.pem",
+            ("--root-path", _) => "/llm",
+            ("--uvicorn-log-level", _) => "warning",
+            ("--block-size", _) => "32",
+            // In vLLM these take one value, whatever the list says.
+            ("--allowed-origins" | "--allowed-methods" | "--allowed-headers", _) => r#"["*"]"#,
+            ("--device-ids" | "--middleware", _) => "1",
+            (_, "json") => r#"{"a":1}"#,
+            (_, "list") => "1 2",
+            (_, "value" | "?") => "1",
+            (_, other) => panic!("{flag}: {other}"),
+        };
+        let more = match flag {
+            "--enable-auto-tool-choice" => "--tool-call-parser hermes",
+            _ => "",
+        };
+        let model = if flag == "--model" { "" } else { "--model m" };
+        let aliases =
+            row.get(5).into_iter().flat_map(|aliases| aliases.split([' ', ','])).filter(|alias| !alias.is_empty());
+        for flag in std::iter::once(flag).chain(aliases) {
+            let line = format!("serve {flag} {value} {more} {model}");
+            assert!(config(&line).is_ok(), "{line}: {:?}", config(&line).err());
+        }
+        if kind == "bool" && flag != "--enable-auto-tool-choice" {
+            let line = format!("serve --no-{} {model}", &flag[2..]);
+            assert!(config(&line).is_ok(), "{line}: {:?}", config(&line).err());
+        }
+        if kind == "json" && flag != "--kv-events-config" {
+            let line = format!("serve m {flag}.part value {flag}.more.parts+=a,b");
+            assert!(config(&line).is_ok(), "{line}: {:?}", config(&line).err());
+        }
+    }
+}
+
+/// What vLLM has had since 0.6, and llm-d-inference-sim has.
+#[test]
+fn every_accepted_name_takes_what_it_takes_and_no_more() {
+    for name in accepted::names() {
+        let value = match accepted::takes(name) {
+            Some(Takes::Switch) => "",
+            Some(Takes::Several(_)) => "a b --port 1",
+            Some(_) => "a",
+            None => panic!("{name}"),
+        };
+        assert_eq!(
+            config(&format!("--{name} {value} my-model")).map(|config| config.model.name),
+            Ok("my-model".into()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn no_name_stands_in_two_places() {
+    let own = specs().flat_map(|spec| std::iter::once(spec.name).chain(spec.aliases.iter().copied()));
+    let mut names: Vec<_> = own.chain(accepted::names()).collect();
+    names.sort_unstable();
+    let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
+#[test]
+fn flags_that_nobody_knows_may_be_allowed() {
+    let path = file("unknown-keys", "model: m\nnever-heard-of: 1\n");
+    for allow in ["--allow-unknown-flags", "--allow-unknown-flags=true"] {
+        let line = format!("{allow} --from-the-future 1 2 --config {path}");
+        let args = line.split_whitespace().map(str::to_owned);
+        let Parsed::Run(settings) = args::parse(std::iter::once("rehearsal".into()).chain(args), []).unwrap() else {
+            panic!()
+        };
+        let notes: Vec<_> = settings.notes().collect();
+        assert_eq!(notes.len(), 2);
+        assert!(notes[0].starts_with("unknown flag --from-the-future"), "{notes:?}");
+    }
+    assert_eq!(config(&format!("--from-the-future 1 --config {path}")).unwrap_err().len(), 2);
+}
+
+#[test]
+fn names_without_effect_are_told_once_and_together() {
+    let path =
+        file("without-effect", "model: m\ntensor-parallel-size: 8\nno-effect-at-all: 1\nallow-unknown-flags: true\n");
+    let args = ["rehearsal", "--dtype", "auto", "-ep", "--config", &path].map(str::to_owned);
+    let env = [("VLLM_USE_V1".to_owned(), "1".to_owned()), ("VLLM_API_KEY".to_owned(), "k".to_owned())];
+    let Parsed::Run(settings) = args::parse(args, env).unwrap() else { panic!() };
+    let notes: Vec<_> = settings.notes().collect();
+    assert_eq!(
+        notes[0],
+        "accepted, without effect here: --dtype --enable-expert-parallel VLLM_USE_V1 tensor-parallel-size"
+    );
+    assert!(notes[1].contains("no-effect-at-all"), "{notes:?}");
+}
+
+/// What `--print-config` prints means what the settings that made it mean.
+#[test]
+fn a_printed_configuration_says_the_same_as_a_file() {
+    let line = r#"--model m --port 1234 --served-model-name a b --kv-cache-size 7 --enable-kvcache --api-key secret --zmq-endpoint= --hash-seed 0123 --lora-modules {"name":"x"} --override-generation-config.max_new_tokens 5"#;
+    let args = || std::iter::once("rehearsal".to_owned()).chain(line.split_whitespace().map(str::to_owned));
+    let parsed = args::parse(args().chain(["--print-config".to_owned()]), []).unwrap();
+    let Parsed::PrintConfig(settings) = parsed else { panic!() };
+    let printed = settings.yaml();
+    assert!(!printed.contains("secret"), "{printed}");
+    assert!(printed.contains("port: 1234  # the command line"), "{printed}");
+    assert!(printed.contains("# mode: random  # default"), "{printed}");
+    let path = file("printed", &printed);
+    let again = config(&format!("--config {path} --seed 1 --api-key secret")).unwrap();
+    let first = config(&format!("{line} --seed 1")).unwrap();
+    // Not as values: that would print components.
+    assert!(format!("{again:?}") == format!("{first:?}"), "{printed}");
+}
+
+#[test]
+fn two_names_of_one_thing_must_agree() {
+    let size = |line: &str| {
+        config(&format!("--model m --enable-kvcache {line}")).map(|config| config.engine.kv_cache.unwrap().n_blocks)
+    };
+    assert_eq!(size("--num-gpu-blocks-override 99"), Ok(99));
+    assert_eq!(size("--num-gpu-blocks-override 99 --kv-cache-size 99"), Ok(99));
+    assert_eq!(
+        size("--num-gpu-blocks-override 99 --kv-cache-size 98").unwrap_err(),
+        ["num-gpu-blocks-override: 99 means the same as kv-cache-size, which is 98: give one (from the command line)"]
+    );
+    let queue = config("--model m --max-num-queued-reqs 3").unwrap().engine.max_waiting_queue_length;
+    assert_eq!(queue, 3);
+}
+
+#[test]
+fn prefix_caching_alone_turns_no_cache_on() {
+    let cache = |line: &str| config(&format!("--model m {line}")).unwrap().engine.kv_cache;
+    assert_eq!(cache("--enable-prefix-caching"), None);
+    assert!(cache("--enable-kvcache").unwrap().reuses_prefixes);
+    assert!(!cache("--enable-kvcache --no-enable-prefix-caching").unwrap().reuses_prefixes);
+    assert!(!cache("--enable-kvcache --disable-prefix-caching").unwrap().reuses_prefixes);
+}
+
+#[test]
+fn a_tool_parser_is_needed_where_vllm_needs_it() {
+    let problems = config("--model m --enable-auto-tool-choice").unwrap_err();
+    assert!(problems[0].contains("--enable-auto-tool-choice requires --tool-call-parser"), "{problems:?}");
+    let odd = config("--model m --enable-auto-tool-choice --tool-call-parser hermess").unwrap();
+    assert_eq!(
+        odd.warnings,
+        ["tool-call-parser: \"hermess\" is no parser of vLLM 0.33; did you mean hermes? (from the command line)"]
+    );
+    let plugin = "--tool-parser-plugin mine.py --tool-call-parser mine";
+    assert!(config(&format!("--model m {plugin}")).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn certificates_that_do_not_fit_together_are_refused() {
+    for (line, problem) in [
+        ("--ssl-keyfile k", "ssl-keyfile: k has no certificate"),
+        ("--self-signed-certs --ssl-certfile c", "self-signed-certs: true, but ssl-certfile names a certificate"),
+        ("--ssl-certfile c --ssl-cert-reqs 1", "ssl-cert-reqs: clients' certificates are asked for"),
+        ("--ssl-cert-reqs 3", "ssl-cert-reqs: 3 is not between 0 and 2"),
+    ] {
+        let problems = config(&format!("--model m {line}")).unwrap_err();
+        assert!(problems[0].starts_with(problem), "{problems:?}");
+    }
+}
+
+#[test]
+fn api_keys_come_from_the_flag_or_else_the_environment() {
+    let env = [("VLLM_API_KEY", "from env")];
+    assert_eq!(config_with_env("--model m", &env).unwrap().access.api_keys, ["from env"]);
+    assert_eq!(config_with_env("--model m --api-key a b", &env).unwrap().access.api_keys, ["a", "b"]);
+}
+
+#[test]
+fn klogs_keys_are_understood() {
+    let log = |line: &str| config(&format!("--model m {line}")).map(|config| config.log);
+    assert!(log("").unwrap().files.is_none());
+    let files =
+        log("--logtostderr=false --log_dir /tmp --stderrthreshold WARNING --one_output").unwrap().files.unwrap();
+    assert_eq!(files.stderr_threshold, crate::logs::klog::Severity::Warning);
+    assert!(matches!(files.place, LogPlace::Folder { one_output: true, .. }));
+    let file =
+        log("--logtostderr false --log_file x.log --log_file_max_size 2 --alsologtostderr").unwrap().files.unwrap();
+    assert_eq!(file.stderr_threshold, crate::logs::klog::Severity::Info);
+    assert!(matches!(file.place, LogPlace::One(_, 2_097_152)));
+    assert!(log("--log_backtrace_at serve.rs:57 --vmodule serve=4").unwrap().backtrace.is_some());
+    for wrong in ["--vmodule serve", "--log_backtrace_at serve.rs", "--stderrthreshold 9"] {
+        assert_eq!(log(wrong).unwrap_err().len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn a_server_may_listen_on_ipv6_or_on_a_socket_of_its_own_for_each_rank() {
+    let addresses = |line: &str| -> Vec<Address> {
+        let config = config(&format!("--model m {line}")).unwrap();
+        config.of_all_ranks().map(|config| config.serving.address).collect()
+    };
+    assert_eq!(addresses("--host :: --port 1"), [Address::Tcp("::".parse().unwrap(), 1)]);
+    assert_eq!(addresses("--host [::1] --port 1"), [Address::Tcp("::1".parse().unwrap(), 1)]);
+    assert_eq!(addresses("--uds /run/x -dp 2"), [Address::Unix("/run/x".into()), Address::Unix("/run/x_dp1".into())]);
+    assert!(config("--model m --port 65535 -dp 2").is_err());
+}
+
+#[test]
+fn ranks_may_be_spread_over_processes_as_in_vllm() {
+    let ranks = |line: &str| config(&format!("--model m {line}")).map(|config| (config.rank, config.n_ranks));
+    assert_eq!(ranks("-dp 2"), Ok((0, 2)));
+    assert_eq!(ranks("-dp 16 -dpl 8 -dpr 8 --headless"), Ok((8, 8)));
+    assert_eq!(ranks("-dp 16 -dpn 3"), Ok((3, 1)));
+    assert!(ranks("-dp 9").unwrap_err()[0].contains("data-parallel-size-local says how many"));
+    assert_eq!(ranks("-dp 9 -dpl 9").unwrap_err().len(), 1);
 }

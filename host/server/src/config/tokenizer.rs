@@ -1,13 +1,37 @@
 //! Whose tokenizer is served, and where it may lie.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{Reader, values};
+use serde_json::Value;
+
+use super::key::{Spec, keys};
+use super::reader::Reader;
+use super::values;
+
+keys! { Serving:
+    TOKENIZER: String = Spec::one("tokenizer", "NAME")
+        .help("a tokenizer.json or its folder, a model's id, or builtin; not given: the model's, if it is found"),
+        values::any_text;
+    FORCE_DUMMY_TOKENIZER: bool = Spec::switch("force-dummy-tokenizer").default("false")
+        .help("the same as tokenizer builtin"), values::switch;
+    TOKENIZERS_CACHE_DIR: Option<PathBuf> = Spec::one("tokenizers-cache-dir", "FOLDER").aliases(&["download-dir"])
+        .help("where tokenizers are looked for and kept; not given: Hugging Face's cache"), values::path;
+    HF_TOKEN: String = Spec::maybe("hf-token", "TOKEN").env("HF_TOKEN").secret()
+        .help("bearer token for the model hub"), values::any_text;
+    HOME: Option<PathBuf> = Spec::environment("HOME").help("the caches of the hub's tools lie there"), values::path;
+    HF_HOME: Option<PathBuf> = Spec::environment("HF_HOME").help("where Hugging Face's tools keep things"),
+        values::path;
+    HF_HUB_CACHE: Option<PathBuf> = Spec::environment("HF_HUB_CACHE").help("where they keep what they fetched"),
+        values::path;
+    HF_ENDPOINT: String = Spec::environment("HF_ENDPOINT").help("another model hub"), values::any_text;
+    HF_HUB_OFFLINE: bool = Spec::environment("HF_HUB_OFFLINE").help("do not ask the hub"), is_on;
+    TRANSFORMERS_OFFLINE: bool = Spec::environment("TRANSFORMERS_OFFLINE").help("do not ask the hub"), is_on;
+}
 
 /// Which tokenizer, and where to look for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenizerConfig {
-    /// A path, a model's id or `builtin`; none: whatever the model's name leads to.
+    /// A path, a model's id or `builtin`; `None`: whatever the model's name leads to.
     pub tokenizer: Option<String>,
     /// `tokenizers-cache-dir`
     cache_dir: Option<PathBuf>,
@@ -17,7 +41,7 @@ pub struct TokenizerConfig {
     pub offline: bool,
     /// Another hub than the usual one.
     pub hub: Option<String>,
-    /// Who we are to it.
+    /// Bearer token for it.
     pub token: Option<String>,
 }
 
@@ -28,22 +52,27 @@ impl TokenizerConfig {
     }
 }
 
-/// `tokenizer`, `tokenizers-cache-dir`, and the variables of the hub's own tools.
+/// What may be called a tokenizer, and where it may lie.
 pub(super) fn read(reader: &mut Reader<'_>) -> TokenizerConfig {
-    let tokenizer = reader.optional("tokenizer", values::any_text).filter(|tokenizer| !tokenizer.is_empty());
-    let cache_dir = reader.optional("tokenizers-cache-dir", values::any_text).filter(|dir| !dir.is_empty());
-    let variable = |name| reader.settings.variable(name);
-    let is_on =
-        |name| variable(name).is_some_and(|value| !matches!(value.to_lowercase().as_str(), "0" | "false" | "no"));
-    let home = variable("HF_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(Path::new(variable("HOME")?).join(".cache/huggingface")));
-    TokenizerConfig {
-        tokenizer,
-        cache_dir: cache_dir.map(PathBuf::from),
-        hub_cache: variable("HF_HUB_CACHE").map(PathBuf::from).or_else(|| Some(home?.join("hub"))),
-        offline: is_on("HF_HUB_OFFLINE") || is_on("TRANSFORMERS_OFFLINE"),
-        hub: variable("HF_ENDPOINT").map(str::to_owned),
-        token: variable("HF_TOKEN").map(str::to_owned),
+    let named = reader.given(&TOKENIZER).filter(|tokenizer| !tokenizer.is_empty());
+    let is_dummy = reader.read(&FORCE_DUMMY_TOKENIZER);
+    if let Some(named) = named.as_ref().filter(|named| is_dummy && *named != "builtin") {
+        reader.refuse(&FORCE_DUMMY_TOKENIZER, format!("it means tokenizer builtin, but tokenizer is {named:?}"));
     }
+    let in_home = reader.given(&HOME).flatten().map(|home| home.join(".cache/huggingface"));
+    let home = reader.given(&HF_HOME).flatten().or(in_home);
+    let hub_cache = reader.given(&HF_HUB_CACHE).flatten();
+    TokenizerConfig {
+        tokenizer: if is_dummy { Some("builtin".into()) } else { named },
+        cache_dir: reader.given(&TOKENIZERS_CACHE_DIR).flatten(),
+        hub_cache: hub_cache.or_else(|| Some(home?.join("hub"))),
+        offline: [&HF_HUB_OFFLINE, &TRANSFORMERS_OFFLINE].into_iter().any(|key| reader.given(key) == Some(true)),
+        hub: reader.given(&HF_ENDPOINT),
+        token: reader.given(&HF_TOKEN),
+    }
+}
+
+/// As the hub's own tools read a switch.
+fn is_on(value: &Value) -> Result<bool, String> {
+    Ok(!matches!(values::any_text(value)?.to_lowercase().as_str(), "" | "0" | "false" | "no" | "off"))
 }

@@ -1,11 +1,13 @@
 //! Single values: from a flag's text, or from a file where they may already be numbers. Each error has the value.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing_subscriber::EnvFilter;
 
 /// The value as the user would have typed it.
@@ -20,7 +22,7 @@ fn text(value: &Value) -> Result<String, String> {
 
 pub(super) fn name(value: &Value) -> Result<String, String> {
     let name = text(value)?;
-    if name.is_empty() { Err("it is empty".into()) } else { Ok(name) }
+    if name.is_empty() { Err("\"\" is empty: write a name".into()) } else { Ok(name) }
 }
 
 /// Any text, an empty one too.
@@ -42,15 +44,35 @@ pub(super) fn list(value: &Value) -> Result<Value, String> {
     Ok(names.iter().flat_map(|names| names.split(',')).filter(|name| !name.is_empty()).collect())
 }
 
-pub(super) fn whole_number<T: FromStr>(value: &Value) -> Result<T, String> {
+/// Whole numbers, and which of them a type holds.
+pub(super) trait Whole: FromStr {
+    /// The least and the greatest.
+    const RANGE: (i128, i128);
+}
+
+macro_rules! whole {
+    ($($type:ty),+) => {
+        $(impl Whole for $type {
+            const RANGE: (i128, i128) = (<$type>::MIN as i128, <$type>::MAX as i128);
+        })+
+    };
+}
+whole!(u16, u32, u64, usize, i64);
+
+impl Whole for NonZeroU32 {
+    const RANGE: (i128, i128) = (1, u32::MAX as i128);
+}
+
+pub(super) fn whole_number<T: Whole>(value: &Value) -> Result<T, String> {
     let text = text(value)?;
-    text.parse().map_err(|_| format!("{text:?} is not a whole number in its range"))
+    let (least, greatest) = T::RANGE;
+    text.parse().map_err(|_| format!("{text:?} is not a whole number from {least} to {greatest}"))
 }
 
 /// A count of things of which there must be one.
 pub(super) fn at_least_one(value: &Value) -> Result<u32, String> {
     match whole_number(value)? {
-        0 => Err("it must be at least 1".into()),
+        0 => Err("0 is not at least 1".into()),
         number => Ok(number),
     }
 }
@@ -72,13 +94,14 @@ pub(super) fn number(value: &Value) -> Result<Value, String> {
 
 /// Any 64-bit number, signed or not: a seed is only a seed.
 pub(super) fn seed(value: &Value) -> Result<u64, String> {
-    whole_number(value).or_else(|problem| whole_number::<i64>(value).map(|seed| seed as u64).map_err(|_| problem))
+    let problem = |_| format!("{value} is not a whole number from {} to {}", i64::MIN, u64::MAX);
+    whole_number(value).or_else(|_| whole_number::<i64>(value).map(|seed| seed as u64)).map_err(problem)
 }
 
 pub(super) fn switch(value: &Value) -> Result<bool, String> {
-    match text(value)?.as_str() {
-        "true" => Ok(true),
-        "false" => Ok(false),
+    match text(value)?.to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Ok(true),
+        "false" | "f" | "0" => Ok(false),
         other => Err(format!("{other:?} is neither true nor false")),
     }
 }
@@ -88,7 +111,8 @@ pub(super) fn address(value: &Value) -> Result<IpAddr, String> {
     if text == "localhost" {
         return Ok(IpAddr::from([127, 0, 0, 1]));
     }
-    text.parse().map_err(|_| format!("{text:?} is not an IP address"))
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(&text);
+    bare.parse().map_err(|_| format!("{text:?} is not an IP address: write one like 0.0.0.0 or ::, or localhost"))
 }
 
 /// vLLM's way of writing large numbers: `32k` is 32,000 and `32K` is 32,768; likewise m, M, g, G, t, T.
@@ -175,4 +199,56 @@ pub(super) fn is_json_format(value: &Value) -> Result<bool, String> {
         "text" => Ok(false),
         other => Err(format!("{other:?} is neither text nor json")),
     }
+}
+
+/// A path; `None` if it is empty.
+pub(super) fn path(value: &Value) -> Result<Option<PathBuf>, String> {
+    let text = text(value)?;
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// A JSON object, or its text.
+pub(super) fn json_object(value: &Value) -> Result<Map<String, Value>, String> {
+    let parsed = match value {
+        Value::String(text) => {
+            serde_json::from_str(text).map_err(|error| format!("{text:?} is not a JSON object: {error}"))?
+        }
+        other => other.clone(),
+    };
+    match parsed {
+        Value::Object(object) => Ok(object),
+        other => Err(format!("{other} is not a JSON object like {{\"key\": 1}}")),
+    }
+}
+
+/// Several words: a list, its JSON text, or words with spaces between them. vLLM's CORS flags take JSON lists.
+pub(super) fn words(value: &Value) -> Result<Vec<String>, String> {
+    let values = match value {
+        Value::Array(values) => values.clone(),
+        other => vec![other.clone()],
+    };
+    let mut words = Vec::new();
+    for value in values {
+        match value.as_str().filter(|text| text.trim_start().starts_with('[')).map(serde_json::from_str::<Vec<String>>)
+        {
+            Some(Ok(listed)) => words.extend(listed),
+            Some(Err(error)) => return Err(format!("{value} is not a JSON list of strings: {error}")),
+            None => words.extend(text(&value)?.split_whitespace().map(str::to_owned)),
+        }
+    }
+    Ok(words)
+}
+
+/// Any text as it is, spaces around it included.
+pub(super) fn raw_text(value: &Value) -> Result<String, String> {
+    value.as_str().map_or_else(|| text(value), |text| Ok(text.to_owned()))
+}
+
+/// A number of seconds above 0, or a duration with units.
+pub(super) fn positive_seconds(value: &Value) -> Result<Duration, String> {
+    let seconds = match text(value)?.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| format!("{seconds}: {error}"))?,
+        Err(_) => duration(value)?,
+    };
+    if seconds.is_zero() { Err(format!("{value} is not above 0 seconds")) } else { Ok(seconds) }
 }

@@ -1,8 +1,6 @@
 //! The socket that events leave by: ours, to which others connect, or one that connects to theirs and goes on trying.
 
 use std::io;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,6 +14,7 @@ use tracing::{debug, info, warn};
 use zeromq::{PubSocket, Socket, SocketEvent, SocketOptions, SocketSend, ZmqMessage};
 
 use crate::config::ZmqEndpoint;
+use crate::stale_socket;
 
 /// A try to connect takes no longer, and the next one begins no sooner after it. The library's own pauses between tries
 /// grow to half a minute, so each of its calls is ended before that.
@@ -124,7 +123,7 @@ async fn connect(address: &str) -> Result<PubSocket> {
 
 /// Listens on `address`.
 async fn bind(socket: &mut PubSocket, address: &str) -> Result<()> {
-    make_way(address)?;
+    remove_stale(address)?;
     let bound = socket.bind(&wildcard_replaced(address)).await;
     let endpoint = bound.with_context(|| format!("cannot listen on {address}"))?;
     info!(%endpoint, "listening for readers of KV-cache events");
@@ -136,31 +135,7 @@ pub(super) fn wildcard_replaced(address: &str) -> String {
     address.replacen("tcp://*:", "tcp://0.0.0.0:", 1)
 }
 
-/// Removes the socket of an address that a dead process left behind; nothing else, and none that is listened on.
-pub(super) fn make_way(address: &str) -> io::Result<()> {
-    let Some(path) = address.strip_prefix("ipc://").map(Path::new) else { return Ok(()) };
-    let is_socket = path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket());
-    let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    if is_socket && UnixStream::connect(path).is_err_and(is_refused) { std::fs::remove_file(path) } else { Ok(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixListener;
-
-    use super::*;
-
-    #[test]
-    fn only_a_socket_that_nobody_listens_on_makes_way() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("notes"), "mine").unwrap();
-        let living = UnixListener::bind(path("living")).unwrap();
-        drop(UnixListener::bind(path("dead")).unwrap());
-        for (name, stays) in [("notes", true), ("living", true), ("dead", false), ("none", false)] {
-            make_way(&format!("ipc://{}", path(name).display())).unwrap();
-            assert_eq!(path(name).exists(), stays, "{name}");
-        }
-        drop(living);
-    }
+/// Removes the socket of an `ipc` address that a dead process left behind.
+pub(super) fn remove_stale(address: &str) -> io::Result<()> {
+    address.strip_prefix("ipc://").map_or(Ok(()), |path| stale_socket::remove(Path::new(path)))
 }

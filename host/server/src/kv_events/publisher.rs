@@ -28,7 +28,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 pub(super) struct Publisher {
     topic: Bytes,
     rank: u32,
-    as_maps: bool,
+    format: wire::Format,
     batch_size: usize,
     link: Link,
     replay: Option<Replay>,
@@ -48,7 +48,7 @@ impl Publisher {
         Self {
             topic: topic.into(),
             rank,
-            as_maps: config.as_maps,
+            format: wire::Format { as_maps: config.as_maps, hash_bytes: config.hash_bytes },
             batch_size: config.batch_size as usize,
             link,
             replay,
@@ -97,7 +97,7 @@ impl Publisher {
             if self.n_pending == 0 {
                 self.since = Instant::now();
             }
-            wire::write_event(&mut self.pending, event, self.as_maps);
+            wire::write_event(&mut self.pending, event, self.format);
             self.n_pending += 1;
             if self.n_pending >= self.batch_size {
                 self.send().await;

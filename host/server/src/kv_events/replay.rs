@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::link::{make_way, wildcard_replaced};
+use super::link::{remove_stale, wildcard_replaced};
 use super::zmtp::Peer;
 use crate::config::ZmqEndpoint;
 
@@ -94,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Listener {
     async fn bind(address: &str) -> io::Result<Self> {
-        make_way(address)?;
+        remove_stale(address)?;
         if let Some(path) = address.strip_prefix("ipc://") {
             return UnixListener::bind(path).map(Self::Ipc);
         }

@@ -2,7 +2,7 @@
 //! 0.24) or an array (vLLM 0.22 and 0.23).
 
 use rehearsal_engine::KvCacheEvent;
-use rehearsal_engine::kv_cache::BlockStored;
+use rehearsal_engine::kv_cache::{BlockHash, BlockStored};
 use rmp::encode::{write_array_len, write_f64, write_uint};
 use rmp_serde::Serializer;
 use serde::Serialize;
@@ -16,8 +16,8 @@ const GROUP: u32 = 0;
 struct Stored<'a> {
     #[serde(rename = "type")]
     tag: &'static str,
-    block_hashes: Vec<u64>,
-    parent_block_hash: Option<u64>,
+    block_hashes: Vec<Name<'a>>,
+    parent_block_hash: Option<Name<'a>>,
     token_ids: &'a [u32],
     block_size: u32,
     lora_id: Option<u32>,
@@ -33,10 +33,10 @@ struct Stored<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Removed {
+struct Removed<'a> {
     #[serde(rename = "type")]
     tag: &'static str,
-    block_hashes: [u64; 1],
+    block_hashes: [Name<'a>; 1],
     medium: &'static str,
     group_idx: u32,
 }
@@ -47,8 +47,39 @@ struct Cleared {
     tag: &'static str,
 }
 
+/// How events are written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Format {
+    /// As maps; else as arrays.
+    pub(super) as_maps: bool,
+    /// Bytes of a hash that name its block; `None`: it is named by a 64-bit number.
+    pub(super) hash_bytes: Option<usize>,
+}
+
+/// A block's name.
+#[derive(Debug)]
+enum Name<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+impl Serialize for Name<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Bytes(bytes) => serializer.serialize_bytes(bytes),
+        }
+    }
+}
+
+impl Format {
+    fn name(self, hash: &BlockHash) -> Name<'_> {
+        self.hash_bytes.map_or(Name::Number(hash.as_u64()), |n| Name::Bytes(hash.last_bytes(n)))
+    }
+}
+
 impl<'a> Stored<'a> {
-    fn new(stored: &'a BlockStored, as_map: bool) -> Self {
+    fn new(stored: &'a BlockStored, format: Format) -> Self {
         let BlockStored { hashes, parent, token_ids, block_size, keys } = stored;
         let keys_of = |at: usize| {
             let keys: Vec<_> = keys.of_block(at == 0 && parent.is_none()).collect();
@@ -56,8 +87,8 @@ impl<'a> Stored<'a> {
         };
         Self {
             tag: "BlockStored",
-            block_hashes: hashes.iter().map(|hash| hash.as_u64()).collect(),
-            parent_block_hash: parent.map(|parent| parent.as_u64()),
+            block_hashes: hashes.iter().map(|hash| format.name(hash)).collect(),
+            parent_block_hash: parent.as_ref().map(|parent| format.name(parent)),
             token_ids,
             block_size: *block_size,
             lora_id: keys.adapter.as_ref().map(|adapter| adapter.id),
@@ -66,25 +97,25 @@ impl<'a> Stored<'a> {
             extra_keys: (0..hashes.len()).map(keys_of).collect(),
             group_idx: GROUP,
             kv_cache_spec_kind: "full_attention",
-            kv_cache_spec_sliding_window: (!as_map).then_some(None),
+            kv_cache_spec_sliding_window: (!format.as_maps).then_some(None),
         }
     }
 }
 
 /// Appends one event.
-pub(super) fn write_event(out: &mut Vec<u8>, event: &KvCacheEvent, as_map: bool) {
+pub(super) fn write_event(out: &mut Vec<u8>, event: &KvCacheEvent, format: Format) {
     match event {
-        KvCacheEvent::BlockStored(stored) => write(out, &Stored::new(stored, as_map), as_map),
+        KvCacheEvent::BlockStored(stored) => write(out, &Stored::new(stored, format), format),
         KvCacheEvent::BlockRemoved(hash) => {
-            let block_hashes = [hash.as_u64()];
-            write(out, &Removed { tag: "BlockRemoved", block_hashes, medium: MEDIUM, group_idx: GROUP }, as_map);
+            let block_hashes = [format.name(hash)];
+            write(out, &Removed { tag: "BlockRemoved", block_hashes, medium: MEDIUM, group_idx: GROUP }, format);
         }
-        KvCacheEvent::AllBlocksCleared => write(out, &Cleared { tag: "AllBlocksCleared" }, as_map),
+        KvCacheEvent::AllBlocksCleared => write(out, &Cleared { tag: "AllBlocksCleared" }, format),
     }
 }
 
-fn write(out: &mut Vec<u8>, event: &impl Serialize, as_map: bool) {
-    let written = if as_map {
+fn write(out: &mut Vec<u8>, event: &impl Serialize, format: Format) {
+    let written = if format.as_maps {
         event.serialize(&mut Serializer::new(out).with_struct_map())
     } else {
         event.serialize(&mut Serializer::new(out))

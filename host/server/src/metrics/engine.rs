@@ -17,16 +17,17 @@ pub struct EngineMetrics {
     prefix_hits: IntCounter,
     preemptions: IntCounter,
     lora_requests: GaugeVec,
-    has_kv_cache: bool,
+    reuses_prefixes: bool,
     max_loras: String,
     /// KV-cache events that nobody was told of.
     pub dropped_kv_events: IntCounter,
 }
 
 impl EngineMetrics {
-    /// Registers the families for the engine of one rank.
+    /// Registers the families for the engine of one rank: vLLM's, and in `own` ours.
     pub(super) fn register(
         registry: &Registry,
+        own: &Registry,
         config: &EngineConfig,
         model: &str,
         rank: u32,
@@ -38,10 +39,11 @@ impl EngineMetrics {
             let gauge = IntGauge::with_opts(opts(name, help))?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
         };
-        let counter = |opts: Opts| {
+        let counter_in = |registry: &Registry, opts: Opts| {
             let counter = IntCounter::with_opts(opts)?;
             registry.register(Box::new(counter.clone())).map(|()| counter)
         };
+        let counter = |opts| counter_in(registry, opts);
         let kv_cache_usage = Gauge::with_opts(opts(
             "vllm:kv_cache_usage_perc",
             "Share of the KV cache's blocks that running requests hold, from 0 to 1.",
@@ -67,12 +69,15 @@ impl EngineMetrics {
                 "Times that a running request had to make way because no block was free.",
             ))?,
             lora_requests,
-            has_kv_cache: config.kv_cache.is_some(),
+            reuses_prefixes: config.kv_cache.as_ref().is_some_and(|kv_cache| kv_cache.reuses_prefixes),
             max_loras: config.max_loras.to_string(),
-            dropped_kv_events: counter(Opts::new(
-                "rehearsal_kv_events_dropped_total",
-                "KV-cache events that were dropped because too many waited to be sent.",
-            ))?,
+            dropped_kv_events: counter_in(
+                own,
+                Opts::new(
+                    "rehearsal_kv_events_dropped_total",
+                    "KV-cache events that were dropped because too many waited to be sent.",
+                ),
+            )?,
         }))
     }
 
@@ -98,7 +103,7 @@ fn register_cache_config(registry: &Registry, config: &EngineConfig, rank: u32) 
             .const_label("engine", rank.to_string())
             .const_label("block_size", kv_cache.block_size.to_string())
             .const_label("num_gpu_blocks", kv_cache.n_blocks.to_string())
-            .const_label("enable_prefix_caching", "True"),
+            .const_label("enable_prefix_caching", if kv_cache.reuses_prefixes { "True" } else { "False" }),
     )?;
     info.set(1);
     registry.register(Box::new(info))
@@ -107,7 +112,7 @@ fn register_cache_config(registry: &Registry, config: &EngineConfig, rank: u32) 
 impl EngineObserver for EngineMetrics {
     fn observe(&self, choice: &Choice, event: EngineEvent<'_>, _at: Instant) {
         if let EngineEvent::Scheduled { cached_tokens } = event
-            && self.has_kv_cache
+            && self.reuses_prefixes
         {
             self.prefix_queries.inc_by(choice.prompt().n_tokens.into());
             self.prefix_hits.inc_by(cached_tokens.into());

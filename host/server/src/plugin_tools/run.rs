@@ -40,7 +40,7 @@ impl Run {
         let path = if json.get("messages").is_some() { "/v1/chat/completions" } else { "/v1/completions" };
         let spec = self.given.spec();
         let config = self.server_config(&spec, json["model"].as_str().unwrap_or("my-model")).await?;
-        logs::init(&config.log);
+        let _logs = logs::init(&config.log).map_err(|problem| vec![problem])?;
         let waiting = progress::spinner("compiling");
         let app = Arc::new(App::new(&config, ServedTokenizer::builtin()).await?);
         waiting.finish_and_clear();
@@ -71,9 +71,9 @@ impl Run {
                 args.extend([flag, &spec.name]);
             }
         }
-        let args = args.into_iter().map(str::to_owned).collect();
-        let mut config = match args::parse(args, |_| None)? {
-            Parsed::Run(settings) => Config::new(&settings)?,
+        let args = args.into_iter().map(str::to_owned);
+        let mut config = match args::parse(args, [])? {
+            Parsed::Run(settings) | Parsed::PrintConfig(settings) => Config::new(&settings)?,
             Parsed::Print(text) => return Err(vec![text]),
         };
         config.plugins.retain(|plugin| plugin.name != spec.name);

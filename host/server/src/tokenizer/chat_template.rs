@@ -12,13 +12,15 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
+use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::PrettyFormatter;
+use tracing::warn;
 
 use crate::api::error::ApiError;
-use messages::{ContentFormat, Conversation};
+use crate::config::{ChatTemplateConfig, ContentFormat, TemplateSource};
+use messages::Conversation;
 
 /// A compiled template.
 #[derive(Clone)]
@@ -31,6 +33,8 @@ struct Compiled {
     content: ContentFormat,
     /// `bos_token` and the like, by name.
     special_tokens: Vec<(String, String)>,
+    /// Variables that a request may override.
+    kwargs: Vec<(String, Value)>,
 }
 
 const DEFAULT: &str = "default";
@@ -42,6 +46,41 @@ struct TokenizerConfigFile {
     chat_template: Option<Templates>,
     #[serde(flatten)]
     other: serde_json::Map<String, serde_json::Value>,
+}
+
+impl TokenizerConfigFile {
+    /// Of the model in `folder`, which need not have one.
+    fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("tokenizer_config.json");
+        match std::fs::read(&path) {
+            Ok(json) => serde_json::from_slice(&json).with_context(|| format!("{} is not understood", path.display())),
+            Err(_) => Ok(Self::default()),
+        }
+    }
+
+    fn special_tokens(&self) -> Vec<(String, String)> {
+        let special_token = |(name, value): (&String, &serde_json::Value)| {
+            let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
+            name.ends_with("_token").then(|| (name.clone(), text.to_owned()))
+        };
+        self.other.iter().filter_map(special_token).collect()
+    }
+}
+
+/// The text of a template that the user gave. `None`, with a warning, if it is a file that is not there: charts name
+/// files of vLLM's image.
+fn given(source: &TemplateSource) -> Option<Result<String>> {
+    match source {
+        TemplateSource::Text(text) => Some(Ok(text.clone())),
+        TemplateSource::File(path) => match std::fs::read_to_string(path) {
+            Ok(text) => Some(Ok(text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                warn!(path = %path.display(), "chat-template: there is no such file; the model's template serves, if it has one");
+                None
+            }
+            Err(error) => Some(Err(error).with_context(|| format!("cannot read {}", path.display()))),
+        },
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,40 +97,44 @@ struct NamedTemplate {
 }
 
 impl ChatTemplate {
-    /// The template in a model's folder: a file of its own, or in `tokenizer_config.json`. None if there is neither.
-    pub(super) fn beside(folder: &Path) -> Result<Option<Self>> {
-        let path = folder.join("tokenizer_config.json");
-        let config = match std::fs::read(&path) {
-            Ok(json) => {
-                serde_json::from_slice(&json).with_context(|| format!("{} is not understood", path.display()))?
-            }
-            Err(_) => TokenizerConfigFile::default(),
-        };
+    /// The template that `config` gives, else the one in a model's folder: a file of its own, or in
+    /// `tokenizer_config.json`. `None` if there is none of them.
+    pub(super) fn load(folder: Option<&Path>, config: &ChatTemplateConfig) -> Result<Option<Self>> {
+        let models = folder.map_or(Ok(TokenizerConfigFile::default()), TokenizerConfigFile::read)?;
+        let special_tokens = models.special_tokens();
+        if let Some(text) = config.source.as_ref().and_then(given).transpose().context("chat-template")? {
+            let template = Self::new(Templates::One(text), special_tokens, config);
+            return template.map(Some).context("chat-template: it is not understood");
+        }
+        let Some(folder) = folder else { return Ok(None) };
         let own_file = std::fs::read_to_string(folder.join("chat_template.jinja")).ok().map(Templates::One);
-        let Some(templates) = own_file.or(config.chat_template) else { return Ok(None) };
-        let special_tokens = config.other.iter().filter_map(|(name, value)| {
-            let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
-            name.ends_with("_token").then(|| (name.clone(), text.to_owned()))
-        });
-        let template = Self::new(templates, special_tokens.collect());
+        let Some(templates) = own_file.or(models.chat_template) else { return Ok(None) };
+        let template = Self::new(templates, special_tokens, config);
         template.map(Some).with_context(|| format!("the chat template in {} is not understood", folder.display()))
     }
 
-    fn new(templates: Templates, special_tokens: Vec<(String, String)>) -> Result<Self, Error> {
+    fn new(
+        templates: Templates,
+        special_tokens: Vec<(String, String)>,
+        config: &ChatTemplateConfig,
+    ) -> Result<Self, Error> {
         let named = match templates {
             Templates::One(template) => vec![NamedTemplate { name: DEFAULT.into(), template }],
             Templates::Several(named) => named,
         };
         let called = |name: &str| named.iter().find(|template| template.name == name);
         let (default, tool_use) = (called(DEFAULT).or(named.first()), called(TOOL_USE));
-        let content = ContentFormat::of(default.map_or("", |template| &template.template));
+        let expected = messages::expected_format(default.map_or("", |template| &template.template));
+        let content = config.content_format.unwrap_or(expected);
         let mut environment = environment();
         for (name, template) in [(DEFAULT, default), (TOOL_USE, tool_use)] {
             if let Some(template) = template {
                 environment.add_template_owned(name, template.template.clone())?;
             }
         }
-        Ok(Self(Arc::new(Compiled { environment, has_tool_use: tool_use.is_some(), content, special_tokens })))
+        let kwargs = config.kwargs.iter().map(|(name, value)| (name.clone(), Value::from(Serde(value)))).collect();
+        let has_tool_use = tool_use.is_some();
+        Ok(Self(Arc::new(Compiled { environment, has_tool_use, content, special_tokens, kwargs })))
     }
 
     /// The text of the conversation in a request's body. Fails, as in vLLM, if the template refuses it.
@@ -106,7 +149,9 @@ impl ChatTemplate {
     fn text(&self, conversation: &Conversation) -> Result<String, Error> {
         let name = if self.0.has_tool_use && conversation.has_tools() { TOOL_USE } else { DEFAULT };
         let special_tokens = self.0.special_tokens.iter().map(|(name, text)| (name.as_str(), Value::from(text)));
-        let variables = Value::from_pairs(special_tokens.chain(conversation.variables()));
+        let kwargs = self.0.kwargs.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        // The last of a name counts.
+        let variables = Value::from_pairs(special_tokens.chain(kwargs).chain(conversation.variables()));
         let text = self.0.environment.get_template(name)?.render(variables)?;
         Ok(conversation.trimmed(text))
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{CommonFields, check_raw, check_stream_options};
 use crate::api::error::ApiError;
 use crate::api::fields::{Fields, integer};
+use crate::config::RequestLimits;
 
 /// What pydantic names first when a message has no role: the first of its union's branches.
 const FIRST_MESSAGE_BRANCH: &str = "ChatCompletionDeveloperMessageParam";
@@ -25,11 +26,13 @@ pub struct ChatCompletionRequest {
     pub parallel_tool_calls: bool,
     /// `low`, `medium`, …
     pub reasoning_effort: Option<String>,
+    /// The role of the last message, if the answer continues that; `None`: the server's usual role.
+    pub continued_role: Option<String>,
 }
 
 impl ChatCompletionRequest {
     /// Reads a body. Contradictions that vLLM finds first are found first; then all wrong types together.
-    pub fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
+    pub fn read(object: &Map<String, Value>, limits: &RequestLimits) -> Result<Self, ApiError> {
         check_stream_options(object, false)?;
         check_logprobs(object)?;
         check_raw(object)?;
@@ -37,11 +40,14 @@ impl ChatCompletionRequest {
         let mut fields = Fields::of_body(object);
         let messages = messages(&mut fields);
         let max_tokens = ["max_completion_tokens", "max_tokens"].map(|name| Some((name, fields.integer(name)?)));
-        let mut common = CommonFields::read(&mut fields, max_tokens.into_iter().flatten().next());
+        let mut common = CommonFields::read(&mut fields, max_tokens.into_iter().flatten().next(), limits);
         let top_logprobs = fields.integer("top_logprobs").unwrap_or(0);
         common.ranged.logprobs = fields.switch("logprobs").then_some(("top_logprobs", top_logprobs));
         let tools = tools(&mut fields);
+        let begins_anew = fields.switch_or("add_generation_prompt", true);
+        let continued = messages.last().filter(|_| !begins_anew);
         let request = Self {
+            continued_role: continued.map(|message| message.role.clone()),
             messages,
             common,
             tool_choice: tool_choice(&mut fields, !tools.is_empty()),

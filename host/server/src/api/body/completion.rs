@@ -5,9 +5,7 @@ use serde_json::{Map, Value};
 use super::{CommonFields, check_raw, check_stream_options};
 use crate::api::error::ApiError;
 use crate::api::fields::{Fields, integer};
-
-/// Prompts that one request may have.
-const MAX_PROMPTS: usize = 1024;
+use crate::config::RequestLimits;
 
 /// A text completion request, its types checked.
 #[derive(Debug, Clone)]
@@ -31,8 +29,8 @@ pub enum WirePrompt {
 
 impl CompletionRequest {
     /// Reads a body. Contradictions that vLLM finds first are found first; then all wrong types together.
-    pub fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
-        check_prompt_is_there(object)?;
+    pub fn read(object: &Map<String, Value>, limits: &RequestLimits) -> Result<Self, ApiError> {
+        check_prompt_is_there(object, limits.prompts)?;
         check_stream_options(object, true)?;
         let logprobs = object.get("logprobs").and_then(|value| integer(value).ok());
         if let Some(logprobs) = logprobs.filter(|logprobs| *logprobs < -1) {
@@ -43,7 +41,7 @@ impl CompletionRequest {
         let prompts = prompts(&mut fields);
         let echo = fields.switch("echo");
         let max_tokens = fields.integer("max_tokens").map(|max_tokens| ("max_tokens", max_tokens));
-        let mut common = CommonFields::read(&mut fields, max_tokens);
+        let mut common = CommonFields::read(&mut fields, max_tokens, limits);
         common.ranged.logprobs = fields.integer("logprobs").map(|logprobs| ("logprobs", logprobs));
         let suffix = fields.string("suffix");
         fields.finish()?;
@@ -54,15 +52,18 @@ impl CompletionRequest {
     }
 }
 
-fn check_prompt_is_there(object: &Map<String, Value>) -> Result<(), ApiError> {
+fn check_prompt_is_there(object: &Map<String, Value>, most: usize) -> Result<(), ApiError> {
     match object.get("prompt") {
         None | Some(Value::Null) => Err(ApiError::invalid_param("prompt", "prompt must be given and not be empty")),
         Some(Value::String(prompt)) if prompt.is_empty() => {
             Err(ApiError::invalid_param("prompt", "prompt must be given and not be empty"))
         }
         Some(Value::Array(prompts)) if prompts.is_empty() => Err(ApiError::invalid("the prompt cannot be empty")),
-        Some(Value::Array(prompts)) if prompts.len() > MAX_PROMPTS && !prompts[0].is_number() => {
-            let message = format!("prompt has {} prompts, at most {MAX_PROMPTS} are allowed", prompts.len());
+        Some(Value::Array(prompts)) if prompts.len() > most && !prompts[0].is_number() => {
+            let message = format!(
+                "prompt has {} prompts, at most {most} are allowed by VLLM_MAX_COMPLETION_PROMPTS",
+                prompts.len()
+            );
             Err(ApiError::invalid_param("prompt", message))
         }
         Some(_) => Ok(()),

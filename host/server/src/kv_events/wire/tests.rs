@@ -12,8 +12,12 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn payload(events: &[KvCacheEvent], rank: u32, as_maps: bool) -> String {
+    written(events, rank, Format { as_maps, hash_bytes: None })
+}
+
+fn written(events: &[KvCacheEvent], rank: u32, format: Format) -> String {
     let mut written = Vec::new();
-    events.iter().for_each(|event| write_event(&mut written, event, as_maps));
+    events.iter().for_each(|event| write_event(&mut written, event, format));
     hex(&batch(1.5, events.len(), &written, rank))
 }
 
@@ -69,4 +73,12 @@ fn arrays_are_those_of_vllm_0_22() {
         payload(&[removed, cleared], 0, false),
         "93cb3ff80000000000009294ac426c6f636b52656d6f76656491cf0123456789abcdefa34750550091b0416c6c426c6f636b73436c656172656400"
     );
+}
+
+/// With `VLLM_KV_EVENTS_USE_INT_BLOCK_HASHES=0`: msgpack's binary, as long as the algorithm's digests.
+#[test]
+fn blocks_can_be_named_by_all_bytes_of_their_hashes() {
+    let removed = KvCacheEvent::BlockRemoved(BlockHash::from(0x0123_4567_89ab_cdef));
+    let payload = written(&[removed], 0, Format { as_maps: false, hash_bytes: Some(16) });
+    assert!(payload.contains("91c41000000000000000000123456789abcdef"), "{payload}");
 }

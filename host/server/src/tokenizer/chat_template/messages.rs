@@ -8,31 +8,22 @@ use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 
 use crate::api::error::ApiError;
+use crate::config::ContentFormat;
 
 /// What a template expects of a message's content; vLLM finds it out the same way, from its source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ContentFormat {
-    /// One text.
-    Text,
-    /// A list of parts, over which it loops.
-    Parts,
-}
-
-impl ContentFormat {
-    pub(super) fn of(template: &str) -> Self {
-        let loops = template.split("{%").any(|tag| {
-            let tag = tag.split("%}").next().unwrap_or_default().trim_matches(['-', '+', ' ', '\n']);
-            let over = tag.strip_prefix("for ").and_then(|rest| rest.split_once(" in ")).map(|(_, over)| over.trim());
-            over.is_some_and(|over| {
-                let over = over.split([' ', '|']).next().unwrap_or_default();
-                over == "content"
-                    || over.ends_with(".content")
-                    || over.ends_with("['content']")
-                    || over.ends_with("[\"content\"]")
-            })
-        });
-        if loops { Self::Parts } else { Self::Text }
-    }
+pub(super) fn expected_format(template: &str) -> ContentFormat {
+    let loops = template.split("{%").any(|tag| {
+        let tag = tag.split("%}").next().unwrap_or_default().trim_matches(['-', '+', ' ', '\n']);
+        let over = tag.strip_prefix("for ").and_then(|rest| rest.split_once(" in ")).map(|(_, over)| over.trim());
+        over.is_some_and(|over| {
+            let over = over.split([' ', '|']).next().unwrap_or_default();
+            over == "content"
+                || over.ends_with(".content")
+                || over.ends_with("['content']")
+                || over.ends_with("[\"content\"]")
+        })
+    });
+    if loops { ContentFormat::Parts } else { ContentFormat::Text }
 }
 
 /// What a template renders.

@@ -6,7 +6,7 @@ use super::*;
 
 fn template(source: &str) -> ChatTemplate {
     let special_tokens = vec![("bos_token".into(), "<s>".into())];
-    ChatTemplate::new(Templates::One(source.into()), special_tokens).unwrap()
+    ChatTemplate::new(Templates::One(source.into()), special_tokens, &ChatTemplateConfig::default()).unwrap()
 }
 
 fn rendered(source: &str, body: serde_json::Value) -> String {
@@ -93,8 +93,12 @@ fn a_template_can_refuse() {
 #[test]
 fn another_template_is_taken_where_tools_are_offered() {
     let named = |name: &str| NamedTemplate { name: name.into(), template: name.into() };
-    let template =
-        ChatTemplate::new(Templates::Several(vec![named("default"), named("tool_use")]), Vec::new()).unwrap();
+    let template = ChatTemplate::new(
+        Templates::Several(vec![named("default"), named("tool_use")]),
+        Vec::new(),
+        &ChatTemplateConfig::default(),
+    )
+    .unwrap();
     let render = |body: serde_json::Value| template.render(body.to_string().as_bytes()).unwrap();
     assert_eq!(render(json!({ "messages": [] })), "default");
     let tools = json!([{ "type": "function", "function": { "name": "f" } }]);

@@ -1,0 +1,85 @@
+//! Who may ask: bearer tokens, and pages of other origins.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
+
+use crate::config::CorsConfig;
+
+/// Paths that begin so ask for a token: vLLM's, and our own.
+const GUARDED: [&str; 6] = ["/v1", "/v2", "/inference", "/cohere", "/rehearsal", "/admin"];
+
+/// The tokens, one of which must be shown. Only their digests are kept.
+#[derive(Clone)]
+pub struct ApiKeys(Arc<[[u8; 32]]>);
+
+impl ApiKeys {
+    /// `keys` must not be empty.
+    pub fn new(keys: &[String]) -> Self {
+        Self(keys.iter().map(|key| digest(key.as_bytes())).collect())
+    }
+
+    /// Compares with every token, however early one fits, so that the time taken says nothing.
+    fn admit(&self, headers: &HeaderMap) -> bool {
+        let Some(value) = headers.get(header::AUTHORIZATION) else { return false };
+        let mut parts = value.as_bytes().splitn(2, |byte| *byte == b' ');
+        let (scheme, shown) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let shown = digest(shown);
+        let is_known = self.0.iter().fold(false, |found, key| bool::from(key.ct_eq(&shown)) | found);
+        scheme.eq_ignore_ascii_case(b"bearer") && is_known
+    }
+}
+
+fn digest(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+/// Answers with 401, as vLLM does, where a token is missing or wrong. A browser's question of what it may ask is free.
+pub async fn authenticate(
+    State((keys, root_path)): State<(ApiKeys, Arc<str>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    let path = path.strip_prefix(&*root_path).unwrap_or(path);
+    let is_guarded = GUARDED.iter().any(|prefix| path.starts_with(prefix));
+    if is_guarded && request.method() != Method::OPTIONS && !keys.admit(request.headers()) {
+        let body = r#"{"error":"Unauthorized"}"#;
+        return (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    }
+    next.run(request).await
+}
+
+/// What tells browsers whose pages may read answers. Fails with what is no origin, method or header.
+pub fn cors(config: &CorsConfig) -> Result<CorsLayer, String> {
+    let any = |values: &[String]| values.iter().any(|value| value == "*");
+    let cookies = config.credentials;
+    // With credentials, `*` has no meaning to a browser: what it asked for is repeated, as vLLM does.
+    let origins = match any(&config.origins) {
+        true if cookies => AllowOrigin::mirror_request(),
+        true => AllowOrigin::any(),
+        false => {
+            AllowOrigin::list(parsed("allowed-origins", &config.origins, |text| HeaderValue::from_str(text).ok())?)
+        }
+    };
+    let methods = match any(&config.methods) {
+        true => AllowMethods::mirror_request(),
+        false => parsed("allowed-methods", &config.methods, |text| text.parse::<Method>().ok())?.into(),
+    };
+    let headers = match any(&config.headers) {
+        true => AllowHeaders::mirror_request(),
+        false => parsed("allowed-headers", &config.headers, |text| text.parse::<HeaderName>().ok())?.into(),
+    };
+    let layer = CorsLayer::new().allow_origin(origins).allow_methods(methods).allow_headers(headers);
+    Ok(layer.allow_credentials(cookies).max_age(std::time::Duration::from_secs(600)))
+}
+
+fn parsed<T>(key: &str, values: &[String], parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
+    values.iter().map(|text| parse(text).ok_or_else(|| format!("{key}: {text:?} cannot stand in a header"))).collect()
+}

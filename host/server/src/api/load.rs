@@ -1,0 +1,14 @@
+//! `GET /load`: how many requests are being answered.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::app::App;
+
+/// The count; 0 unless `enable-server-load-tracking` says to count.
+pub async fn get(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(json!({ "server_load": app.load.count() }))
+}

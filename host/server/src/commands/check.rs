@@ -1,0 +1,43 @@
+//! `rehearsal check`: everything that is wrong with a configuration, without a start.
+
+use super::Said;
+use crate::app::App;
+use crate::args::{self, Parsed};
+use crate::config::Config;
+use crate::serve::Front;
+use crate::tokenizer::ServedTokenizer;
+
+/// Understands `words`, a configuration file or flags, as the server would; loads and tries what it would load. Nothing is
+/// listened on or connected to, but for a tokenizer that must be fetched.
+pub(super) async fn run(
+    words: &[String],
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<Said, Vec<String>> {
+    let mut arguments = vec!["rehearsal".to_owned()];
+    match words.split_first() {
+        // A file may stand alone; no model's name ends so.
+        Some((file, flags)) if file.ends_with(".yaml") || file.ends_with(".yml") => {
+            arguments.extend(["--config".to_owned(), file.clone()]);
+            arguments.extend_from_slice(flags);
+        }
+        _ => arguments.extend_from_slice(words),
+    }
+    let settings = match args::parse(arguments, env)? {
+        Parsed::Run(settings) | Parsed::PrintConfig(settings) => settings,
+        Parsed::Print(text) => return Ok(Said::Text(text)),
+    };
+    let config = Config { kv_events: None, ..Config::new(&settings)? };
+    let mut problems = Vec::new();
+    problems.extend(Front::new(&config).err());
+    let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name).await;
+    let served = served.unwrap_or_else(|problem| {
+        problems.push(problem);
+        ServedTokenizer::builtin()
+    });
+    problems.extend(App::new(&config, served).await.err().into_iter().flatten());
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let notes: String = settings.notes().chain(config.warnings).map(|note| format!("note: {note}\n")).collect();
+    Ok(Said::Text(format!("{notes}the configuration is good\n")))
+}

@@ -1,0 +1,83 @@
+//! How a server begins and ends.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rehearsal_tests::Server;
+use serde_json::json;
+
+use crate::{EXE, serve};
+
+const COMPLETIONS: &str = "/v1/completions";
+
+#[tokio::test]
+async fn a_server_is_ready_after_its_startup_duration_and_answers_before() {
+    let server = serve("--startup-duration 2s").await;
+    for path in ["/ready", "/health/ready"] {
+        assert_eq!(server.get(path).await.status, 503, "{path}");
+    }
+    assert_eq!(server.get("/health").await.status, 200);
+    assert_eq!(server.post(COMPLETIONS, &json!({ "prompt": "hi" })).await.status, 200);
+    let start = Instant::now();
+    while server.get("/ready").await.status != 200 {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn health_asks_a_server_whether_it_is_ready() {
+    let server = serve("").await;
+    let port = server.url.rsplit(':').next().unwrap().to_owned();
+    let health = move |path: &str| {
+        Command::new(EXE).args(["health", "--port", &port, "--path", path]).output().unwrap().status.code()
+    };
+    let (ready, missing) =
+        tokio::task::spawn_blocking(move || (health("/health/ready"), health("/nowhere"))).await.unwrap();
+    assert_eq!((ready, missing), (Some(0), Some(1)));
+    let nobody = Command::new(EXE).args(["health", "--port", "1"]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nobody.stdout).starts_with("no server at 127.0.0.1:1"));
+}
+
+/// A request that takes two seconds, and what becomes of it when a signal comes after half a second.
+async fn stopped(args: &str, second_signal: bool) -> (bool, Option<i32>, Duration) {
+    let server = serve(&format!("--time-to-first-token 2s {args}")).await;
+    let request = server.http.post(format!("{}{COMPLETIONS}", server.url)).json(&json!({ "prompt": "hi" })).send();
+    let answered = tokio::spawn(async move { request.await.is_ok_and(|response| response.status() == 200) });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let start = Instant::now();
+    server.signal("TERM").await;
+    if second_signal {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        server.signal("INT").await;
+    }
+    let code = server.ended().await;
+    (answered.await.unwrap(), code, start.elapsed())
+}
+
+#[tokio::test]
+async fn running_requests_have_the_shutdown_timeout_to_end() {
+    let (answered, code, _) = stopped("--shutdown-timeout 30", false).await;
+    assert_eq!((answered, code), (true, Some(0)));
+    let (answered, code, took) = stopped("", false).await;
+    assert_eq!((answered, code), (false, Some(0)));
+    assert!(took < Duration::from_millis(1400), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_second_signal_stops_at_once() {
+    let (answered, code, took) = stopped("--shutdown-timeout 30", true).await;
+    assert_eq!((answered, code), (false, Some(0)));
+    assert!(took < Duration::from_millis(1400), "{took:?}");
+}
+
+/// No home, a home that cannot be written, a user without a name: components are compiled without a cache.
+#[tokio::test]
+async fn a_server_starts_where_it_may_write_nothing() {
+    for home in ["", "/proc", "/nonexistent"] {
+        let env = [("HOME", home), ("XDG_CACHE_HOME", home), ("TMPDIR", "/proc")];
+        let server = Server::start_with_env(EXE, &["--model", "m"], &env).await;
+        assert_eq!(server.post(COMPLETIONS, &json!({ "prompt": "hi" })).await.status, 200, "HOME={home:?}");
+    }
+}
