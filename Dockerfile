@@ -10,7 +10,7 @@ COPY . .
 RUN mkdir /skeleton \
     && find . \( -name Cargo.toml -o -name Cargo.lock \) -not -path './plugins/example/*' -exec cp --parents {} /skeleton \; \
     && find . \( -name lib.rs -o -name main.rs -o -name build.rs \) -not -path './plugins/example/*' \
-       -exec sh -c 'mkdir -p "/skeleton/$(dirname "$1")" && echo "fn main() {}" > "/skeleton/$1"' sh {} \;
+       -exec sh -c 'mkdir -p "/skeleton/$(dirname "$1")" && echo "fn main() { }" > "/skeleton/$1"' sh {} \;
 
 FROM ${BUILD_BASE} AS build
 WORKDIR /src

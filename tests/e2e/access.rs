@@ -1,4 +1,4 @@
-//! Who may ask, and how they get here: keys, origins, certificates, sockets, HTTP/2. With curl, as somebody would.
+//! Which requests are admitted, and how they get here: keys, origins, certificates, sockets, HTTP/2; with curl.
 
 use std::process::Command;
 
@@ -117,7 +117,7 @@ async fn connections_can_be_encrypted() {
     let (older, _) = curl(&["--cacert", &ca, "--http1.1", &url]).await;
     assert!(older.starts_with("http/1.1 200"), "{older}");
     let (_, unknown) = curl(&[&url]).await;
-    assert_eq!(unknown, Some(60), "curl trusts nobody that it does not know");
+    assert_eq!(unknown, Some(60), "curl does not trust an unknown authority");
     // A new authority, key and certificate are taken over.
     certificates(folder.path());
     let mut refreshed = false;
@@ -140,6 +140,13 @@ async fn connections_can_be_encrypted() {
     let self_signed = serve("--self-signed-certs").await;
     let (answer, code) = curl(&["-k", &format!("{}/version", self_signed.url)]).await;
     assert_eq!(code, Some(0), "{answer}");
+    let strict = serve(&format!("--self-signed-certs --ssl-ca-certs {ca} --ssl-cert-reqs 2")).await;
+    let url = format!("{}/version", strict.url);
+    assert_ne!(curl(&["-k", &url]).await.1, Some(0), "without a certificate of the client's");
+    assert_eq!(curl(&["-k", "--cert", &cert, "--key", &key, &url]).await.1, Some(0));
+    std::fs::write(&cert, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    let broken = Server::refused(EXE, &["--model", "m", "--ssl-certfile", &cert, "--ssl-keyfile", &key]).await;
+    assert!(broken.stderr.contains("ssl-certfile: a broken one is in "), "{}", broken.stderr);
 }
 
 #[tokio::test]

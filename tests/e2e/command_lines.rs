@@ -163,11 +163,16 @@ async fn check_says_everything_that_is_wrong_without_a_start() {
         check(&["--model", "m", "--mode", "ecco", "--ssl-certfile", "/no/such.pem", "--chat-template", "{% if %}"]);
     let stderr = String::from_utf8_lossy(&bad.stderr);
     assert_eq!(bad.status.code(), Some(2), "{stderr}");
-    for problem in
-        ["mode: \"ecco\" is no plugin", "ssl-certfile: no certificates in PEM in /no/such.pem", "chat-template: "]
-    {
+    for problem in ["mode: \"ecco\" is no plugin", "ssl-certfile: cannot read /no/such.pem", "chat-template: "] {
         assert!(stderr.contains(problem), "{problem}: {stderr}");
     }
+    let bad =
+        check(&["--model", "m", "--uds", "/no/such/folder/s", "--logtostderr=false", "--log_file", "/no/such/x.log"]);
+    let stderr = String::from_utf8_lossy(&bad.stderr);
+    assert!(
+        stderr.contains("uds: there is no folder /no/such/folder") && stderr.contains("log-file: there is no"),
+        "{stderr}"
+    );
     let good = check(&["serve", "m", "-tp", "8"]);
     let stdout = String::from_utf8_lossy(&good.stdout);
     assert!(good.status.success() && stdout.contains("the configuration is good"), "{stdout}");

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rehearsal_server::args::{self, Parsed};
-use rehearsal_server::config::{Config, Spec, Takes, specs};
+use rehearsal_server::args::{self, Parsed, specs};
+use rehearsal_server::config::{Config, Spec, Takes};
 use rehearsal_tests::{ROOT, Server};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -139,7 +139,7 @@ fn the_readmes_keys_are_the_programs() {
     }
 }
 
-/// Every flag that somebody may have to find has its line in the help, no wider than a terminal.
+/// Every flag has its line in the help, no wider than a terminal.
 #[test]
 fn the_help_has_every_flag_and_fits_into_80_columns() {
     let Ok(Parsed::Print(help)) = args::parse(["rehearsal".to_owned(), "--help".to_owned()], []) else { panic!() };

@@ -120,7 +120,7 @@ async fn events_that_cannot_be_sent_stop_the_start() {
         ("--zmq-endpoint udp://x:1", "is no address that is served".to_owned()),
         ("--zmq-max-connect-attempts 11", "11 is not between 0 and 10".to_owned()),
         ("--block-size 17", "17 is none of 8, 16, 32, 64 and 128".to_owned()),
-        ("--event-batch-size 0", "it must be at least 1".to_owned()),
+        ("--event-batch-size 0", "\"0\" is not a whole number from 1".to_owned()),
         ("--prefix-caching-hash-algo md5", "no hash algorithm".to_owned()),
         ("--kv-events-config {\"publisher\":\"kafka\"}", "neither zmq nor null".to_owned()),
         (&format!("--zmq-endpoint tcp://[::]:{port}"), format!("cannot listen on tcp://[::]:{port}")),

@@ -35,9 +35,13 @@ async fn health_asks_a_server_whether_it_is_ready() {
     let (ready, missing) =
         tokio::task::spawn_blocking(move || (health("/health/ready"), health("/nowhere"))).await.unwrap();
     assert_eq!((ready, missing), (Some(0), Some(1)));
-    let nobody = Command::new(EXE).args(["health", "--port", "1"]).output().unwrap();
-    assert_eq!(nobody.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&nobody.stdout).starts_with("no server at 127.0.0.1:1"));
+    let no_server = Command::new(EXE).args(["health", "--port", "1"]).output().unwrap();
+    assert_eq!(no_server.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&no_server.stdout).starts_with("no answer from http://127.0.0.1:1"));
+    let encrypted = serve("--self-signed-certs").await;
+    let port = encrypted.url.rsplit(':').next().unwrap().to_owned();
+    let health = move || Command::new(EXE).args(["health", "--tls", "--port", &port]).output().unwrap().status.code();
+    assert_eq!(tokio::task::spawn_blocking(health).await.unwrap(), Some(0));
 }
 
 /// A request that takes two seconds, and what becomes of it when a signal comes after half a second.
@@ -80,4 +84,24 @@ async fn a_server_starts_where_it_may_write_nothing() {
         let server = Server::start_with_env(EXE, &["--model", "m"], &env).await;
         assert_eq!(server.post(COMPLETIONS, &json!({ "prompt": "hi" })).await.status, 200, "HOME={home:?}");
     }
+}
+
+/// A tokenizer that is fetched from a hub which never answers, and a signal meanwhile.
+#[tokio::test]
+async fn a_signal_ends_a_start_too() {
+    let hub = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let mut server = Command::new(EXE)
+        .args(["--model", "org/model", "--uds", socket.to_str().unwrap()])
+        .env("HF_ENDPOINT", format!("http://{}", hub.local_addr().unwrap()))
+        .env("HF_HOME", folder.path())
+        .env_remove("HF_HUB_OFFLINE")
+        .spawn()
+        .unwrap();
+    let (_asked, _) = hub.accept().unwrap();
+    Command::new("kill").arg(server.id().to_string()).status().unwrap();
+    let status = tokio::task::spawn_blocking(move || server.wait().unwrap()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(!socket.exists());
 }

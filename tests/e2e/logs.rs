@@ -65,6 +65,19 @@ async fn one_file_has_everything_as_the_flags_say() {
     assert!(!text.contains("/health") && !text.contains("/version"), "{text}");
 }
 
+/// An id with a line break in it writes no line of its own.
+#[tokio::test]
+async fn a_client_forges_no_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("all.log");
+    let args = ["--model", "m", "--logtostderr=false", "--log_file", path.to_str().unwrap(), "--enable-log-requests"];
+    let server = Server::start(EXE, &args).await;
+    server.post("/v1/completions", &json!({ "prompt": "x", "request_id": "x\nI1125 forged" })).await;
+    assert_eq!(server.terminate().await, Some(0));
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains("forged") && !text.lines().any(|line| line.starts_with("I1125 forged")), "{text}");
+}
+
 #[tokio::test]
 async fn some_files_may_say_more_and_a_line_its_stack() {
     let folder = tempfile::tempdir().unwrap();

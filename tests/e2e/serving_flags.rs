@@ -102,6 +102,9 @@ async fn a_proxys_path_may_stand_before_every_other() {
     ] {
         assert_eq!(status(path, key).await, expected, "{path}");
     }
+    // A prefix that ends within a guarded path opens nothing.
+    let server = serve("--root-path /v --api-key k").await;
+    assert_eq!(server.get("/v1/models").await.status, 401);
 }
 
 #[tokio::test]
@@ -116,6 +119,8 @@ async fn limits_of_requests_come_from_flags_and_the_environment() {
         (json!({ "prompt": ["a", "b"] }), 400),
         (json!({ "prompt": "hi", "logprobs": 3 }), 200),
         (json!({ "prompt": "hi", "logprobs": 4 }), 400),
+        (json!({ "prompt": "hi", "logprobs": -1 }), 400),
+        (json!({ "prompt": "hi", "prompt_logprobs": 4 }), 400),
     ] {
         assert_eq!(server.post(COMPLETIONS, &body).await.status, status, "{body}");
     }

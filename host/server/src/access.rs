@@ -1,9 +1,9 @@
-//! Who may ask: bearer tokens, and pages of other origins.
+//! Which requests are admitted: bearer tokens, and pages of other origins.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -47,7 +47,7 @@ pub async fn authenticate(
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    let path = path.strip_prefix(&*root_path).unwrap_or(path);
+    let path = below(&root_path, path).unwrap_or(path);
     let is_guarded = GUARDED.iter().any(|prefix| path.starts_with(prefix));
     if is_guarded && request.method() != Method::OPTIONS && !keys.admit(request.headers()) {
         let body = r#"{"error":"Unauthorized"}"#;
@@ -56,30 +56,22 @@ pub async fn authenticate(
     next.run(request).await
 }
 
-/// What tells browsers whose pages may read answers. Fails with what is no origin, method or header.
-pub fn cors(config: &CorsConfig) -> Result<CorsLayer, String> {
-    let any = |values: &[String]| values.iter().any(|value| value == "*");
-    let cookies = config.credentials;
-    // With credentials, `*` has no meaning to a browser: what it asked for is repeated, as vLLM does.
-    let origins = match any(&config.origins) {
-        true if cookies => AllowOrigin::mirror_request(),
-        true => AllowOrigin::any(),
-        false => {
-            AllowOrigin::list(parsed("allowed-origins", &config.origins, |text| HeaderValue::from_str(text).ok())?)
-        }
-    };
-    let methods = match any(&config.methods) {
-        true => AllowMethods::mirror_request(),
-        false => parsed("allowed-methods", &config.methods, |text| text.parse::<Method>().ok())?.into(),
-    };
-    let headers = match any(&config.headers) {
-        true => AllowHeaders::mirror_request(),
-        false => parsed("allowed-headers", &config.headers, |text| text.parse::<HeaderName>().ok())?.into(),
-    };
-    let layer = CorsLayer::new().allow_origin(origins).allow_methods(methods).allow_headers(headers);
-    Ok(layer.allow_credentials(cookies).max_age(std::time::Duration::from_secs(600)))
+/// What follows `root_path` in `path`, as it is routed; `None` if it is not below it.
+pub(crate) fn below<'a>(root_path: &str, path: &'a str) -> Option<&'a str> {
+    path.strip_prefix(root_path).filter(|rest| rest.starts_with('/'))
 }
 
-fn parsed<T>(key: &str, values: &[String], parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
-    values.iter().map(|text| parse(text).ok_or_else(|| format!("{key}: {text:?} cannot stand in a header"))).collect()
+/// The layer that tells browsers which origins' pages may read answers.
+pub fn cors(config: &CorsConfig) -> CorsLayer {
+    let cookies = config.credentials;
+    // With credentials, `*` has no meaning to a browser: what it asked for is repeated, as vLLM does.
+    let origins = match &config.origins {
+        None if cookies => AllowOrigin::mirror_request(),
+        None => AllowOrigin::any(),
+        Some(origins) => AllowOrigin::list(origins.clone()),
+    };
+    let methods = config.methods.clone().map_or_else(AllowMethods::mirror_request, AllowMethods::list);
+    let headers = config.headers.clone().map_or_else(AllowHeaders::mirror_request, AllowHeaders::list);
+    let layer = CorsLayer::new().allow_origin(origins).allow_methods(methods).allow_headers(headers);
+    layer.allow_credentials(cookies).max_age(std::time::Duration::from_secs(600))
 }

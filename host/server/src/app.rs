@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{Adapters, Engine, EngineObserver};
@@ -52,13 +53,13 @@ pub struct App {
     port: AtomicU16,
     /// Numbers ids of things that are no requests.
     n_ids: AtomicU64,
-    /// From when on the server says that it is ready.
-    ready_from: std::time::Instant,
+    /// When the server was built, and for how long after that it says that it is not ready.
+    startup: (std::time::Instant, Duration),
     /// Everything that is loaded.
     pub plugins: PluginHost,
     /// What Prometheus scrapes.
     pub metrics: Metrics,
-    /// KV-cache events, until somebody starts to publish them.
+    /// KV-cache events, until they are published.
     kv_events: Mutex<Option<KvEvents>>,
 }
 
@@ -101,14 +102,14 @@ impl App {
             fingerprint: fingerprint(&config.model.name),
             port: AtomicU16::new(config.serving.address.port()),
             n_ids: AtomicU64::new(0),
-            ready_from: std::time::Instant::now() + config.serving.startup_duration,
+            startup: (std::time::Instant::now(), config.serving.startup_duration),
             plugins,
             metrics,
             kv_events: Mutex::new(kv_events),
         })
     }
 
-    /// Begins to publish KV-cache events, once the port is known. None if there are none, or if somebody has begun.
+    /// Begins to publish KV-cache events, once the port is known. `None` if there are none, or if that was begun before.
     pub fn start_kv_events(&self) -> Option<RunningKvEvents> {
         let kv_events = self.kv_events.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(kv_events.start(format!("kv@{}:{}@{}", self.reachable_host(), self.port(), self.model.name)))
@@ -136,7 +137,8 @@ impl App {
 
     /// Whether the server says that it is ready. It answers before that too.
     pub fn is_ready(&self) -> bool {
-        std::time::Instant::now() >= self.ready_from
+        let (built, duration) = self.startup;
+        built.elapsed() >= duration
     }
 
     /// 16 hex digits that no request's id has.

@@ -1,5 +1,5 @@
-//! Exactly what the user said, on the command line, in the environment and in a file. No meaning yet: that is
-//! `config.rs`. The one place that reads the environment.
+//! What the user said, on the command line, in the environment and in a file: by key, from the layer that wins. No meaning
+//! yet: that is `config.rs`.
 
 mod file;
 mod help;
@@ -10,18 +10,18 @@ mod words;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tracing::warn;
 
-use crate::config;
 use crate::config::key::{Spec, keys};
+use crate::config::{self, Origin, Settings};
 
 pub use help::command;
-pub use names::nearest;
+pub use names::specs;
 
 keys! { Serving:
-    CONFIG: () = Spec::one("config", "FILE").help("a YAML file with any of these keys; flags win over it"), |_| Ok(());
+    CONFIG: String = Spec::one("config", "FILE").help("a YAML file with any of these keys; flags win over it"),
+        config::any_text;
     ALLOW_UNKNOWN_FLAGS: bool = Spec::switch("allow-unknown-flags").default("false")
-        .help("warn of flags and keys that nobody knows, instead of refusing them"), |value| Ok(*value != "false" && *value != false);
+        .help("unknown flags and keys are warnings, not errors"), config::switch;
 }
 
 /// What to do after reading the arguments.
@@ -33,65 +33,6 @@ pub enum Parsed {
     Print(String),
     /// Print what is in force and stop, if it makes sense.
     PrintConfig(Settings),
-}
-
-/// Raw values by key, each from the layer that wins.
-#[derive(Debug, Default)]
-pub struct Settings {
-    values: BTreeMap<&'static str, (Value, Origin)>,
-    /// Names of vLLM's or the simulator's that mean nothing here, as the user wrote them.
-    without_effect: Vec<String>,
-    warnings: Vec<String>,
-}
-
-/// Where a value came from, for messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A flag.
-    CommandLine,
-    /// This variable.
-    Environment(&'static str),
-    /// This configuration file.
-    File(String),
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::CommandLine => f.write_str("the command line"),
-            Self::Environment(name) => write!(f, "the environment variable {name}"),
-            Self::File(path) => f.write_str(path),
-        }
-    }
-}
-
-impl Settings {
-    /// The value of a key and where it came from; `None` if the user said nothing of it.
-    pub fn get(&self, spec: &Spec) -> Option<&(Value, Origin)> {
-        self.values.get(spec.name)
-    }
-
-    /// What a user should know of that is no problem: accepted names that mean nothing here, all in one line, and what
-    /// nobody knows, where that is allowed.
-    pub fn notes(&self) -> impl Iterator<Item = String> + '_ {
-        let names = &self.without_effect;
-        let without_effect = (!names.is_empty()).then(|| format!("accepted, without effect here: {}", names.join(" ")));
-        without_effect.into_iter().chain(self.warnings.iter().cloned())
-    }
-
-    /// Logs the notes.
-    pub fn tell(&self) {
-        self.notes().for_each(|note| warn!("{note}"));
-    }
-
-    /// What is in force and where it came from, as YAML that `--config` accepts.
-    pub fn yaml(&self) -> String {
-        print::yaml(self)
-    }
-
-    fn fill(&mut self, key: &'static str, value: Value, origin: Origin) {
-        self.values.entry(key).or_insert((value, origin));
-    }
 }
 
 /// Reads all layers: flags over environment over file. `args` begins with the program's name, which may be followed by
@@ -109,26 +50,25 @@ pub fn parse(
         words::Wants::Run | words::Wants::PrintConfig => {}
     }
     let (mut problems, mut unknown) = (words.problems, words.unknown);
-    let mut settings = Settings { without_effect: words.without_effect, ..Settings::default() };
-    for (spec, value) in words.values {
-        settings.fill(spec.name, value, Origin::CommandLine);
+    let mut settings = Settings::default();
+    words.without_effect.into_iter().for_each(|name| settings.ignore(name));
+    for given in words.values {
+        settings.fill(given.spec.name, given.value, Origin::CommandLine);
     }
     read_environment(env, &mut settings);
-    if let Some((Value::String(path), _)) = settings.get(&CONFIG.spec).cloned() {
-        let entries = file::read(&path, &mut problems);
-        for entry in entries {
+    if let Some(Ok(path)) = settings.get(&CONFIG.spec).map(|(value, _)| (CONFIG.parse)(value)) {
+        for entry in file::read(&path, &mut problems) {
             match entry {
                 file::Entry::Key(spec, value) => settings.fill(spec.name, value, Origin::File(path.clone())),
-                file::Entry::WithoutEffect(name) => settings.without_effect.push(name),
+                file::Entry::WithoutEffect(name) => settings.ignore(name),
                 file::Entry::Unknown(what) => unknown.push(format!("{path}: {what}")),
             }
         }
     }
-    let allows_unknown = settings.get(&ALLOW_UNKNOWN_FLAGS.spec);
-    if allows_unknown.is_some_and(|(value, _)| (ALLOW_UNKNOWN_FLAGS.parse)(value) == Ok(true)) {
-        settings.warnings = unknown;
-    } else {
-        problems.splice(0..0, unknown);
+    match settings.get(&ALLOW_UNKNOWN_FLAGS.spec).map(|(value, _)| (ALLOW_UNKNOWN_FLAGS.parse)(value)) {
+        Some(Ok(true)) => unknown.into_iter().for_each(|what| settings.warn(what)),
+        Some(Err(problem)) => problems.push(format!("{}: {problem}", ALLOW_UNKNOWN_FLAGS.spec.name)),
+        Some(Ok(false)) | None => drop(problems.splice(0..0, unknown)),
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -139,17 +79,22 @@ pub fn parse(
     })
 }
 
+/// What is in force and where it came from, as YAML that `--config` accepts.
+pub fn yaml(settings: &Settings) -> String {
+    print::yaml(settings)
+}
+
 /// Variables that are keys, or other spellings of them; and those of vLLM's that mean nothing here.
 fn read_environment(env: impl IntoIterator<Item = (String, String)>, settings: &mut Settings) {
     let env: BTreeMap<String, String> = env.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-    for spec in config::specs() {
+    for spec in specs() {
         if let Some(name) = spec.env
             && let Some(value) = env.get(name)
         {
             settings.fill(spec.name, Value::String(value.clone()), Origin::Environment(name));
         }
     }
-    let is_known = |name: &str| config::specs().any(|spec| spec.env == Some(name));
+    let is_known = |name: &str| specs().any(|spec| spec.env == Some(name));
     let vllms = env.into_keys().filter(|name| name.starts_with("VLLM_") && !is_known(name));
-    settings.without_effect.extend(vllms);
+    vllms.for_each(|name| settings.ignore(name));
 }

@@ -10,6 +10,7 @@ mod access;
 mod answers;
 mod engine;
 mod failures;
+pub mod klog;
 mod kv_cache;
 mod kv_events;
 mod latency;
@@ -21,21 +22,19 @@ pub(crate) mod plugins;
 mod pod;
 mod routing;
 mod serving;
+mod settings;
 mod tokenizer;
 mod tools;
 
 pub mod accepted;
 
-use std::collections::BTreeMap;
-
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{ConfiguredLatency, EngineConfig};
 use rehearsal_plugin_host::PluginSpec;
 
-use crate::args::{self, Settings};
 use reader::Reader;
 
-pub use access::{AccessConfig, ClientCertificates, CorsConfig, TlsConfig, TlsFiles};
+pub use access::{AccessConfig, Certificate, ClientCertificates, CorsConfig, TlsConfig};
 pub use answers::{AnswersConfig, RequestLimits};
 pub use key::{Spec, Takes, Topic};
 pub use kv_events::{KvEventsConfig, ZmqEndpoint};
@@ -45,18 +44,20 @@ pub use model::{ChatTemplateConfig, ContentFormat, ModelConfig, TemplateSource};
 pub use pod::Pod;
 pub use routing::{ModelPlugins, RoutingConfig};
 pub use serving::{Address, ServingConfig};
+pub use settings::{Origin, Settings};
 pub use tokenizer::TokenizerConfig;
+pub(crate) use values::{any_text, large_number, switch};
 
 /// The configuration of a server; valid by construction.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where it is reached, and its life.
     pub serving: ServingConfig,
-    /// Who may ask.
+    /// Keys, origins, certificates.
     pub access: AccessConfig,
     /// The model's names.
     pub model: ModelConfig,
-    /// Whose tokenizer is served.
+    /// Which tokenizer is served, and where it may lie.
     pub tokenizer: TokenizerConfig,
     /// How conversations become prompts.
     pub chat_template: ChatTemplateConfig,
@@ -90,10 +91,9 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// Every key, in the order of the help.
+/// Every key that is read here, in the order of the help.
 pub fn specs() -> impl Iterator<Item = &'static Spec> {
     [
-        args::SPECS,
         serving::SPECS,
         access::SPECS,
         model::SPECS,
@@ -149,12 +149,11 @@ impl Config {
             routing,
             warnings: reader.take_warnings(),
         };
+        debug_assert!(
+            reader.keys_read().iter().all(|key| specs().any(|spec| spec.name == *key)),
+            "a topic is not listed"
+        );
         reader.finish(base.of_rank(ranks.first))
-    }
-
-    /// Logs what is odd.
-    pub fn tell(&self) {
-        self.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     }
 
     /// One configuration for each server of this process.
@@ -182,9 +181,6 @@ impl Config {
         &self.model.served_names[0]
     }
 }
-
-/// `name=rest` entries, by name.
-type ByName = BTreeMap<String, String>;
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ pub mod routes;
 pub mod access;
 pub mod listen;
 pub mod serve;
+pub mod signals;
 pub mod tls;
 
 pub mod api;
@@ -33,7 +34,9 @@ pub mod transfer;
 pub mod kv_events;
 pub mod logs;
 pub mod metrics;
+mod nearest;
 pub mod plugin_tools;
 pub mod reload;
+pub mod said;
 mod stale_socket;
 mod wall_clock;

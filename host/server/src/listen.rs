@@ -2,10 +2,11 @@
 //! answer. Until then clients are refused, as they are by a vLLM that loads its model.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
+use anyhow::{Context, Result, bail};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use crate::config::Address;
 use crate::stale_socket;
@@ -17,26 +18,43 @@ const BACKLOG: u32 = 2048;
 pub enum Bound {
     /// With the port that the system picked, if it was to pick one.
     Tcp(TcpSocket, SocketAddr),
-    /// Where a Unix domain socket is.
-    Unix(UnixSocket, PathBuf),
+    /// A Unix domain socket; listened on at once, because another process would take a socket that is not for one that a
+    /// dead process left behind.
+    Unix(UnixListener, SocketFile),
 }
 
 /// What is listened on.
 pub enum Listening {
     /// A port.
     Tcp(TcpListener),
-    /// A Unix domain socket, which is removed at the end.
-    Unix(UnixListener, RemovedAtEnd),
+    /// A Unix domain socket.
+    Unix(UnixListener, SocketFile),
 }
 
-/// Removes a socket's file when it is dropped.
-pub struct RemovedAtEnd(PathBuf);
+/// A socket's file, which is removed when this is dropped, unless another has taken its place.
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    identity: Option<(u64, u64)>,
+}
 
-impl Drop for RemovedAtEnd {
-    fn drop(&mut self) {
-        // A file that is gone already is as good.
-        let _ = std::fs::remove_file(&self.0);
+impl SocketFile {
+    fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), identity: identity(path) }
     }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            // A file that cannot be removed is a nuisance and no more.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.symlink_metadata().ok().map(|file| (file.dev(), file.ino()))
 }
 
 impl Bound {
@@ -55,10 +73,12 @@ impl Bound {
             }
             Address::Unix(path) => {
                 let problem = || format!("cannot listen on {}", path.display());
+                if path.symlink_metadata().is_ok_and(|file| !file.file_type().is_socket()) {
+                    bail!("{}: there is a file of this name, which is no socket", problem());
+                }
                 stale_socket::remove(path).with_context(problem)?;
-                let socket = UnixSocket::new_stream().context("cannot make a socket")?;
-                socket.bind(path).with_context(problem)?;
-                Ok(Self::Unix(socket, path.clone()))
+                let listener = UnixListener::bind(path).with_context(problem)?;
+                Ok(Self::Unix(listener, SocketFile::at(path)))
             }
         }
     }
@@ -76,23 +96,42 @@ impl Bound {
         let scheme = if is_encrypted { "https" } else { "http" };
         match self {
             Self::Tcp(_, address) => format!("{scheme}://{address}"),
-            Self::Unix(_, path) => format!("unix:{}", path.display()),
+            Self::Unix(_, file) => format!("unix:{}", file.path.display()),
         }
     }
 
     /// Lets clients connect.
     pub fn listen(self) -> Result<Listening> {
         match self {
-            // Two processes can take a port that nobody listens on yet; the second one fails here.
+            // Two processes can bind a port before either listens on it; the second one to listen fails here.
             Self::Tcp(socket, address) => {
                 let listener = socket.listen(BACKLOG).with_context(|| format!("cannot listen on {address}"))?;
                 Ok(Listening::Tcp(listener))
             }
-            Self::Unix(socket, path) => {
-                let listener =
-                    socket.listen(BACKLOG).with_context(|| format!("cannot listen on {}", path.display()))?;
-                Ok(Listening::Unix(listener, RemovedAtEnd(path)))
-            }
+            Self::Unix(listener, file) => Ok(Listening::Unix(listener, file)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_another_has_replaced_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let address = Address::Unix(path.clone());
+        let first = Bound::new(&address).unwrap();
+        assert!(Bound::new(&address).is_err(), "it is listened on from the beginning");
+        std::fs::remove_file(&path).unwrap();
+        let second = Bound::new(&address).unwrap();
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
+        std::fs::write(&path, "notes").unwrap();
+        let refused = Bound::new(&address).err().unwrap();
+        assert!(refused.to_string().contains("which is no socket"), "{refused:#}");
     }
 }

@@ -2,10 +2,10 @@
 
 pub mod access;
 mod files;
-pub mod klog;
 mod line;
 pub mod requests;
 pub mod stats;
+mod verbosity;
 
 use rehearsal_engine::{Choice, EngineEvent, EngineObserver};
 use tokio::time::Instant;
@@ -16,8 +16,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogConfig;
 use files::Sinks;
-use klog::Verbosity;
 use line::KlogFormat;
+use verbosity::Verbosity;
 
 /// Keeps log files open; writes what waits when it is dropped.
 #[derive(Debug)]

@@ -1,16 +1,17 @@
 //! `rehearsal`: arguments, logs, configuration, addresses, server, exit code.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use rehearsal_server::app::App;
-use rehearsal_server::args::{self, Parsed, Settings};
-use rehearsal_server::commands::{self, Said};
-use rehearsal_server::config::Config;
+use rehearsal_server::args::{self, Parsed};
+use rehearsal_server::config::{Config, Settings};
 use rehearsal_server::listen::Bound;
-use rehearsal_server::logs;
+use rehearsal_server::said::Said;
 use rehearsal_server::serve::{self, Built, Front};
+use rehearsal_server::signals::StopSignals;
 use rehearsal_server::tokenizer::ServedTokenizer;
+use rehearsal_server::{commands, logs};
 
 /// The user asked for something that cannot be had.
 const USAGE: u8 = 2;
@@ -29,32 +30,53 @@ async fn main() -> ExitCode {
     }
     let understood = args::parse(args, env()).and_then(|parsed| match parsed {
         Parsed::Print(text) => Ok(Err(text)),
-        Parsed::PrintConfig(settings) => Config::new(&settings).map(|_| Err(settings.yaml())),
+        Parsed::PrintConfig(settings) => Config::new(&settings).map(|_| Err(args::yaml(&settings))),
         Parsed::Run(settings) => Config::new(&settings).map(|config| Ok((settings, config))),
     });
     match understood {
-        Ok(Ok((settings, config))) => match start(&settings, &config).await {
-            Ok(code) => code,
-            Err(problems) => refuse(&problems),
-        },
+        Ok(Ok((settings, config))) => start(&settings, &config).await,
         Ok(Err(text)) => say(&text, ExitCode::SUCCESS),
         Err(problems) => refuse(&problems),
     }
 }
 
-/// Builds every rank and serves. Fails with what stops the start.
-async fn start(settings: &Settings, config: &Config) -> Result<ExitCode, Vec<String>> {
-    let _logs = logs::init(&config.log).map_err(|problem| vec![problem])?;
-    settings.tell();
-    config.tell();
-    let front = Front::new(config).map_err(|problem| vec![problem])?;
+/// Builds every rank and serves, until a signal ends it.
+async fn start(settings: &Settings, config: &Config) -> ExitCode {
+    let mut signals = match StopSignals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error),
+    };
+    let _logs = match logs::init(&config.log) {
+        Ok(guard) => guard,
+        Err(problem) => return refuse(&[problem]),
+    };
+    settings.notes().chain(config.warnings.iter().cloned()).for_each(|note| tracing::warn!("{note}"));
     let mut ranks = Vec::new();
     for config in config.of_all_ranks() {
         match Bound::new(&config.serving.address) {
             Ok(bound) => ranks.push((config, bound)),
-            Err(error) => return Ok(fail(&error)),
+            Err(error) => return fail(&error),
         }
     }
+    let built = tokio::select! {
+        built = build(config, ranks) => built,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping before the start");
+            return ExitCode::SUCCESS;
+        }
+    };
+    match built {
+        Err(problems) => refuse(&problems),
+        Ok((front, servers)) => match serve::run(config, front, servers, signals).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        },
+    }
+}
+
+/// Everything that answers, behind addresses that are taken. Fails with what stops the start.
+async fn build(config: &Config, ranks: Vec<(Config, Bound)>) -> Result<(Front, Vec<Built>), Vec<String>> {
+    let front = Front::new(config).map_err(|problem| vec![problem])?;
     // All ranks share one: it knows nothing of requests.
     let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name);
     let served = served.await.map_err(|problem| vec![problem])?;
@@ -63,16 +85,15 @@ async fn start(settings: &Settings, config: &Config) -> Result<ExitCode, Vec<Str
         // What is wrong with the first would be wrong with all.
         servers.push(Built { bound, app: App::new(&config, served.clone()).await? });
     }
-    Ok(match serve::run(config, front, servers).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    })
+    Ok((front, servers))
 }
 
 /// Prints what was asked for. A reader that has seen enough, as `head` has, is no error.
 fn say(text: &str, code: ExitCode) -> ExitCode {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    code
+    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&error.into()),
+        _ => code,
+    }
 }
 
 fn refuse(problems: &[String]) -> ExitCode {

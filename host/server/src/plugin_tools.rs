@@ -15,8 +15,8 @@ use rehearsal_engine::{BuiltinTokenizer, Tokenizer};
 use rehearsal_plugin_host::{Limits, LoadError, PluginHost, PluginInfo, PluginSource, PluginSpec};
 use serde_json::{Map, Value};
 
-use crate::commands::{self, Said};
 use crate::config::plugins;
+use crate::said::{self, Said};
 
 /// Make, try, measure and judge plugins.
 #[derive(Debug, Parser)]
@@ -64,7 +64,7 @@ struct Given {
 
 /// Runs the tool that `args` name; or what is wrong with them, or with what they name.
 pub async fn run(args: &[String]) -> Result<Said, Vec<String>> {
-    let tool = match commands::parsed("rehearsal plugin", args) {
+    let tool = match said::parsed("rehearsal plugin", args) {
         Ok(tool) => tool,
         Err(said) => return said,
     };

@@ -65,16 +65,16 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Fails with what cannot stand in a header.
-    pub fn new(config: &Config) -> Result<Self, String> {
+    /// As the configuration says.
+    pub fn new(config: &Config) -> Self {
         let AccessConfig { api_keys, cors, .. } = &config.access;
-        Ok(Self {
+        Self {
             keys: (!api_keys.is_empty()).then(|| ApiKeys::new(api_keys)),
-            cors: cors.as_ref().map(access::cors).transpose()?,
+            cors: cors.as_ref().map(access::cors),
             root_path: config.serving.root_path.as_str().into(),
             quiet_paths: config.log.requests.access.clone().map(Into::into),
             request_ids: config.answers.request_id_headers,
-        })
+        }
     }
 
     /// The routes of `app` behind the doors. Every answer is logged and has its id; a wrong key learns nothing more, and a
@@ -106,10 +106,7 @@ impl Doors {
 /// `/prefix/v1/models` is `/v1/models`, which is left as it is, as Starlette routes it.
 fn strip_prefix(prefix: &str, mut request: Request) -> Request {
     let uri = request.uri();
-    let stripped = uri
-        .path()
-        .strip_prefix(prefix)
-        .filter(|rest| rest.starts_with('/'))
+    let stripped = access::below(prefix, uri.path())
         .map(|rest| uri.query().map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")));
     if let Some(Ok(uri)) = stripped.map(|path| path.parse::<Uri>()) {
         *request.uri_mut() = uri;

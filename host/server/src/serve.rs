@@ -10,17 +10,18 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use axum_server::{Control, Handle, Server};
+use axum_server::{Address, Control, Handle, Server};
 use futures::future::{join_all, try_join_all};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
 
 use crate::app::App;
-use crate::config::{Config, TlsConfig};
+use crate::config::Config;
 use crate::kv_events::RunningKvEvents;
 use crate::listen::{Bound, Listening};
 use crate::logs::stats;
 use crate::routes::Doors;
+use crate::signals::StopSignals;
 use crate::{reload, tls};
 
 /// One server that is built and not yet reached: its address, and what answers there.
@@ -38,38 +39,42 @@ pub struct Front {
 }
 
 impl Front {
-    /// Fails with what is wrong with certificates, origins or headers.
+    /// Fails with what is wrong with certificates.
     pub fn new(config: &Config) -> Result<Self, String> {
         let tls = config.access.tls.as_ref().map(tls::load).transpose()?;
-        Ok(Self { doors: Doors::new(config)?, tls })
+        Ok(Self { doors: Doors::new(config), tls })
     }
 }
 
 /// Serves until SIGTERM or SIGINT, all ranks at once; a second signal ends what still runs. Prints each address on
 /// standard output as soon as all are listened on.
-pub async fn run(config: &Config, front: Front, servers: Vec<Built>) -> Result<()> {
+pub async fn run(config: &Config, front: Front, servers: Vec<Built>, signals: StopSignals) -> Result<()> {
+    let Front { doors, tls } = front;
     let control = Control::new();
-    let signals = stop_signals()?;
-    if let (Some(tls), Some(TlsConfig::Files(files))) = (&front.tls, &config.access.tls)
-        && files.refresh
-    {
-        tls::keep_fresh(files.clone(), tls.clone());
+    // Ended with this function.
+    let mut helpers = JoinSet::new();
+    if let (Some(files), Some(tls)) = (config.access.tls.clone().filter(|files| files.refresh), tls.clone()) {
+        helpers.spawn(tls::keep_fresh(files, tls));
     }
-    let (mut urls, mut running, mut kv_events) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut urls, mut listening) = (Vec::new(), Vec::new());
     for Built { bound, app } in servers {
-        urls.push(bound.url(front.tls.is_some()));
+        urls.push(bound.url(tls.is_some()));
         app.set_port(bound.port());
-        let app = Arc::new(app);
+        listening.push((bound.listen()?, Arc::new(app)));
+    }
+    let (mut running, mut kv_events) = (Vec::new(), Vec::new());
+    for (listening, app) in listening {
         reload::start(app.clone(), config.watch_plugins)?;
         kv_events.extend(app.start_kv_events());
-        start_stats(config, &app);
-        let routes = front.doors.clone().before(app);
-        running.push(serve(bound.listen()?, routes, front.tls.clone(), control.clone()));
+        if let (Some(throughput), Some(period)) = (app.throughput.clone(), config.log.requests.stats) {
+            helpers.spawn(log_stats(app.clone(), throughput, period));
+        }
+        running.push(serve(listening, doors.clone().before(app), tls.clone(), control.clone()));
     }
     if !kv_events.is_empty() && config.pod.ip.is_none() {
         warn!("POD_IP is not set; the topic of KV-cache events names 127.0.0.1");
     }
-    tokio::spawn(stop_on(signals, control, config.serving.shutdown_timeout));
+    helpers.spawn(stop_on(signals, control, config.serving.shutdown_timeout));
     for url in &urls {
         // The reader may have gone; the log says it too.
         let _ = writeln!(std::io::stdout(), "listening on {url}");
@@ -81,15 +86,9 @@ pub async fn run(config: &Config, front: Front, servers: Vec<Built>) -> Result<(
     ended.map(drop)
 }
 
-/// Logs throughput and queues of one rank, where that is wanted.
-fn start_stats(config: &Config, app: &Arc<App>) {
-    if let (Some(throughput), Some(period)) = (app.throughput.clone(), config.log.requests.stats) {
-        let reuses_prefixes = config.engine.kv_cache.as_ref().is_some_and(|kv_cache| kv_cache.reuses_prefixes);
-        let (rank, app) = (app.rank, app.clone());
-        tokio::spawn(
-            async move { stats::log(rank, period, throughput, reuses_prefixes, || app.engine.status()).await },
-        );
-    }
+async fn log_stats(app: Arc<App>, throughput: Arc<stats::Throughput>, period: Duration) {
+    let reuses_prefixes = app.engine.config().kv_cache.as_ref().is_some_and(|kv_cache| kv_cache.reuses_prefixes);
+    stats::log(app.rank, period, throughput, reuses_prefixes, || app.engine.status()).await;
 }
 
 /// Serves one address until `control` ends it.
@@ -98,17 +97,15 @@ async fn serve(listening: Listening, routes: Router, tls: Option<RustlsConfig>, 
         Listening::Tcp(listener) => {
             let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
             // Nagle's algorithm would hold each token back by up to 40 ms.
-            let server = Server::<SocketAddr>::from_listener(listener)
-                .handle(Handle::with_control(control))
-                .acceptor(NoDelayAcceptor::new());
+            let server = server::<SocketAddr>(listener, control).acceptor(NoDelayAcceptor::new());
             match tls {
                 Some(tls) => server.map(|inner| RustlsAcceptor::new(tls).acceptor(inner)).serve(routes).await,
                 None => server.serve(routes).await,
             }
         }
-        Listening::Unix(listener, _removed_at_end) => {
+        Listening::Unix(listener, _removed_at_the_end) => {
             let routes = routes.into_make_service();
-            let server = Server::<UnixSocketAddr>::from_listener(listener).handle(Handle::with_control(control));
+            let server = server::<UnixSocketAddr>(listener, control);
             match tls {
                 Some(tls) => server.acceptor(RustlsAcceptor::new(tls)).serve(routes).await,
                 None => server.serve(routes).await,
@@ -118,28 +115,18 @@ async fn serve(listening: Listening, routes: Router, tls: Option<RustlsConfig>, 
     served.context("the server failed")
 }
 
+fn server<A: Address>(listener: A::Listener, control: Control) -> Server<A> {
+    let server = Server::<A>::from_listener(listener).handle(Handle::with_control(control));
+    server.accept_error_handler(|_, error| debug!(%error, "a connection was not accepted"))
+}
+
 /// Lets running requests go on for `grace` after the first signal, after which they are cut, as vLLM aborts them; and
 /// cuts them at the second.
-async fn stop_on(mut signals: [(Signal, &'static str); 2], control: Control, grace: Duration) {
-    let name = next_signal(&mut signals).await;
-    info!(signal = name, ?grace, "stopping");
+async fn stop_on(mut signals: StopSignals, control: Control, grace: Duration) {
+    let signal = signals.next().await;
+    info!(signal, ?grace, "stopping");
     control.graceful_shutdown(Some(grace));
-    let name = next_signal(&mut signals).await;
-    info!(signal = name, "stopping at once");
+    let signal = signals.next().await;
+    info!(signal, "stopping at once");
     control.shutdown();
-}
-
-fn stop_signals() -> Result<[(Signal, &'static str); 2]> {
-    let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    Ok([(terminate, "SIGTERM"), (interrupt, "SIGINT")])
-}
-
-async fn next_signal(
-    [(terminate, terminated), (interrupt, interrupted)]: &mut [(Signal, &'static str); 2],
-) -> &'static str {
-    tokio::select! {
-        _ = terminate.recv() => terminated,
-        _ = interrupt.recv() => interrupted,
-    }
 }

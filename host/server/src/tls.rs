@@ -1,6 +1,6 @@
 //! Certificates: read from files, and again when they change, or made at the start.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,46 +9,68 @@ use axum_server::tls_rustls::RustlsConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tracing::{error, info};
 
-use crate::config::{ClientCertificates, TlsConfig, TlsFiles};
+use crate::config::{Certificate, ClientCertificates, TlsConfig};
 
 /// From one look at the files to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What connections are encrypted with. Fails if a file cannot be read, or has not what it should have.
 pub fn load(config: &TlsConfig) -> Result<RustlsConfig, String> {
-    let loaded = match config {
-        TlsConfig::SelfSigned => self_signed(),
-        TlsConfig::Files(files) => from_files(files),
-    };
-    loaded.map(|config| RustlsConfig::from_config(Arc::new(config))).map_err(|error| format!("{error:#}"))
+    let loaded = server_config(config).map_err(|error| format!("{error:#}"))?;
+    Ok(RustlsConfig::from_config(Arc::new(loaded)))
 }
 
-fn self_signed() -> Result<ServerConfig> {
+fn server_config(config: &TlsConfig) -> Result<ServerConfig> {
+    let (chain, key) = match &config.certificate {
+        Certificate::SelfSigned => self_signed()?,
+        Certificate::Files { chain, key } => (certificates("ssl-certfile", chain)?, private_key(key)?),
+    };
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = match &config.clients {
+        Some((authorities, wanted)) => builder.with_client_cert_verifier(verifier(authorities, *wanted)?),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config =
+        builder.with_single_cert(chain, key).context("ssl-certfile and ssl-keyfile do not belong together")?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn self_signed() -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).context("self-signed-certs")?;
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    server_config(vec![made.cert.der().clone()], key.into(), None)
+    Ok((vec![made.cert.der().clone()], key.into()))
 }
 
-fn from_files(files: &TlsFiles) -> Result<ServerConfig> {
-    let certificates = certificates("ssl-certfile", &files.certificates)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .with_context(|| format!("ssl-keyfile: no private key in PEM in {}", files.key.display()))?;
-    let clients = files.clients.as_ref().map(|(authorities, wanted)| verifier(authorities, *wanted)).transpose()?;
-    server_config(certificates, key, clients)
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+    let pem = read("ssl-keyfile", path)?;
+    let is_encrypted = String::from_utf8_lossy(&pem).contains("ENCRYPTED");
+    ensure!(!is_encrypted, "ssl-keyfile: the key in {} is encrypted: write it without a password", path.display());
+    PrivateKeyDer::from_pem_slice(&pem)
+        .with_context(|| format!("ssl-keyfile: no private key in PEM in {}", path.display()))
 }
 
+/// At least one, each of which can be read as a certificate.
 fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let problem = || format!("{key}: no certificates in PEM in {}", path.display());
-    let certificates: Vec<_> =
-        CertificateDer::pem_file_iter(path).with_context(problem)?.collect::<Result<_, _>>().with_context(problem)?;
+    let pem = read(key, path)?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().with_context(problem)?;
     ensure!(!certificates.is_empty(), problem());
+    for certificate in &certificates {
+        ParsedCertificate::try_from(certificate)
+            .with_context(|| format!("{key}: a broken one is in {}", path.display()))?;
+    }
     Ok(certificates)
+}
+
+fn read(key: &str, path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("{key}: cannot read {}", path.display()))
 }
 
 fn verifier(authorities: &Path, wanted: ClientCertificates) -> Result<Arc<dyn ClientCertVerifier>> {
@@ -61,53 +83,37 @@ fn verifier(authorities: &Path, wanted: ClientCertificates) -> Result<Arc<dyn Cl
     builder.build().context("ssl-ca-certs")
 }
 
-fn server_config(
-    certificates: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-    clients: Option<Arc<dyn ClientCertVerifier>>,
-) -> Result<ServerConfig> {
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let builder = match clients {
-        Some(verifier) => builder.with_client_cert_verifier(verifier),
-        None => builder.with_no_client_auth(),
-    };
-    let mut config = builder
-        .with_single_cert(certificates, key)
-        .context("ssl-keyfile: the key does not belong to the certificate in ssl-certfile")?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
-}
-
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Looks at the files for as long as the runtime runs, and takes over what changed. What is no good is logged, and the
-/// old certificate serves on.
-pub fn keep_fresh(files: TlsFiles, tls: RustlsConfig) {
-    tokio::spawn(async move {
-        let mut known = contents(&files);
-        loop {
-            tokio::time::sleep(INTERVAL).await;
-            let found = contents(&files);
-            if found == known {
-                continue;
-            }
-            known = found;
-            match from_files(&files) {
-                Ok(config) => {
-                    tls.reload_from_config(Arc::new(config));
-                    info!("certificates loaded again");
-                }
-                Err(error) => error!("certificates changed and are no good, the old ones serve on: {error:#}"),
-            }
+/// Looks at the files for as long as it is polled, and takes over what changed. What is no good is logged, and the old
+/// certificate serves on.
+pub async fn keep_fresh(config: TlsConfig, tls: RustlsConfig) {
+    let mut known = contents(&config);
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        let found = contents(&config);
+        if found == known {
+            continue;
         }
-    });
+        known = found;
+        match server_config(&config) {
+            Ok(config) => {
+                tls.reload_from_config(Arc::new(config));
+                info!("certificates loaded again");
+            }
+            Err(error) => error!("certificates changed and are no good, the old ones serve on: {error:#}"),
+        }
+    }
 }
 
 /// A few KB: cheaper to compare than modification times are to trust.
-fn contents(files: &TlsFiles) -> Vec<Option<Vec<u8>>> {
-    let authorities = files.clients.as_ref().map(|(authorities, _)| authorities);
-    let paths: [Option<&PathBuf>; 3] = [Some(&files.certificates), Some(&files.key), authorities];
-    paths.into_iter().flatten().map(|path| std::fs::read(path).ok()).collect()
+fn contents(config: &TlsConfig) -> Vec<Option<Vec<u8>>> {
+    let own = match &config.certificate {
+        Certificate::SelfSigned => [None, None],
+        Certificate::Files { chain, key } => [Some(chain), Some(key)],
+    };
+    let authorities = config.clients.as_ref().map(|(authorities, _)| authorities);
+    own.into_iter().flatten().chain(authorities).map(|path| std::fs::read(path).ok()).collect()
 }

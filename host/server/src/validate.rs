@@ -263,11 +263,16 @@ fn check_ranges(ranged: &Ranged, n: i64, limits: &RequestLimits) -> Result<(), A
     if let Some(value) = ranged.min_p.filter(|value| !(0.0..=1.0).contains(value)) {
         return Err(ApiError::invalid(format!("min_p must be in [0, 1], got {value:?}")));
     }
-    if let (Some((_, value)), Some(most)) = (ranged.logprobs, limits.logprobs)
-        && value > most
-    {
-        let message = format!("logprobs of {value} are more than the {most} that --max-logprobs allows");
-        return Err(ApiError::invalid_value("logprobs", value, message));
+    if let Some(most) = limits.logprobs {
+        let logprobs = ranged.logprobs.map(|(_, value)| ("logprobs", value));
+        let prompt_logprobs = ranged.prompt_logprobs.map(|value| ("prompt_logprobs", value));
+        for (name, value) in logprobs.into_iter().chain(prompt_logprobs) {
+            // -1 is all of the vocabulary.
+            if value > most || value == -1 {
+                let message = format!("{name} of {value} are more than the {most} that --max-logprobs allows");
+                return Err(ApiError::invalid_value(name, value, message));
+            }
+        }
     }
     if n > 1 && ranged.temperature == Some(0.0) {
         return Err(ApiError::invalid(format!("n must be 1 with a temperature of 0 (greedy sampling), got {n}")));

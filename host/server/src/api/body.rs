@@ -70,8 +70,10 @@ pub struct Ranged {
     pub frequency_penalty: Option<f64>,
     /// Above 0.
     pub repetition_penalty: Option<f64>,
-    /// Log-probabilities per output token, by the name that the client used; at most 20.
+    /// Log-probabilities per output token, by the name that the client used; -1 is all.
     pub logprobs: Option<(&'static str, i64)>,
+    /// Log-probabilities per prompt token; -1 is all.
+    pub prompt_logprobs: Option<i64>,
 }
 
 /// The body as a JSON object; the media type must say that it is one.
@@ -124,6 +126,7 @@ impl CommonFields {
             frequency_penalty,
             repetition_penalty: fields.number("repetition_penalty"),
             logprobs: None,
+            prompt_logprobs: fields.integer("prompt_logprobs"),
         };
         Self {
             model,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::names::{self, Meaning};
-use crate::config::Spec;
+use crate::config::{self, Spec};
 
 /// One line of the mapping.
 pub(super) enum Entry {
@@ -11,42 +11,63 @@ pub(super) enum Entry {
     Key(&'static Spec, Value),
     /// Accepted, and without meaning here.
     WithoutEffect(String),
-    /// Known to nobody; what to say.
+    /// Unknown; the message.
     Unknown(String),
 }
 
 /// The entries of the file at `path`; what is wrong with the file goes to `problems`.
 pub(super) fn read(path: &str, problems: &mut Vec<String>) -> Vec<Entry> {
-    let mut problem = |problem: String| {
-        problems.push(problem);
-        Vec::new()
-    };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => return problem(format!("cannot read the configuration file {path}: {error}")),
-    };
-    let file: Value = match serde_yaml_ng::from_str(&text) {
-        Ok(file) => file,
-        Err(error) => return problem(format!("{path} is not valid YAML: {error}")),
-    };
-    let entries = match file {
-        Value::Null => return Vec::new(),
-        Value::Object(entries) => entries,
-        _ => return problem(format!("{path} must be a mapping of keys to values")),
-    };
-    let given = entries.into_iter().filter(|(_, value)| !value.is_null());
-    let entry = |(written, value): (String, Value)| {
-        let name = written.replace('_', "-");
-        match names::meaning(&name).filter(|_| name != "config") {
-            Some(Meaning::Key(spec, false)) => Some(Entry::Key(spec, value)),
-            Some(Meaning::Key(spec, true)) => Some(Entry::Key(spec, Value::Bool(value == Value::Bool(false)))),
-            Some(Meaning::WithoutEffect(_)) => Some(Entry::WithoutEffect(written)),
-            Some(Meaning::Refused(what)) => {
-                problems.push(format!("{path}: {written}: {what}"));
-                None
-            }
-            None => Some(Entry::Unknown(format!("unknown key {written:?}{}", names::suggestion(&name, "")))),
+    let entries = match entries(path) {
+        Ok(entries) => entries,
+        Err(problem) => {
+            problems.push(problem);
+            return Vec::new();
         }
     };
-    given.filter_map(entry).collect()
+    let mut read: Vec<Entry> = Vec::new();
+    for (written, value) in entries.into_iter().filter(|(_, value)| !value.is_null()) {
+        match entry(&written, value) {
+            Ok(Entry::Key(spec, value)) => {
+                let before = read.iter().find_map(|entry| match entry {
+                    Entry::Key(known, value) if known.name == spec.name => Some(value),
+                    _ => None,
+                });
+                match before {
+                    Some(before) if *before != value => {
+                        problems.push(format!("{path}: {written} means the same as another key in it: give one"));
+                    }
+                    Some(_) => {}
+                    None => read.push(Entry::Key(spec, value)),
+                }
+            }
+            Ok(entry) => read.push(entry),
+            Err(problem) => problems.push(format!("{path}: {written}: {problem}")),
+        }
+    }
+    read
+}
+
+fn entries(path: &str) -> Result<serde_json::Map<String, Value>, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read the configuration file {path}: {error}"))?;
+    match serde_yaml_ng::from_str(&text) {
+        Ok(Value::Null) => Ok(serde_json::Map::new()),
+        Ok(Value::Object(entries)) => Ok(entries),
+        Ok(_) => Err(format!("{path} must be a mapping of keys to values")),
+        Err(error) => Err(format!("{path} is not valid YAML: {error}")),
+    }
+}
+
+fn entry(written: &str, value: Value) -> Result<Entry, String> {
+    let name = written.replace('_', "-");
+    if name == super::CONFIG.spec.name {
+        return Err("a configuration file cannot name another".into());
+    }
+    Ok(match names::meaning(&name) {
+        Some(Meaning::Key(spec, false)) => Entry::Key(spec, value),
+        Some(Meaning::Key(spec, true)) => Entry::Key(spec, Value::Bool(!config::switch(&value)?)),
+        Some(Meaning::WithoutEffect(_)) => Entry::WithoutEffect(written.to_owned()),
+        Some(Meaning::Refused(what)) => return Err(what.to_owned()),
+        None => Entry::Unknown(format!("unknown key {written:?}{}", names::suggestion(&name, ""))),
+    })
 }

@@ -2,7 +2,8 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::config::{Takes, accepted, specs};
+use super::names::specs;
+use crate::config::{Takes, accepted};
 
 /// As wide as the narrowest terminal that is still in use.
 const COLUMNS: usize = 80;

@@ -1,6 +1,7 @@
 //! What a flag's or a key's name means.
 
-use crate::config::{Spec, Takes, accepted, specs};
+use crate::config::{self, Spec, Takes, accepted};
+use crate::nearest::nearest;
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +12,11 @@ pub(super) enum Meaning {
     WithoutEffect(Takes),
     /// It is known and refused, with what to do instead.
     Refused(&'static str),
+}
+
+/// Every key, in the order of the help.
+pub fn specs() -> impl Iterator<Item = &'static Spec> {
+    super::SPECS.iter().chain(config::specs())
 }
 
 /// What `name`, without its dashes, stands for; exactly, never by prefix.
@@ -47,18 +53,9 @@ pub(super) fn long_name(short: &str) -> Option<&'static str> {
 
 /// `; did you mean --port?`, if there is a name that is spelled nearly so.
 pub(super) fn suggestion(name: &str, prefix: &str) -> String {
-    let known = specs().filter(|spec| spec.is_in_files()).map(|spec| spec.name);
-    nearest(name, known.chain(accepted::names()))
+    let own = specs().filter(|spec| spec.is_in_files());
+    let own = own.flat_map(|spec| std::iter::once(spec.name).chain(spec.aliases.iter().copied()));
+    nearest(name, own.chain(accepted::names()))
         .map(|near| format!("; did you mean {prefix}{near}?"))
         .unwrap_or_default()
-}
-
-/// The one of `known` that is spelled most like `name`, if at most half of it is another.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, known)| *distance <= known.len() / 2)
-        .map(|(_, known)| known)
 }

@@ -2,7 +2,11 @@
 //! `_` for `-`, `--no-name`, JSON in parts (`--name.part value`), lists up to the next flag, and short names of more than
 //! one letter (`-tp 4`). That is not clap's grammar, which writes the help and the completions.
 
-use serde_json::{Map, Value};
+mod json;
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
 
 use super::names::{self, Meaning};
 use crate::config::{Spec, Takes};
@@ -10,12 +14,20 @@ use crate::config::{Spec, Takes};
 /// A command line, taken apart.
 #[derive(Debug, Default)]
 pub(super) struct Words {
-    /// Each key once; the last one counts, but lists grow.
-    pub(super) values: Vec<(&'static Spec, Value)>,
+    pub(super) values: Vec<Given>,
     pub(super) without_effect: Vec<String>,
     pub(super) unknown: Vec<String>,
     pub(super) problems: Vec<String>,
     pub(super) wants: Wants,
+}
+
+/// A key and its value: of several, the last one; all of a list; all parts of JSON.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) spec: &'static Spec,
+    pub(super) value: Value,
+    /// The name that was used.
+    name: String,
 }
 
 /// What the user wants to see.
@@ -30,10 +42,8 @@ pub(super) enum Wants {
 
 /// Takes apart what follows the program's name.
 pub(super) fn read(args: impl Iterator<Item = String>) -> Words {
-    let mut args: std::collections::VecDeque<String> = args.collect();
-    if args.front().is_some_and(|word| word == "serve") {
-        args.pop_front();
-    }
+    let mut args: VecDeque<String> = args.collect();
+    args.pop_front_if(|word| word == "serve");
     let mut words = Words::default();
     let mut models = Vec::new();
     while let Some(word) = args.pop_front() {
@@ -50,7 +60,7 @@ pub(super) fn read(args: impl Iterator<Item = String>) -> Words {
 /// A word that is a flag.
 #[derive(Debug, PartialEq, Eq)]
 struct Flag {
-    /// As it was written, for messages.
+    /// As it was written, without its value, for messages.
     written: String,
     /// In kebab case, without dashes.
     name: String,
@@ -61,7 +71,7 @@ struct Flag {
 }
 
 impl Flag {
-    /// `None` if the word is no flag: it has no dash before it, or is a number, or is no short name that is known.
+    /// `None` if the word is no flag: it begins with no dash, or with one and no letter behind it, as numbers do.
     fn parse(word: &str) -> Option<Self> {
         let (before, value) = match word.split_once('=') {
             Some((before, value)) => (before, Some(value.to_owned())),
@@ -71,29 +81,35 @@ impl Flag {
             Some((name, part)) => (name, Some(part.to_owned())),
             None => (before, None),
         };
+        let written = before.to_owned();
         if let Some(name) = name.strip_prefix("--").filter(|name| !name.is_empty()) {
-            return Some(Self { written: before.to_owned(), name: name.replace('_', "-"), part, value });
+            return Some(Self { written, name: name.replace('_', "-"), part, value });
         }
         let short = name.strip_prefix('-').filter(|short| short.starts_with(|c: char| c.is_ascii_alphabetic()))?;
-        if matches!(short, "h" | "help") {
-            return Some(Self { written: "-h".into(), name: "help".into(), part: None, value });
-        }
-        if let Some(name) = names::long_name(short) {
-            return Some(Self { written: before.to_owned(), name: name.to_owned(), part, value });
+        let long = match short {
+            "h" | "help" => Some("help"),
+            "V" => Some("version"),
+            _ => names::long_name(short),
+        };
+        if let Some(name) = long {
+            return Some(Self { written, name: name.to_owned(), part, value });
         }
         // `-O3`, `-v4` and `-qawq`: one letter, and its value behind it.
-        let name = names::long_name(short.get(..1)?)?;
-        Some(Self {
-            written: word.get(..2)?.to_owned(),
-            name: name.to_owned(),
-            part: None,
-            value: Some(word.get(2..)?.to_owned()),
-        })
+        if let Some(name) = names::long_name(&short[..1]) {
+            let value = Some(word[2..].to_owned());
+            return Some(Self { written: word[..2].to_owned(), name: name.to_owned(), part: None, value });
+        }
+        Some(Self { written, name: short.replace('_', "-"), part, value }).map(Self::with_one_dash)
+    }
+
+    /// Not known after one dash, whatever it is after two.
+    fn with_one_dash(self) -> Self {
+        Self { name: format!("-{}", self.name), ..self }
     }
 }
 
 impl Words {
-    fn flag(&mut self, flag: Flag, rest: &mut std::collections::VecDeque<String>) {
+    fn flag(&mut self, flag: Flag, rest: &mut VecDeque<String>) {
         match flag.name.as_str() {
             "help" => return self.wants = Wants::Help,
             "version" => return self.wants = Wants::Version,
@@ -110,7 +126,7 @@ impl Words {
                 }
             }
             Some(Meaning::WithoutEffect(takes)) => takes,
-            // Nobody knows how many values an unknown flag takes; so that not each of them is a problem too: all.
+            // How many values an unknown flag takes cannot be known. It gets them all, so that none is taken for the model.
             Some(Meaning::Refused(_)) | None => Takes::Several(""),
         };
         let values = match &flag.value {
@@ -118,16 +134,14 @@ impl Words {
             None => following(takes, rest),
         };
         match meaning {
-            Some(Meaning::Key(spec, is_negated)) => self.key(spec, is_negated, &flag, values),
+            Some(Meaning::Key(spec, is_negated)) => self.key(spec, is_negated, flag, values),
             Some(Meaning::WithoutEffect(_)) => self.without_effect.push(format!("--{}", flag.name)),
             Some(Meaning::Refused(what)) => self.problems.push(format!("{}: {what}", flag.written)),
-            None => {
-                self.unknown.push(format!("unknown flag {}{}", flag.written, names::suggestion(&flag.name, "--")));
-            }
+            None => self.unknown.push(unknown(&flag, values.len())),
         }
     }
 
-    fn key(&mut self, spec: &'static Spec, is_negated: bool, flag: &Flag, values: Vec<String>) {
+    fn key(&mut self, spec: &'static Spec, is_negated: bool, flag: Flag, values: Vec<String>) {
         let written = &flag.written;
         if flag.part.is_some() && spec.takes != Takes::Json {
             return self.problems.push(format!("{written}: --{} has no parts: it is no JSON object", spec.name));
@@ -136,7 +150,9 @@ impl Words {
         let value = match (spec.takes, single) {
             (Takes::Switch, None) => Value::Bool(!is_negated),
             (Takes::Switch, Some(value)) if is_negated => {
-                return self.problems.push(format!("{written}={value}: a flag that begins with no- takes no value"));
+                return self
+                    .problems
+                    .push(format!("{written}={value}: a flag that turns something off takes no value"));
             }
             (Takes::FileOnly | Takes::Environment, _) => {
                 return self.problems.push(format!("{written}: {} stands in a file only: see --config", spec.name));
@@ -148,38 +164,28 @@ impl Words {
             }
             (Takes::Json, None) => return self.problems.push(format!("{written}: it needs a value")),
             (Takes::Several(_), Some(_)) => values.into_iter().collect(),
-            (Takes::Json, Some(value)) => match self.json(spec, flag, value) {
-                Ok(value) => value,
-                Err(problem) => return self.problems.push(problem),
-            },
+            (Takes::Json, Some(value)) => {
+                let before = self.values.iter().find(|given| given.spec.name == spec.name);
+                match json::merged(before.map(|given| &given.value), flag.part.as_deref(), value) {
+                    Ok(value) => value,
+                    Err(problem) => return self.problems.push(format!("{written}: {problem}")),
+                }
+            }
             (_, Some(value)) => Value::String(value),
         };
-        match self.values.iter_mut().find(|(known, _)| known.name == spec.name) {
-            Some((_, Value::Array(list))) => list.extend(value.as_array().cloned().unwrap_or_default()),
-            Some((_, known)) => *known = value,
-            None => self.values.push((spec, value)),
-        }
-    }
-
-    /// A JSON value with this one in it: whole, or a part of what was said before.
-    fn json(&self, spec: &Spec, flag: &Flag, value: String) -> Result<Value, String> {
-        let before = self.values.iter().find(|(known, _)| known.name == spec.name).map(|(_, value)| value.clone());
-        let mut object = match before {
-            Some(Value::Object(object)) => object,
-            Some(Value::String(text)) => serde_json::from_str(&text).unwrap_or_default(),
-            _ => Map::new(),
-        };
-        match &flag.part {
-            Some(part) => {
-                set(&mut object, part, &value).map_err(|at| format!("{}: {at} is no object", flag.written))?
+        match self.values.iter_mut().find(|given| given.spec.name == spec.name) {
+            None => self.values.push(Given { spec, value, name: flag.name }),
+            Some(Given { value: Value::Array(list), .. }) => {
+                list.extend(value.as_array().cloned().unwrap_or_default());
             }
-            None => match serde_json::from_str::<Value>(&value) {
-                Ok(Value::Object(given)) => object.extend(given),
-                // What is wrong with it is said by the one that reads the key.
-                _ => return Ok(Value::String(value)),
-            },
+            Some(given) if given.name != flag.name && given.value != value && !is_negated => {
+                let (name, other) = (&given.name, shown(&given.value));
+                let problem =
+                    format!("{written} {}: it means the same as --{name}, which is {other}: give one", shown(&value));
+                self.problems.push(problem);
+            }
+            Some(given) => *given = Given { spec, value, name: flag.name },
         }
-        Ok(Value::Object(object))
     }
 
     /// The arguments without a flag: at most the model.
@@ -189,19 +195,36 @@ impl Words {
         self.problems
             .extend(models.map(|word| format!("unexpected argument {word:?}: the model is {model:?} already")));
         let Some(Meaning::Key(spec, _)) = names::meaning("model") else { return };
-        match self.values.iter().find(|(known, _)| known.name == spec.name) {
-            Some((_, Value::String(other))) if *other != model => {
-                self.problems
-                    .push(format!("the command line names two models, {model:?} and --model {other:?}: leave one out"));
+        match self.values.iter().find(|given| given.spec.name == spec.name) {
+            Some(Given { value: Value::String(other), .. }) if *other != model => {
+                let problem =
+                    format!("the command line names two models, {model:?} and --model {other:?}: leave one out");
+                self.problems.push(problem);
             }
             Some(_) => {}
-            None => self.values.push((spec, Value::String(model))),
+            None => self.values.push(Given { spec, value: Value::String(model), name: spec.name.to_owned() }),
         }
     }
 }
 
+/// The message about an unknown flag, whose values are not repeated: they may be secrets.
+fn unknown(flag: &Flag, n_values: usize) -> String {
+    let swallowed = match n_values {
+        _ if flag.value.is_some() => String::new(),
+        0 => String::new(),
+        1 => " and the word behind it".to_owned(),
+        n => format!(" and the {n} words behind it"),
+    };
+    let hint = names::suggestion(flag.name.trim_start_matches('-'), "--");
+    format!("unknown flag {}{swallowed}{hint}", flag.written)
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// The values that follow a flag.
-fn following(takes: Takes, rest: &mut std::collections::VecDeque<String>) -> Vec<String> {
+fn following(takes: Takes, rest: &mut VecDeque<String>) -> Vec<String> {
     let is_value = |word: &String| Flag::parse(word).is_none() && word != "--";
     let mut values = Vec::new();
     match takes {
@@ -218,28 +241,6 @@ fn following(takes: Takes, rest: &mut std::collections::VecDeque<String>) -> Vec
         Takes::FileOnly | Takes::Environment => {}
     }
     values
-}
-
-/// Puts a value where `path`, names with dots between them, leads. As in vLLM, it is JSON if it can be, and text if not;
-/// a `+` at the end adds to a list. Fails with the name of what is no object on the way.
-fn set(object: &mut Map<String, Value>, path: &str, value: &str) -> Result<(), String> {
-    let parsed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
-    match path.split_once('.') {
-        Some((name, rest)) => {
-            let inner = object.entry(name).or_insert_with(|| Value::Object(Map::new()));
-            set(inner.as_object_mut().ok_or_else(|| name.to_owned())?, rest, value)
-        }
-        None => {
-            match path.strip_suffix('+') {
-                Some(name) => {
-                    let list = object.entry(name).or_insert_with(|| Value::Array(Vec::new()));
-                    list.as_array_mut().ok_or_else(|| name.to_owned())?.extend(value.split(',').map(parsed));
-                }
-                None => drop(object.insert(path.to_owned(), parsed(value))),
-            }
-            Ok(())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! `rehearsal check`: everything that is wrong with a configuration, without a start.
 
-use super::Said;
 use crate::app::App;
 use crate::args::{self, Parsed};
-use crate::config::Config;
+use crate::config::{Address, Config, LogConfig, LogPlace};
+use crate::logs;
+use crate::said::Said;
 use crate::serve::Front;
 use crate::tokenizer::ServedTokenizer;
 
@@ -27,7 +28,9 @@ pub(super) async fn run(
         Parsed::Print(text) => return Ok(Said::Text(text)),
     };
     let config = Config { kv_events: None, ..Config::new(&settings)? };
-    let mut problems = Vec::new();
+    // What is logged on the way is a note too.
+    let _logs = logs::init(&LogConfig { filter: "warn".into(), files: None, ..config.log.clone() });
+    let mut problems = missing_folders(&config);
     problems.extend(Front::new(&config).err());
     let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name).await;
     let served = served.unwrap_or_else(|problem| {
@@ -40,4 +43,19 @@ pub(super) async fn run(
     }
     let notes: String = settings.notes().chain(config.warnings).map(|note| format!("note: {note}\n")).collect();
     Ok(Said::Text(format!("{notes}the configuration is good\n")))
+}
+
+/// Folders in which a start would make files and which are not there.
+fn missing_folders(config: &Config) -> Vec<String> {
+    let socket = match &config.serving.address {
+        Address::Unix(path) => Some(("uds", path.parent())),
+        Address::Tcp(..) => None,
+    };
+    let logs = config.log.files.as_ref().map(|files| match &files.place {
+        LogPlace::One(path, _) => ("log-file", path.parent()),
+        LogPlace::Folder { folder, .. } => ("log-dir", Some(folder.as_path())),
+    });
+    let named = [socket, logs].into_iter().flatten().filter_map(|(key, folder)| Some((key, folder?)));
+    let missing = named.filter(|(_, folder)| !folder.as_os_str().is_empty() && !folder.is_dir());
+    missing.map(|(key, folder)| format!("{key}: there is no folder {}", folder.display())).collect()
 }

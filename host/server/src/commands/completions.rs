@@ -3,19 +3,19 @@
 use clap::Parser;
 use clap_complete::Shell;
 
-use super::Said;
 use crate::args;
+use crate::said::{self, Said};
 
 /// Print completions for a shell
 #[derive(Debug, Parser)]
 #[command(name = "rehearsal completions")]
 struct Completions {
-    /// Whose
+    /// The shell
     shell: Shell,
 }
 
 pub(super) fn run(words: &[String]) -> Result<Said, Vec<String>> {
-    let Completions { shell } = match super::parsed("rehearsal completions", words) {
+    let Completions { shell } = match said::parsed("rehearsal completions", words) {
         Ok(completions) => completions,
         Err(said) => return said,
     };

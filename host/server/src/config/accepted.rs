@@ -1,7 +1,7 @@
 //! Names that are accepted because what starts vLLM, or the reference simulator, must start this server too. They mean
 //! nothing here, and the log says so once. Only what follows them matters, so that it is not taken for something else.
 
-use super::Takes;
+use super::key::Takes;
 
 /// Flags of vLLM 0.33 that take nothing.
 const SWITCHES: &str = "aggregate-engine-logging allow-deprecated-quantization async-scheduling cohere-is-reasoning-model \

@@ -1,7 +1,9 @@
-//! Who may ask: keys, browsers' origins, certificates.
+//! Which requests are admitted: API keys, browsers' origins, certificates.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use axum::http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
 use super::key::{Spec, keys};
@@ -10,14 +12,14 @@ use super::values;
 
 keys! { Serving:
     API_KEY: Vec<String> = Spec::several("api-key", "KEY").env("VLLM_API_KEY").secret()
-        .help("bearer tokens, one of which requests under /v1, /v2, /inference, /rehearsal and /admin must have"),
+        .help("bearer tokens, one of which requests under /v1, /v2, /inference, /cohere, /rehearsal and /admin must have"),
         api_keys;
-    ALLOWED_ORIGINS: Vec<String> = Spec::one("allowed-origins", "ORIGINS")
-        .help("origins whose pages may read answers (CORS): a JSON list, or words with spaces between them; * is any"), values::words;
-    ALLOWED_METHODS: Vec<String> = Spec::one("allowed-methods", "METHODS").default("*")
-        .help("methods that they may use"), values::words;
-    ALLOWED_HEADERS: Vec<String> = Spec::one("allowed-headers", "HEADERS").default("*")
-        .help("headers that they may send"), values::words;
+    ALLOWED_ORIGINS: Option<Vec<HeaderValue>> = Spec::one("allowed-origins", "ORIGINS")
+        .help("origins whose pages may read answers (CORS): a JSON list, or words with spaces between them; * is any"), in_headers;
+    ALLOWED_METHODS: Option<Vec<Method>> = Spec::one("allowed-methods", "METHODS").default("*")
+        .help("methods that they may use"), in_headers;
+    ALLOWED_HEADERS: Option<Vec<HeaderName>> = Spec::one("allowed-headers", "HEADERS").default("*")
+        .help("headers that they may send"), in_headers;
     ALLOW_CREDENTIALS: bool = Spec::switch("allow-credentials").default("false")
         .help("they may send cookies"), values::switch;
     SSL_CERTFILE: Option<PathBuf> = Spec::one("ssl-certfile", "FILE")
@@ -35,7 +37,7 @@ keys! { Serving:
         .help("TLS with a certificate that the server makes for itself at its start"), values::switch;
 }
 
-/// Who may ask.
+/// Which requests are admitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessConfig {
     /// One of these must be shown; empty: none is asked for.
@@ -46,39 +48,42 @@ pub struct AccessConfig {
     pub tls: Option<TlsConfig>,
 }
 
-/// What pages of other origins may do; `*` in a list is anything.
+/// What pages of other origins may do; `None` is anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorsConfig {
-    /// At least one.
-    pub origins: Vec<String>,
-    /// Methods.
-    pub methods: Vec<String>,
-    /// Headers of requests.
-    pub headers: Vec<String>,
+    /// Origins whose pages may read answers.
+    pub origins: Option<Vec<HeaderValue>>,
+    /// Methods that they may use.
+    pub methods: Option<Vec<Method>>,
+    /// Headers that they may send.
+    pub headers: Option<Vec<HeaderName>>,
     /// Cookies and the like.
     pub credentials: bool,
 }
 
 /// How connections are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TlsConfig {
-    /// With a certificate that is made at the start.
-    SelfSigned,
-    /// With files.
-    Files(TlsFiles),
+pub struct TlsConfig {
+    /// What the server shows.
+    pub certificate: Certificate,
+    /// Whether clients show certificates, and the authorities that may have signed them.
+    pub clients: Option<(PathBuf, ClientCertificates)>,
+    /// Load files again when they change.
+    pub refresh: bool,
 }
 
-/// PEM files.
+/// What the server shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Certificate chain.
-    pub certificates: PathBuf,
-    /// Private key; may be the same file.
-    pub key: PathBuf,
-    /// Whether clients show certificates, and who signed them.
-    pub clients: Option<(PathBuf, ClientCertificates)>,
-    /// Load them again when they change.
-    pub refresh: bool,
+pub enum Certificate {
+    /// A certificate that is made at the start.
+    SelfSigned,
+    /// PEM files; may be the same one.
+    Files {
+        /// The certificate chain.
+        chain: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
 }
 
 /// `ssl-cert-reqs`
@@ -97,56 +102,73 @@ pub(super) fn read(reader: &mut Reader<'_>) -> AccessConfig {
 }
 
 fn cors(reader: &mut Reader<'_>) -> Option<CorsConfig> {
-    let cors = CorsConfig {
-        origins: reader.given(&ALLOWED_ORIGINS).unwrap_or_default(),
-        methods: reader.read(&ALLOWED_METHODS),
-        headers: reader.read(&ALLOWED_HEADERS),
-        credentials: reader.read(&ALLOW_CREDENTIALS),
-    };
-    Some(cors).filter(|cors| !cors.origins.is_empty())
+    let (methods, headers) = (reader.read(&ALLOWED_METHODS), reader.read(&ALLOWED_HEADERS));
+    let credentials = reader.read(&ALLOW_CREDENTIALS);
+    let origins = reader.given(&ALLOWED_ORIGINS).filter(|origins| origins.as_ref().is_none_or(|list| !list.is_empty()));
+    origins.map(|origins| CorsConfig { origins, methods, headers, credentials })
 }
 
 fn tls(reader: &mut Reader<'_>) -> Option<TlsConfig> {
-    let certificates = reader.given(&SSL_CERTFILE).flatten();
+    let chain = reader.given(&SSL_CERTFILE).flatten();
     let key = reader.given(&SSL_KEYFILE).flatten();
     let authorities = reader.given(&SSL_CA_CERTS).flatten();
-    let client_certificates = reader.read(&SSL_CERT_REQS);
+    let wanted = reader.read(&SSL_CERT_REQS);
     let refresh = reader.read(&ENABLE_SSL_REFRESH);
-    let is_self_signed = reader.read(&SELF_SIGNED_CERTS);
-    if let Some(key) = key.as_ref().filter(|_| certificates.is_none()) {
-        reader.refuse(&SSL_KEYFILE, format!("{} has no certificate: ssl-certfile names it", key.display()));
-    }
-    if client_certificates != ClientCertificates::NotAsked && authorities.is_none() {
-        reader.refuse(
-            &SSL_CERT_REQS,
-            "clients' certificates are asked for, but ssl-ca-certs does not say who signs them",
-        );
-    }
-    if is_self_signed {
-        if certificates.is_some() {
-            reader.refuse(&SELF_SIGNED_CERTS, "true, but ssl-certfile names a certificate: leave one of them out");
+    let certificate = match (reader.read(&SELF_SIGNED_CERTS), chain, key) {
+        (true, None, None) => Some(Certificate::SelfSigned),
+        (true, _, _) => {
+            let problem = "true, but ssl-certfile or ssl-keyfile names another certificate: leave one of them out";
+            reader.refuse(&SELF_SIGNED_CERTS, problem);
+            None
         }
-        return Some(TlsConfig::SelfSigned);
+        (false, Some(chain), key) => Some(Certificate::Files { key: key.unwrap_or_else(|| chain.clone()), chain }),
+        (false, None, Some(key)) => {
+            reader.refuse(&SSL_KEYFILE, format!("{} has no certificate: ssl-certfile names it", key.display()));
+            None
+        }
+        (false, None, None) => {
+            warn_of_no_certificate(reader);
+            return None;
+        }
+    };
+    if wanted != ClientCertificates::NotAsked && authorities.is_none() {
+        let problem = "clients' certificates are asked for, but ssl-ca-certs names no authority that signs them";
+        reader.refuse(&SSL_CERT_REQS, problem);
     }
-    let certificates = certificates?;
-    Some(TlsConfig::Files(TlsFiles {
-        key: key.unwrap_or_else(|| certificates.clone()),
-        certificates,
-        clients: authorities
-            .filter(|_| client_certificates != ClientCertificates::NotAsked)
-            .map(|authorities| (authorities, client_certificates)),
-        refresh,
-    }))
+    let clients = authorities.filter(|_| wanted != ClientCertificates::NotAsked).map(|file| (file, wanted));
+    certificate.map(|certificate| TlsConfig { certificate, clients, refresh })
+}
+
+/// Nothing is encrypted, so some keys mean nothing.
+fn warn_of_no_certificate(reader: &mut Reader<'_>) {
+    const WARNING: &str = "it has no effect without ssl-certfile or self-signed-certs";
+    if reader.is_given(&SSL_CA_CERTS) {
+        reader.warn(&SSL_CA_CERTS, WARNING);
+    }
+    if reader.is_given(&SSL_CERT_REQS) {
+        reader.warn(&SSL_CERT_REQS, WARNING);
+    }
+    if reader.is_given(&ENABLE_SSL_REFRESH) {
+        reader.warn(&ENABLE_SSL_REFRESH, WARNING);
+    }
+}
+
+/// Words that a header may have; `None` if one of them is `*`.
+fn in_headers<T: FromStr>(value: &Value) -> Result<Option<Vec<T>>, String> {
+    let words = values::words(value)?;
+    if words.iter().any(|word| word == "*") {
+        return Ok(None);
+    }
+    let parsed = |word: &String| word.parse().map_err(|_| format!("{word:?} cannot stand in a header"));
+    words.iter().map(parsed).collect::<Result<_, _>>().map(Some)
 }
 
 /// One, or a list. Never split: a key may have any character.
 fn api_keys(value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::Array(keys) => keys.iter().map(values::name).collect(),
-        key => Ok(vec![values::name(key)?]),
+        key => values::name(key).map(|key| vec![key]),
     }
-    // An error would repeat the value.
-    .map_err(|_| "a key is empty, or is no text".to_owned())
 }
 
 fn client_certificates(value: &Value) -> Result<ClientCertificates, String> {

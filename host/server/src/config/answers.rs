@@ -21,7 +21,7 @@ keys! { Serving:
     STREAM_INTERVAL: NonZeroU32 = Spec::one("stream-interval", "TOKENS").default("1")
         .help("tokens of one event of a stream; the first one has one"), values::whole_number;
     SSE_KEEP_ALIVE_INTERVAL: Duration = Spec::one("sse-keep-alive-interval", "SECONDS").default("0")
-        .help("a stream says so much after its last event that it is alive, with a comment; 0: never"), values::seconds;
+        .help("seconds without an event after which a stream sends a comment, so that proxies keep it open; 0: never"), values::seconds;
     ENABLE_FORCE_INCLUDE_USAGE: bool = Spec::switch("enable-force-include-usage").default("false")
         .help("end every stream with its usage"), values::switch;
     ENABLE_PROMPT_TOKENS_DETAILS: bool = Spec::switch("enable-prompt-tokens-details").default("false")
@@ -36,13 +36,13 @@ keys! { Serving:
     TOOL_CALL_PARSER: String = Spec::one("tool-call-parser", "NAME")
         .help("one of vLLM's; calls are made as such, so nothing has to be parsed"), values::any_text;
     TOOL_PARSER_PLUGIN: String = Spec::one("tool-parser-plugin", "FILE")
-        .help("never opened; any tool-call-parser may be its"), values::any_text;
+        .help("never opened; with it, tool-call-parser may have any name"), values::any_text;
     REASONING_PARSER: String = Spec::one("reasoning-parser", "NAME")
         .help("one of vLLM's; answers have no reasoning yet"), values::any_text;
     REASONING_PARSER_PLUGIN: String = Spec::one("reasoning-parser-plugin", "FILE")
-        .help("never opened; any reasoning-parser may be its"), values::any_text;
+        .help("never opened; with it, reasoning-parser may have any name"), values::any_text;
     MAX_N_SEQUENCES: i64 = Spec::environment("VLLM_MAX_N_SEQUENCES").default("16384")
-        .help("the most choices of a request"), values::whole_number;
+        .help("the most choices of a request"), |value| values::at_least_one(value).map(i64::from);
     MAX_STOP_STRINGS: usize = Spec::environment("VLLM_MAX_STOP_STRINGS").default("4")
         .help("the most stop strings of a request"), values::whole_number;
     MAX_COMPLETION_PROMPTS: usize = Spec::environment("VLLM_MAX_COMPLETION_PROMPTS").default("1024")

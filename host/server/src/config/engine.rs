@@ -19,11 +19,9 @@ keys! { Engine:
         max_model_len;
     MAX_NUM_SEQS: NonZeroU32 = Spec::one("max-num-seqs", "N").default("5")
         .help("sequences that run at once, at least 1"), values::whole_number;
-    MAX_WAITING_QUEUE_LENGTH: u32 = Spec::one("max-waiting-queue-length", "N").default("1000")
-        .help("sequences that may wait; 0: none but those that were preempted. More are answered with 429"),
+    MAX_WAITING_QUEUE_LENGTH: u32 = Spec::one("max-waiting-queue-length", "N").aliases(&["max-num-queued-reqs"])
+        .default("1000").help("sequences that may wait; 0: none but those that were preempted. More are answered with 429"),
         values::whole_number;
-    MAX_NUM_QUEUED_REQS: u32 = Spec::one("max-num-queued-reqs", "N")
-        .help("vLLM's name for max-waiting-queue-length"), values::whole_number;
     SEED: u64 = Spec::one("seed", "N")
         .help("any 64-bit number; printed in the log, so that a run can be repeated; not given: the time"), values::seed;
     DATA_PARALLEL_SIZE: u32 = Spec::one("data-parallel-size", "N").shorts(&["dp"]).default("1")
@@ -79,7 +77,7 @@ pub(super) fn read(reader: &mut Reader<'_>, kv_cache: Option<KvCacheConfig>) -> 
     EngineConfig {
         max_model_len: reader.read(&MAX_MODEL_LEN),
         max_num_seqs: reader.read(&MAX_NUM_SEQS),
-        max_waiting_queue_length: reader.read_either(&MAX_WAITING_QUEUE_LENGTH, &MAX_NUM_QUEUED_REQS),
+        max_waiting_queue_length: reader.read(&MAX_WAITING_QUEUE_LENGTH),
         max_loras,
         max_cpu_loras,
         kv_cache,
@@ -88,7 +86,7 @@ pub(super) fn read(reader: &mut Reader<'_>, kv_cache: Option<KvCacheConfig>) -> 
 }
 
 fn max_model_len(value: &Value) -> Result<u32, String> {
-    match values::any_text(value)?.as_str() {
+    match values::any_text(value)?.to_lowercase().as_str() {
         "auto" | "-1" => Ok(AUTOMATIC_MAX_MODEL_LEN),
         _ => values::token_count(value),
     }

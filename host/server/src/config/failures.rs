@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::key::{Spec, keys};
 use super::reader::Reader;
-use super::{plugins, values};
+use super::values;
 
 keys! { Failures:
     FAILURE_INJECTION_RATE: Value = Spec::one("failure-injection-rate", "PERCENT").default("0")
@@ -16,6 +16,6 @@ keys! { Failures:
 
 /// Adds what the user said to the plugin's configuration. Its own code checks ranges, and has the defaults.
 pub(super) fn configure(reader: &mut Reader<'_>, config: &mut Map<String, Value>) {
-    plugins::add_key(reader, &FAILURE_INJECTION_RATE, config);
-    plugins::add_key(reader, &FAILURE_TYPES, config);
+    reader.add_to(config, &FAILURE_INJECTION_RATE);
+    reader.add_to(config, &FAILURE_TYPES);
 }

@@ -35,7 +35,7 @@ pub struct Spec {
     pub topic: Topic,
     /// One or two lines.
     pub help: &'static str,
-    /// Its value is never printed.
+    /// Its value is printed nowhere, in no message and no configuration.
     pub is_secret: bool,
 }
 
@@ -78,7 +78,7 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Its heading.
+    /// As a heading.
     pub fn title(self) -> &'static str {
         match self {
             Self::Serving => "Serving",

@@ -4,16 +4,15 @@ use rehearsal_engine::{HashAlgorithm, KvCacheConfig};
 use serde_json::Value;
 
 use super::key::{Spec, keys};
+use super::kv_events::{self, KvEventsConfig};
 use super::reader::Reader;
-use super::{KvEventsConfig, kv_events, values};
+use super::values;
 
 keys! { KvCache:
     ENABLE_KVCACHE: bool = Spec::switch("enable-kvcache").default("false")
         .help("simulate a KV cache: prefixes are found, memory runs out, events are sent"), values::switch;
-    KV_CACHE_SIZE: u32 = Spec::one("kv-cache-size", "BLOCKS").default("1024")
+    KV_CACHE_SIZE: u32 = Spec::one("kv-cache-size", "BLOCKS").aliases(&["num-gpu-blocks-override"]).default("1024")
         .help("its blocks; 0: no prompt fits"), values::whole_number;
-    NUM_GPU_BLOCKS_OVERRIDE: u32 = Spec::one("num-gpu-blocks-override", "BLOCKS")
-        .help("vLLM's name for kv-cache-size"), values::whole_number;
     BLOCK_SIZE: u32 = Spec::one("block-size", "TOKENS").default("16")
         .help("tokens of a block: 8, 16, 32, 64 or 128"), block_size;
     ENABLE_PREFIX_CACHING: bool = Spec::switch("enable-prefix-caching").default("true")
@@ -47,10 +46,13 @@ pub(super) fn read(
         reader.refuse(&ENABLE_KVCACHE, problem);
     }
     if !reuses_prefixes && is_wanted {
-        reader.refuse(&ENABLE_PREFIX_CACHING, "false, but kv-events-config asks for events, which tell of prefixes");
+        reader.warn(
+            &ENABLE_PREFIX_CACHING,
+            "false, so kv-events-config has nothing to tell but that the cache was reset",
+        );
     }
     let cache = KvCacheConfig {
-        n_blocks: reader.read_either(&KV_CACHE_SIZE, &NUM_GPU_BLOCKS_OVERRIDE),
+        n_blocks: reader.read(&KV_CACHE_SIZE),
         block_size: reader.read(&BLOCK_SIZE),
         algorithm,
         hash_seed: reader.given(&HASH_SEED).filter(|seed| !seed.is_empty()),
@@ -59,8 +61,24 @@ pub(super) fn read(
         tells_events: events.is_some(),
     };
     let is_enabled = given.unwrap_or(is_wanted);
+    if !is_enabled {
+        warn_of_no_cache(reader);
+    }
     kv_events::check_replay(reader, is_enabled && events.is_some());
     if is_enabled { (Some(cache), events) } else { (None, None) }
+}
+
+/// Keys that mean something only where a cache is simulated, which is not so by default.
+fn warn_of_no_cache(reader: &mut Reader<'_>) {
+    const WARNING: &str = "it has no effect without enable-kvcache";
+    for key in [&KV_CACHE_SIZE, &BLOCK_SIZE] {
+        if reader.is_given(key) {
+            reader.warn(key, WARNING);
+        }
+    }
+    if reader.is_given(&ENABLE_PREFIX_CACHING) {
+        reader.warn(&ENABLE_PREFIX_CACHING, WARNING);
+    }
 }
 
 fn block_size(value: &Value) -> Result<u32, String> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::key::{Spec, keys};
+use super::klog::{Backtrace, Severity, VModule};
 use super::reader::Reader;
 use super::values;
-use crate::logs::klog::{Backtrace, Severity, VModule};
 
 keys! { Logs:
     V: u32 = Spec::one("v", "LEVEL").shorts(&["v"]).default("0")
@@ -34,13 +34,13 @@ keys! { Logs:
     LOG_FILE_MAX_SIZE: u64 = Spec::one("log-file-max-size", "MB").default("1800")
         .help("log_file begins anew when it would grow past this; 0: never"), values::whole_number;
     LOG_BACKTRACE_AT: Option<Backtrace> = Spec::one("log-backtrace-at", "FILE:LINE").default(":0")
-        .help("add the stack to what this line of the source logs"), backtrace;
+        .help("add the stack to what this line of the source logs, in text"), backtrace;
     ADD_DIR_HEADER: bool = Spec::switch("add-dir-header").default("false")
-        .help("headers have the source file's folder"), values::switch;
+        .help("headers have the source file's folder, in text"), values::switch;
     ONE_OUTPUT: bool = Spec::switch("one-output").default("false")
         .help("each line in the file of its own severity only, not in those of lower ones too"), values::switch;
     SKIP_HEADERS: bool = Spec::switch("skip-headers").default("false")
-        .help("lines have no header: no severity, time, thread, file and line"), values::switch;
+        .help("lines of text have no header: no severity, time, process, file and line"), values::switch;
     SKIP_LOG_HEADERS: bool = Spec::switch("skip-log-headers").default("false")
         .help("files do not begin with when and where they were made"), values::switch;
     UVICORN_LOG_LEVEL: UvicornLevel = Spec::one("uvicorn-log-level", "LEVEL").default("info")
@@ -56,7 +56,7 @@ keys! { Logs:
     DISABLE_LOG_STATS: bool = Spec::switch("disable-log-stats").default("false")
         .help("no line about throughput and queues, and none of vLLM's metrics of the engine"), values::switch;
     VLLM_LOG_STATS_INTERVAL: Duration = Spec::environment("VLLM_LOG_STATS_INTERVAL").default("10")
-        .help("seconds between the lines about throughput and queues"), values::positive_seconds;
+        .help("seconds between the lines about throughput and queues, at least 0.1"), |value| values::interval(value, Duration::from_secs(10));
 }
 
 /// What to log, and how.
@@ -90,7 +90,7 @@ pub struct HeaderConfig {
 /// Where log files are, and what goes into them.
 #[derive(Debug, Clone)]
 pub struct LogFilesConfig {
-    /// Where they are.
+    /// One, or one for each severity.
     pub place: LogPlace,
     /// Files do not begin with when and where they were made.
     pub skip_headers: bool,
@@ -98,7 +98,7 @@ pub struct LogFilesConfig {
     pub stderr_threshold: Severity,
 }
 
-/// Where log files are.
+/// The log files.
 #[derive(Debug, Clone)]
 pub enum LogPlace {
     /// One file for everything, and bytes after which it begins anew; 0: never.

@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use serde_json::Value;
 
 use super::key::{Spec, keys};
+use super::model::ModelConfig;
 use super::reader::Reader;
-use super::{ModelConfig, values};
+use super::values;
 
 keys! { Engine:
     LORA_MODULES: Vec<LoraModule> = Spec::several("lora-modules", "NAME=PATH")

@@ -42,7 +42,7 @@ pub struct ModelConfig {
 pub struct ChatTemplateConfig {
     /// Another template than the model's.
     pub source: Option<TemplateSource>,
-    /// How it gets messages; `None`: as its text lets expect.
+    /// How it gets messages; `None`: found out from its text.
     pub content_format: Option<ContentFormat>,
     /// Variables for it.
     pub kwargs: Map<String, Value>,

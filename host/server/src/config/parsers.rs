@@ -1,6 +1,6 @@
 //! The parsers of tool calls and of reasoning that vLLM 0.33 has, by name. Nothing is parsed here.
 
-use crate::args::nearest;
+use crate::nearest::nearest;
 
 /// What a parser finds in a model's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,17 @@
 //! Which plugins to load: `--plugin`, `--plugin-config`, `plugins:` in the file, and the built-ins that are picked.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rehearsal_plugin_host::{Limits, PluginSource, PluginSpec};
 use serde_json::{Map, Value};
 
-use super::key::{Key, Spec, keys};
+use super::key::{Spec, keys};
 use super::reader::Reader;
-use super::{ByName, failures, tools, values};
+use super::{failures, tools, values};
+
+/// `name=rest` entries, by name.
+type ByName = BTreeMap<String, String>;
 
 keys! { Plugins:
     PLUGIN: ByName = Spec::several("plugin", "NAME=FILE")
@@ -59,13 +63,6 @@ pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> 
         failures::configure(reader, &mut failure.config);
     }
     specs.into_iter().filter_map(|spec| resolve(spec, reader)).collect()
-}
-
-/// Adds what the user said with a top-level key; the plugin's own configuration wins over it.
-pub(super) fn add_key(reader: &mut Reader<'_>, key: &Key<Value>, config: &mut Map<String, Value>) {
-    if let Some(value) = reader.given(key) {
-        config.entry(key.spec.name).or_insert(value);
-    }
 }
 
 /// A plugin as it is written down; without a source it means a built-in.

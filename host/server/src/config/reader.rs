@@ -1,20 +1,21 @@
 //! Reads keys from what the user said, and collects everything that is wrong.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::key::{Key, Spec};
-use crate::args::{Origin, Settings};
+use super::settings::{Origin, Settings};
 
 /// What the user said, and the problems found in it so far.
 pub(super) struct Reader<'a> {
     settings: &'a Settings,
     problems: Vec<String>,
     warnings: Vec<String>,
+    read: Vec<&'static str>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(settings: &'a Settings) -> Self {
-        Self { settings, problems: Vec::new(), warnings: Vec::new() }
+        Self { settings, problems: Vec::new(), warnings: Vec::new(), read: Vec::new() }
     }
 
     /// The value of a key that has a default, which is taken too where the user's value makes no sense.
@@ -27,30 +28,20 @@ impl<'a> Reader<'a> {
 
     /// The value of a key, if the user gave one that makes sense.
     pub(super) fn given<T>(&mut self, key: &Key<T>) -> Option<T> {
-        debug_assert!(super::specs().any(|spec| spec.name == key.spec.name), "{} is in no list", key.spec.name);
+        self.read.push(key.spec.name);
         let (value, _) = self.settings.get(&key.spec)?;
         match (key.parse)(value) {
             Ok(value) => Some(value),
+            // The problem repeats the value.
+            Err(_) if key.spec.is_secret => {
+                self.refuse(key, "the value, which is not shown, is no text or is empty");
+                None
+            }
             Err(problem) => {
                 self.refuse(key, problem);
                 None
             }
         }
-    }
-
-    /// The value of two keys that mean the same; the first one's default. They must not contradict each other.
-    pub(super) fn read_either<T: PartialEq>(&mut self, key: &Key<T>, other: &Key<T>) -> T {
-        let (given, other_given) = (self.given(key), self.given(other));
-        if let (Some(given), Some(other_given)) = (&given, &other_given)
-            && given != other_given
-        {
-            let (name, value) = (key.spec.name, self.as_written(&key.spec));
-            self.refuse(
-                other,
-                format!("{} means the same as {name}, which is {value}: give one", self.as_written(&other.spec)),
-            );
-        }
-        given.or(other_given).unwrap_or_else(|| self.read(key))
     }
 
     /// Whether the user said anything about a key.
@@ -61,13 +52,21 @@ impl<'a> Reader<'a> {
     /// Adds a problem of a key's value.
     pub(super) fn refuse<T>(&mut self, key: &Key<T>, problem: impl std::fmt::Display) {
         let problem = self.of_key(&key.spec, problem);
-        self.problems.push(problem);
+        // A key that is read twice is wrong once.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Adds what is odd about a key's value, but no problem.
     pub(super) fn warn<T>(&mut self, key: &Key<T>, warning: impl std::fmt::Display) {
         let warning = self.of_key(&key.spec, warning);
         self.warnings.push(warning);
+    }
+
+    /// The keys that were read.
+    pub(super) fn keys_read(&self) -> &[&'static str] {
+        &self.read
     }
 
     /// What is odd so far.
@@ -89,12 +88,11 @@ impl<'a> Reader<'a> {
         self.problems.push(problem.into());
     }
 
-    /// A value as the user wrote it, for messages.
-    fn as_written(&self, spec: &Spec) -> String {
-        self.settings.get(spec).map_or_else(
-            || spec.default.to_owned(),
-            |(value, _)| value.as_str().map_or_else(|| value.to_string(), str::to_owned),
-        )
+    /// Adds what the user said of a key to a plugin's configuration, where that does not say it itself.
+    pub(super) fn add_to(&mut self, config: &mut Map<String, Value>, key: &Key<Value>) {
+        if let Some(value) = self.given(key) {
+            config.entry(key.spec.name).or_insert(value);
+        }
     }
 
     /// Everything that is wrong, or `value`.

@@ -26,6 +26,9 @@ keys! { Serving:
         values::seconds;
 }
 
+/// What Linux has room for, less the end of it that further ranks add.
+const MAX_SOCKET_PATH: usize = 103;
+
 /// Where the server is reached, and how long its beginning and its end take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServingConfig {
@@ -75,6 +78,13 @@ impl Address {
 pub(super) fn read(reader: &mut Reader<'_>, n_ranks: u32) -> ServingConfig {
     let (host, port) = (reader.read(&HOST), reader.read(&PORT));
     let uds = reader.given(&UDS).flatten();
+    if let Some(path) = uds.as_ref().filter(|path| path.as_os_str().len() > MAX_SOCKET_PATH) {
+        let problem = format!(
+            "{} is longer than {MAX_SOCKET_PATH} bytes, the most that a socket's path can have",
+            path.display()
+        );
+        reader.refuse(&UDS, problem);
+    }
     if uds.is_none() && port != 0 && u32::from(port) + n_ranks - 1 > u32::from(u16::MAX) {
         reader.refuse(&PORT, format!("{port} leaves no room for {n_ranks} data-parallel ranks, a port each"));
     }

@@ -137,7 +137,7 @@ fn all_problems_are_listed_at_once() {
     assert_eq!(
         unknown,
         [
-            "unknown flag --prot; did you mean --port?".to_owned(),
+            "unknown flag --prot and the 2 words behind it; did you mean --port?".to_owned(),
             format!("{path}: unknown key \"max-num-seq\"; did you mean max-num-seqs?"),
         ]
     );
@@ -287,7 +287,7 @@ fn the_hash_seed_may_come_from_pythons_variable() {
     assert_eq!(config("--model m --enable-kvcache").unwrap().engine.kv_cache.unwrap().hash_seed, None);
 }
 
-/// Every row of the list of vLLM 0.33's flags, with a value that somebody could mean.
+/// Every row of the list of vLLM 0.33's flags, with a plausible value.
 #[test]
 fn every_flag_of_vllm_is_accepted() {
     const FLAGS: &str = include_str!("../../../../tests/data/vllm-flags-0.33.tsv");
@@ -405,7 +405,7 @@ fn a_printed_configuration_says_the_same_as_a_file() {
     let args = || std::iter::once("rehearsal".to_owned()).chain(line.split_whitespace().map(str::to_owned));
     let parsed = args::parse(args().chain(["--print-config".to_owned()]), []).unwrap();
     let Parsed::PrintConfig(settings) = parsed else { panic!() };
-    let printed = settings.yaml();
+    let printed = args::yaml(&settings);
     assert!(!printed.contains("secret"), "{printed}");
     assert!(printed.contains("port: 1234  # the command line"), "{printed}");
     assert!(printed.contains("# mode: random  # default"), "{printed}");
@@ -422,10 +422,11 @@ fn two_names_of_one_thing_must_agree() {
         config(&format!("--model m --enable-kvcache {line}")).map(|config| config.engine.kv_cache.unwrap().n_blocks)
     };
     assert_eq!(size("--num-gpu-blocks-override 99"), Ok(99));
-    assert_eq!(size("--num-gpu-blocks-override 99 --kv-cache-size 99"), Ok(99));
-    assert_eq!(
-        size("--num-gpu-blocks-override 99 --kv-cache-size 98").unwrap_err(),
-        ["num-gpu-blocks-override: 99 means the same as kv-cache-size, which is 98: give one (from the command line)"]
+    let path = file("two-names", "model: m\nkv-cache-size: 98\nnum-gpu-blocks-override: 99\n");
+    let problems = config(&format!("--config {path}")).unwrap_err();
+    assert!(
+        problems[0].ends_with("num-gpu-blocks-override means the same as another key in it: give one"),
+        "{problems:?}"
     );
     let queue = config("--model m --max-num-queued-reqs 3").unwrap().engine.max_waiting_queue_length;
     assert_eq!(queue, 3);
@@ -457,7 +458,12 @@ fn a_tool_parser_is_needed_where_vllm_needs_it() {
 fn certificates_that_do_not_fit_together_are_refused() {
     for (line, problem) in [
         ("--ssl-keyfile k", "ssl-keyfile: k has no certificate"),
-        ("--self-signed-certs --ssl-certfile c", "self-signed-certs: true, but ssl-certfile names a certificate"),
+        (
+            "--self-signed-certs --ssl-certfile c",
+            "self-signed-certs: true, but ssl-certfile or ssl-keyfile names another",
+        ),
+        ("--self-signed-certs --ssl-cert-reqs 2", "ssl-cert-reqs: clients' certificates are asked for"),
+        ("--allowed-origins a --allowed-methods G@T", "allowed-methods: \"G@T\" cannot stand in a header"),
         ("--ssl-certfile c --ssl-cert-reqs 1", "ssl-cert-reqs: clients' certificates are asked for"),
         ("--ssl-cert-reqs 3", "ssl-cert-reqs: 3 is not between 0 and 2"),
     ] {
@@ -479,11 +485,11 @@ fn klogs_keys_are_understood() {
     assert!(log("").unwrap().files.is_none());
     let files =
         log("--logtostderr=false --log_dir /tmp --stderrthreshold WARNING --one_output").unwrap().files.unwrap();
-    assert_eq!(files.stderr_threshold, crate::logs::klog::Severity::Warning);
+    assert_eq!(files.stderr_threshold, klog::Severity::Warning);
     assert!(matches!(files.place, LogPlace::Folder { one_output: true, .. }));
     let file =
         log("--logtostderr false --log_file x.log --log_file_max_size 2 --alsologtostderr").unwrap().files.unwrap();
-    assert_eq!(file.stderr_threshold, crate::logs::klog::Severity::Info);
+    assert_eq!(file.stderr_threshold, klog::Severity::Info);
     assert!(matches!(file.place, LogPlace::One(_, 2_097_152)));
     assert!(log("--log_backtrace_at serve.rs:57 --vmodule serve=4").unwrap().backtrace.is_some());
     for wrong in ["--vmodule serve", "--log_backtrace_at serve.rs", "--stderrthreshold 9"] {
@@ -511,4 +517,74 @@ fn ranks_may_be_spread_over_processes_as_in_vllm() {
     assert_eq!(ranks("-dp 16 -dpn 3"), Ok((3, 1)));
     assert!(ranks("-dp 9").unwrap_err()[0].contains("data-parallel-size-local says how many"));
     assert_eq!(ranks("-dp 9 -dpl 9").unwrap_err().len(), 1);
+}
+
+/// No message repeats what must not be seen.
+#[test]
+fn secrets_are_in_no_message() {
+    let path = file("secrets", "model: m\nhf-token: [hf_SECRET]\napi-key: {x: SECRET}\n");
+    let problems = config(&format!("--config {path}")).unwrap_err();
+    assert_eq!(problems.len(), 2);
+    assert!(!problems.join(" ").contains("SECRET"), "{problems:?}");
+}
+
+/// As a target's name, such a word would silence everything else.
+#[test]
+fn a_level_that_is_misspelt_is_no_filter() {
+    let filter = |line: &str, env: &[(&str, &str)]| {
+        config_with_env(&format!("--model m {line}"), env).map(|config| config.log.filter)
+    };
+    assert_eq!(filter("", &[("VLLM_LOGGING_LEVEL", "CRITICAL")]), Ok("error".into()));
+    assert_eq!(filter("--log-level warn,rehearsal_server=debug", &[]), Ok("warn,rehearsal_server=debug".into()));
+    for wrong in ["typo", "notice"] {
+        assert!(filter(&format!("--log-level {wrong}"), &[]).unwrap_err()[0].contains("none of off, error"), "{wrong}");
+    }
+}
+
+#[test]
+fn switches_in_files_say_what_they_say() {
+    let reuses = |value: &str| {
+        let path = file("switches", &format!("model: m\nenable-kvcache: true\ndisable-prefix-caching: {value}\n"));
+        config(&format!("--config {path}")).map(|config| config.engine.kv_cache.unwrap().reuses_prefixes)
+    };
+    assert_eq!((reuses("true"), reuses("\"false\""), reuses("\"0\"")), (Ok(false), Ok(true), Ok(true)));
+    assert!(reuses("junk").unwrap_err()[0].contains("\"junk\" is neither true nor false"));
+    assert_eq!(config("--model m --allow-unknown-flags=0 --zzz").unwrap_err().len(), 1);
+}
+
+#[test]
+fn times_longer_than_a_year_are_refused() {
+    for key in ["startup-duration", "time-to-first-token", "shutdown-timeout", "sse-keep-alive-interval"] {
+        let problems = config(&format!("--model m --{key} 2562047788015h")).unwrap_err();
+        assert!(problems[0].contains("is longer than a year"), "{problems:?}");
+    }
+    let problems = config("--model m --sse-keep-alive-interval -1").unwrap_err();
+    assert!(problems[0].contains("write seconds"), "{problems:?}");
+}
+
+#[test]
+fn what_has_no_effect_here_and_now_is_a_warning() {
+    for (line, key) in [
+        ("--enable-prefix-caching", "enable-prefix-caching"),
+        ("--num-gpu-blocks-override 9", "kv-cache-size"),
+        ("--enable-ssl-refresh", "enable-ssl-refresh"),
+        (r#"--kv-events-config {"enable_kv_cache_events":true} --no-enable-prefix-caching"#, "enable-prefix-caching"),
+        (r#"--lora-modules {"name":"a","base_model_name":"other"}"#, "lora-modules"),
+    ] {
+        let warnings = config(&format!("--model m {line}")).unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].starts_with(key), "{line}: {warnings:?}");
+    }
+    assert!(config("--model m --enable-kvcache --enable-prefix-caching").unwrap().warnings.is_empty());
+}
+
+/// Values that YAML would read as others are quoted.
+#[test]
+fn printed_texts_stay_what_they_are() {
+    for text in ["1.10", "1e3", "0x10", "1.50", "true", "null", "-", "~", "a b", "10"] {
+        let args =
+            ["rehearsal", "--model", text, "--hash-seed", text, "--seed", "1", "--print-config"].map(str::to_owned);
+        let Parsed::PrintConfig(settings) = args::parse(args, []).unwrap() else { panic!() };
+        let path = file("texts", &args::yaml(&settings));
+        assert_eq!(config(&format!("--config {path}")).map(|config| config.model.name), Ok(text.into()));
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::key::{Key, Spec, keys};
 use super::reader::Reader;
-use super::{plugins, values};
+use super::values;
 
 keys! { Plugins:
     MAX_INTEGER: Value = Spec::one("max-tool-call-integer-param", "N").default("100")
@@ -32,6 +32,6 @@ pub(super) fn configure(reader: &mut Reader<'_>, config: &mut Map<String, Value>
     let pairs = [(&MAX_INTEGER, &MIN_INTEGER), (&MAX_NUMBER, &MIN_NUMBER), (&MAX_ARRAY, &MIN_ARRAY)];
     let keys = pairs.into_iter().flat_map(|(most, least): (&Key<Value>, &Key<Value>)| [most, least]);
     for key in keys.chain([&NOT_REQUIRED_PARAM, &NOT_REQUIRED_FIELD, &EXTRA_CALL]) {
-        plugins::add_key(reader, key, config);
+        reader.add_to(config, key);
     }
 }

@@ -1,6 +1,6 @@
 //! Single values: from a flag's text, or from a file where they may already be numbers. Each error has the value.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 /// The value as the user would have typed it.
@@ -25,8 +26,8 @@ pub(super) fn name(value: &Value) -> Result<String, String> {
     if name.is_empty() { Err("\"\" is empty: write a name".into()) } else { Ok(name) }
 }
 
-/// Any text, an empty one too.
-pub(super) fn any_text(value: &Value) -> Result<String, String> {
+/// Any text without the spaces around it, an empty one too.
+pub(crate) fn any_text(value: &Value) -> Result<String, String> {
     text(value)
 }
 
@@ -63,18 +64,16 @@ impl Whole for NonZeroU32 {
     const RANGE: (i128, i128) = (1, u32::MAX as i128);
 }
 
+/// As Python writes them too: `8_192`.
 pub(super) fn whole_number<T: Whole>(value: &Value) -> Result<T, String> {
     let text = text(value)?;
     let (least, greatest) = T::RANGE;
-    text.parse().map_err(|_| format!("{text:?} is not a whole number from {least} to {greatest}"))
+    text.replace('_', "").parse().map_err(|_| format!("{text:?} is not a whole number from {least} to {greatest}"))
 }
 
 /// A count of things of which there must be one.
 pub(super) fn at_least_one(value: &Value) -> Result<u32, String> {
-    match whole_number(value)? {
-        0 => Err("0 is not at least 1".into()),
-        number => Ok(number),
-    }
+    whole_number(value).map(NonZeroU32::get)
 }
 
 pub(super) fn number_in(value: &Value, range: RangeInclusive<u32>) -> Result<u32, String> {
@@ -98,7 +97,7 @@ pub(super) fn seed(value: &Value) -> Result<u64, String> {
     whole_number(value).or_else(|_| whole_number::<i64>(value).map(|seed| seed as u64)).map_err(problem)
 }
 
-pub(super) fn switch(value: &Value) -> Result<bool, String> {
+pub(crate) fn switch(value: &Value) -> Result<bool, String> {
     match text(value)?.to_ascii_lowercase().as_str() {
         "true" | "t" | "1" => Ok(true),
         "false" | "f" | "0" => Ok(false),
@@ -112,16 +111,26 @@ pub(super) fn address(value: &Value) -> Result<IpAddr, String> {
         return Ok(IpAddr::from([127, 0, 0, 1]));
     }
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(&text);
-    bare.parse().map_err(|_| format!("{text:?} is not an IP address: write one like 0.0.0.0 or ::, or localhost"))
+    if let Ok(address) = bare.parse() {
+        return Ok(address);
+    }
+    let problem = || format!("{text:?} is neither an IP address like 0.0.0.0 or :: nor the name of this machine");
+    let found: Vec<_> = (bare, 0).to_socket_addrs().map_err(|_| problem())?.map(|address| address.ip()).collect();
+    found.iter().find(|address| address.is_ipv4()).or(found.first()).copied().ok_or_else(problem)
 }
 
 /// vLLM's way of writing large numbers: `32k` is 32,000 and `32K` is 32,768; likewise m, M, g, G, t, T.
 pub(super) fn token_count(value: &Value) -> Result<u32, String> {
     let text = text(value)?;
-    let problem = || format!("{text:?} is not a number of tokens from 1 to {}", u32::MAX);
+    let count = large_number(&text).filter(|count| (1.0..=f64::from(u32::MAX)).contains(count));
+    count.map(|count| count as u32).ok_or_else(|| format!("{text:?} is not a number of tokens from 1 to {}", u32::MAX))
+}
+
+/// A whole number as vLLM writes large ones, with or without its suffix.
+pub(crate) fn large_number(text: &str) -> Option<f64> {
     let (digits, unit) = match text.char_indices().last() {
         Some((at, unit)) if unit.is_ascii_alphabetic() => (&text[..at], unit),
-        _ => (text.as_str(), ' '),
+        _ => (text, ' '),
     };
     let factor: f64 = match unit {
         ' ' => 1.0,
@@ -133,21 +142,34 @@ pub(super) fn token_count(value: &Value) -> Result<u32, String> {
         'M' => 1024f64.powi(2),
         'G' => 1024f64.powi(3),
         'T' => 1024f64.powi(4),
-        _ => return Err(problem()),
+        _ => return None,
     };
-    let count = digits.parse::<f64>().map_err(|_| problem())? * factor;
-    let in_range = (1.0..=f64::from(u32::MAX)).contains(&count) && count.fract() == 0.0;
-    if in_range { Ok(count as u32) } else { Err(problem()) }
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let count = digits.replace('_', "").parse::<f64>().ok()? * factor;
+    (count.fract() == 0.0).then_some(count)
 }
 
 /// A number of milliseconds, or a sum of numbers with units as Go writes durations: `1.5s`, `250us`, `1m30s`.
 pub(super) fn duration(value: &Value) -> Result<Duration, String> {
     let text = text(value)?;
-    let problem = || format!("{text:?} is not a duration: write milliseconds, or a number with ns, us, ms, s, m or h");
     if let Ok(millis) = text.parse::<u64>() {
-        return Ok(Duration::from_millis(millis));
+        return bounded(Duration::from_millis(millis), &text);
     }
-    let mut rest = text.as_str();
+    with_units(&text, "milliseconds")
+}
+
+/// The longest time that makes sense; much longer ones would overflow the clock.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+fn bounded(duration: Duration, text: &str) -> Result<Duration, String> {
+    if duration <= LONGEST { Ok(duration) } else { Err(format!("{text:?} is longer than a year")) }
+}
+
+fn with_units(text: &str, bare: &str) -> Result<Duration, String> {
+    let problem = || format!("{text:?} is not a duration: write {bare}, or a number with ns, us, ms, s, m or h");
+    let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(problem)?;
@@ -163,7 +185,8 @@ pub(super) fn duration(value: &Value) -> Result<Duration, String> {
             "h" => 3600.0,
             _ => return Err(problem()),
         };
-        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| problem())?;
+        let part = Duration::try_from_secs_f64(number * seconds).map_err(|_| problem())?;
+        total = bounded(total.saturating_add(part), text)?;
         rest = &after[unit.len()..];
     }
     if text.is_empty() { Err(problem()) } else { Ok(total) }
@@ -171,9 +194,10 @@ pub(super) fn duration(value: &Value) -> Result<Duration, String> {
 
 /// A number of seconds, as vLLM counts its shutdown timeout, or a duration with units.
 pub(super) fn seconds(value: &Value) -> Result<Duration, String> {
-    match whole_number(value) {
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) => duration(value),
+    let text = text(value)?;
+    match text.parse() {
+        Ok(seconds) => bounded(Duration::from_secs(seconds), &text),
+        Err(_) => with_units(&text, "seconds"),
     }
 }
 
@@ -185,8 +209,19 @@ pub(super) fn bytes(value: &Value) -> Result<usize, String> {
 }
 
 pub(super) fn log_filter(value: &Value) -> Result<String, String> {
-    let text = name(value)?.to_lowercase();
-    let text = if text == "warning" { "warn".to_owned() } else { text };
+    let text = name(value)?;
+    // A bare word would be taken for the name of a target, and everything else would be silent.
+    if text.chars().all(char::is_alphanumeric) {
+        let level = match text.to_lowercase().as_str() {
+            "warning" => "warn".to_owned(),
+            "critical" | "fatal" => "error".to_owned(),
+            other => other.to_owned(),
+        };
+        return match level.parse::<LevelFilter>() {
+            Ok(_) => Ok(level),
+            Err(_) => Err(format!("{text:?} is none of off, error, warn, info, debug and trace, and no filter either")),
+        };
+    }
     match EnvFilter::try_new(&text) {
         Ok(_) => Ok(text),
         Err(error) => Err(format!("{text:?} is neither a level nor a filter: {error}")),
@@ -229,11 +264,12 @@ pub(super) fn words(value: &Value) -> Result<Vec<String>, String> {
     };
     let mut words = Vec::new();
     for value in values {
-        match value.as_str().filter(|text| text.trim_start().starts_with('[')).map(serde_json::from_str::<Vec<String>>)
-        {
-            Some(Ok(listed)) => words.extend(listed),
-            Some(Err(error)) => return Err(format!("{value} is not a JSON list of strings: {error}")),
-            None => words.extend(text(&value)?.split_whitespace().map(str::to_owned)),
+        let text = text(&value)?;
+        let problem = |error| format!("{text:?} is not a JSON list of strings: {error}");
+        match text.chars().next() {
+            Some('[') => words.extend(serde_json::from_str::<Vec<String>>(&text).map_err(problem)?),
+            Some('"') => words.push(serde_json::from_str(&text).map_err(problem)?),
+            _ => words.extend(text.split_whitespace().map(str::to_owned)),
         }
     }
     Ok(words)
@@ -244,11 +280,12 @@ pub(super) fn raw_text(value: &Value) -> Result<String, String> {
     value.as_str().map_or_else(|| text(value), |text| Ok(text.to_owned()))
 }
 
-/// A number of seconds above 0, or a duration with units.
-pub(super) fn positive_seconds(value: &Value) -> Result<Duration, String> {
-    let seconds = match text(value)?.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| format!("{seconds}: {error}"))?,
-        Err(_) => duration(value)?,
-    };
-    if seconds.is_zero() { Err(format!("{value} is not above 0 seconds")) } else { Ok(seconds) }
+/// A number of seconds, whole or not; what is not above 0 is the `usual` one. No less than a tenth of a second.
+pub(super) fn interval(value: &Value, usual: Duration) -> Result<Duration, String> {
+    let text = text(value)?;
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds <= 0.0 => Ok(usual),
+        Ok(seconds) if seconds < LONGEST.as_secs_f64() => Ok(Duration::from_secs_f64(seconds.max(0.1))),
+        _ => Err(format!("{text:?} is not a number of seconds")),
+    }
 }

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::info;
 
-/// Paths that are asked so often that nobody wants to read it.
+/// Paths whose answers are not logged: those that probes and scrapers ask for all the time.
 pub type QuietPaths = Arc<[String]>;
 
 /// Logs `127.0.0.1:51234 - "POST /v1/completions HTTP/1.1" 200 OK` when an answer begins. Paths are compared whole,

@@ -9,7 +9,7 @@ use tracing::Metadata;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::klog::Severity;
+use crate::config::klog::Severity;
 use crate::config::{LogFilesConfig, LogPlace};
 
 /// Bytes after which a file of a folder is followed by the next, as in klog.

@@ -8,8 +8,8 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::klog::{Backtrace, Severity};
 use crate::config::HeaderConfig;
+use crate::config::klog::{Backtrace, Severity};
 
 /// `I1125 13:28:19.123456       1 serve.rs:57] message field=value`, as klog writes it; the number is the process's.
 pub(super) struct KlogFormat {

@@ -47,6 +47,8 @@ impl RequestLog {
     /// The request was accepted under `id`. vLLM's words, which people search for.
     pub fn accepted(self, id: &str) {
         let Some(Said { params, adapter, prompts }) = self.0 else { return };
+        // The client may have chosen it, with line breaks in it.
+        let id = id.escape_debug();
         for prompt in prompts {
             debug!("Request {id} details: prompt: {prompt:?}");
         }

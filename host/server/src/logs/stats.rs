@@ -43,12 +43,13 @@ pub async fn log(
     let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut prompt_before, mut generation_before, mut was_idle) = (0, 0, false);
+    let mut before = Instant::now();
     loop {
         ticks.tick().await;
         let prompt = throughput.prompt_tokens.load(Ordering::Relaxed);
         let generation = throughput.generation_tokens.load(Ordering::Relaxed);
         let queried = throughput.queried_tokens.load(Ordering::Relaxed);
-        let seconds = period.as_secs_f64();
+        let seconds = std::mem::replace(&mut before, Instant::now()).elapsed().as_secs_f64();
         let line = Line {
             rank,
             prompt: (prompt - prompt_before) as f64 / seconds,

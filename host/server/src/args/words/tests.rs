@@ -12,7 +12,7 @@ fn words(line: &str) -> Words {
 fn value(line: &str, key: &str) -> Option<Value> {
     let words = words(line);
     assert_eq!((&words.problems, &words.unknown), (&Vec::new(), &Vec::new()), "{line}");
-    words.values.into_iter().find(|(spec, _)| spec.name == key).map(|(_, value)| value)
+    words.values.into_iter().find(|given| given.spec.name == key).map(|given| given.value)
 }
 
 #[test]
@@ -49,7 +49,12 @@ fn short_names_may_have_more_than_one_letter() {
         assert_eq!(words(line).without_effect.len(), 1, "{line}");
         assert_eq!(value(&format!("{line} m"), "model"), Some(json!("m")), "{line}");
     }
-    assert_eq!(words("-zzz").values[0].1, "-zzz", "no flag, so it is the model");
+    assert_eq!(words("-zzz secret").unknown, ["unknown flag -zzz and the word behind it"]);
+    assert_eq!(
+        words("-api-key secret").unknown,
+        ["unknown flag -api-key and the word behind it; did you mean --api-key?"]
+    );
+    assert_eq!((words("-V").wants, words("-h").wants), (Wants::Version, Wants::Help));
 }
 
 #[test]
@@ -67,6 +72,10 @@ fn json_comes_whole_or_in_parts() {
     let expected = json!({ "a": { "b": 1, "c": "x" }, "l": [1, "y"] });
     assert_eq!(value(line, "override-generation-config"), Some(expected));
     assert_eq!(words("--kv-transfer-config.kv_connector=NixlConnector m").without_effect, ["--kv-transfer-config"]);
+    let line = "--override-generation-config.max_new_tokens 1k --override-generation-config.x True";
+    assert_eq!(value(line, "override-generation-config"), Some(json!({ "max_new_tokens": 1000, "x": "True" })));
+    let broken = words("--override-generation-config junk --override-generation-config.a 1").problems;
+    assert!(broken[0].contains("\"junk\", which was given before, is not a JSON object"), "{broken:?}");
     assert_eq!(words("--port.x 1").problems, ["--port.x: --port has no parts: it is no JSON object"]);
 }
 
@@ -76,8 +85,8 @@ fn names_are_never_matched_by_prefix() {
     assert_eq!(
         unknown.unknown,
         [
-            "unknown flag --lora-module; did you mean --lora-modules?",
-            "unknown flag --max-num-seq; did you mean --max-num-seqs?",
+            "unknown flag --lora-module and the word behind it; did you mean --lora-modules?",
+            "unknown flag --max-num-seq and the word behind it; did you mean --max-num-seqs?",
         ]
     );
     assert_eq!(unknown.values.len(), 0, "the values of unknown flags are no models");
@@ -106,4 +115,14 @@ fn there_is_one_model() {
     assert_eq!(value("m --model m", "model"), Some(json!("m")));
     assert_eq!(words("m --model n").problems.len(), 1);
     assert_eq!(words("m n").problems, ["unexpected argument \"n\": the model is \"m\" already"]);
+}
+
+#[test]
+fn two_names_of_one_key_must_agree() {
+    assert_eq!(value("--kv-cache-size 9 --num-gpu-blocks-override 9", "kv-cache-size"), Some(json!("9")));
+    assert_eq!(value("--kv-cache-size 9 --kv-cache-size 8", "kv-cache-size"), Some(json!("8")), "the last one counts");
+    assert_eq!(
+        words("--kv-cache-size 98 --num-gpu-blocks-override 99").problems,
+        ["--num-gpu-blocks-override 99: it means the same as --kv-cache-size, which is 98: give one"]
+    );
 }

@@ -3,10 +3,7 @@
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::Interest;
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::{Context, Filter};
 
 /// How bad it is; each has a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,14 +81,15 @@ fn level_of(verbosity: u32) -> LevelFilter {
 
 impl VModule {
     /// What the source file at `path` may say; `None` if no pattern matches it.
-    fn level(&self, path: &str) -> Option<LevelFilter> {
+    pub fn level(&self, path: &str) -> Option<LevelFilter> {
         let whole = path.strip_suffix(".rs").unwrap_or(path);
         let name = whole.rsplit('/').next().unwrap_or(whole);
         let matches = |pattern: &str| is_match(pattern, if pattern.contains('/') { whole } else { name });
         self.0.iter().find(|(pattern, _)| matches(pattern)).map(|(_, level)| *level)
     }
 
-    fn most_verbose(&self) -> Option<LevelFilter> {
+    /// The most that any file may say.
+    pub fn most_verbose(&self) -> Option<LevelFilter> {
         self.0.iter().map(|(_, level)| *level).max()
     }
 }
@@ -110,42 +108,6 @@ fn is_match(pattern: &str, text: &str) -> bool {
             chars.next().is_some_and(|c| wanted == '?' || wanted == c)
                 && is_match(pattern_chars.as_str(), chars.as_str())
         }
-    }
-}
-
-/// What is logged at all.
-pub(super) struct Verbosity {
-    usual: EnvFilter,
-    vmodule: VModule,
-}
-
-impl Verbosity {
-    pub(super) fn new(filter: &str, vmodule: VModule) -> Self {
-        Self { usual: EnvFilter::new(filter), vmodule }
-    }
-
-    fn by_file(&self, metadata: &Metadata<'_>) -> Option<bool> {
-        let level = self.vmodule.level(metadata.file()?)?;
-        Some(*metadata.level() <= level)
-    }
-}
-
-impl<S> Filter<S> for Verbosity {
-    fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
-        self.by_file(metadata).unwrap_or_else(|| Filter::enabled(&self.usual, metadata, context))
-    }
-
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        match self.by_file(metadata) {
-            Some(true) => Interest::always(),
-            Some(false) => Interest::never(),
-            None => Filter::<S>::callsite_enabled(&self.usual, metadata),
-        }
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        let usual = Filter::<S>::max_level_hint(&self.usual)?;
-        Some(self.vmodule.most_verbose().map_or(usual, |level| level.max(usual)))
     }
 }
 
@@ -169,7 +131,7 @@ impl FromStr for Backtrace {
 
 impl Backtrace {
     /// Whether that is where an event comes from.
-    pub(super) fn is_at(&self, metadata: &Metadata<'_>) -> bool {
+    pub fn is_at(&self, metadata: &Metadata<'_>) -> bool {
         metadata.line() == Some(self.line)
             && metadata.file().and_then(|path| path.rsplit('/').next()) == Some(self.file.as_str())
     }
