@@ -3,6 +3,7 @@
 
 mod file;
 mod help;
+mod keys;
 mod names;
 mod print;
 mod words;
@@ -11,18 +12,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::config::key::{Spec, keys};
-use crate::config::{self, Origin, Settings};
+use crate::config::{Origin, Settings};
+use keys::{ALLOW_UNKNOWN_FLAGS, CONFIG};
 
 pub use help::command;
 pub use names::specs;
-
-keys! { Serving:
-    CONFIG: String = Spec::one("config", "FILE").help("a YAML file with any of these keys; flags win over it"),
-        config::any_text;
-    ALLOW_UNKNOWN_FLAGS: bool = Spec::switch("allow-unknown-flags").default("false")
-        .help("unknown flags and keys are warnings, not errors"), config::switch;
-}
 
 /// What to do after reading the arguments.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::keys;
 use super::names::{self, Meaning};
 use crate::config::{self, Spec};
 
@@ -60,7 +61,7 @@ fn entries(path: &str) -> Result<serde_json::Map<String, Value>, String> {
 
 fn entry(written: &str, value: Value) -> Result<Entry, String> {
     let name = written.replace('_', "-");
-    if name == super::CONFIG.spec.name {
+    if name == keys::CONFIG.spec.name {
         return Err("a configuration file cannot name another".into());
     }
     Ok(match names::meaning(&name) {

@@ -1,5 +1,6 @@
 //! What a flag's or a key's name means.
 
+use super::keys;
 use crate::config::{self, Spec, Takes, accepted};
 use crate::nearest::nearest;
 
@@ -16,7 +17,7 @@ pub(super) enum Meaning {
 
 /// Every key, in the order of the help.
 pub fn specs() -> impl Iterator<Item = &'static Spec> {
-    super::SPECS.iter().chain(config::specs())
+    keys::SPECS.iter().chain(config::specs())
 }
 
 /// What `name`, without its dashes, stands for; exactly, never by prefix.

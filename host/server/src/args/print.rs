@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::keys;
 use super::names::specs;
 use crate::config::{Settings, Takes};
 
@@ -10,7 +11,7 @@ use crate::config::{Settings, Takes};
 pub(super) fn yaml(settings: &Settings) -> String {
     let mut text = String::new();
     let mut topic = None;
-    for spec in specs().filter(|spec| spec.name != super::CONFIG.spec.name) {
+    for spec in specs().filter(|spec| spec.name != keys::CONFIG.spec.name) {
         if topic != Some(spec.topic) {
             topic = Some(spec.topic);
             text += &format!("\n## {}\n", spec.topic.title());

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
+use super::keys;
 use super::names::{self, Meaning};
 use crate::config::{Spec, Takes};
 
@@ -99,12 +100,8 @@ impl Flag {
             let value = Some(word[2..].to_owned());
             return Some(Self { written: word[..2].to_owned(), name: name.to_owned(), part: None, value });
         }
-        Some(Self { written, name: short.replace('_', "-"), part, value }).map(Self::with_one_dash)
-    }
-
-    /// Not known after one dash, whatever it is after two.
-    fn with_one_dash(self) -> Self {
-        Self { name: format!("-{}", self.name), ..self }
+        // Not known after one dash, whatever it is after two: no name begins so.
+        Some(Self { written, name: format!("-{}", short.replace('_', "-")), part, value })
     }
 }
 
@@ -177,6 +174,9 @@ impl Words {
             None => self.values.push(Given { spec, value, name: flag.name }),
             Some(Given { value: Value::Array(list), .. }) => {
                 list.extend(value.as_array().cloned().unwrap_or_default());
+            }
+            Some(_) if spec.name == keys::CONFIG.spec.name => {
+                self.problems.push(format!("{written}: there is one configuration file at most"));
             }
             Some(given) if given.name != flag.name && given.value != value && !is_negated => {
                 let (name, other) = (&given.name, shown(&given.value));

@@ -114,6 +114,10 @@ fn there_is_one_model() {
     assert_eq!(value("serve m --port 1", "model"), Some(json!("m")));
     assert_eq!(value("m --model m", "model"), Some(json!("m")));
     assert_eq!(words("m --model n").problems.len(), 1);
+    assert_eq!(
+        words("--config a.yaml --config b.yaml").problems,
+        ["--config: there is one configuration file at most"]
+    );
     assert_eq!(words("m n").problems, ["unexpected argument \"n\": the model is \"m\" already"]);
 }
 
