@@ -104,3 +104,21 @@ fn another_template_is_taken_where_tools_are_offered() {
     let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
     assert_eq!(render(json!({ "messages": [], "tools": tools })), "tool_use");
 }
+
+/// What `chat-template-content-format` and `default-chat-template-kwargs` say.
+#[test]
+fn the_server_may_decide_on_content_and_variables() {
+    let source = "{{ messages[0].content is string }} {{ extra }}";
+    let rendered = |content_format, body: serde_json::Value| {
+        let kwargs = serde_json::Map::from_iter([("extra".to_owned(), json!("server's"))]);
+        let config = ChatTemplateConfig { content_format, kwargs, ..Default::default() };
+        let template = ChatTemplate::new(Templates::One(source.into()), Vec::new(), &config).unwrap();
+        template.render(body.to_string().as_bytes()).unwrap()
+    };
+    let messages = json!([{ "role": "user", "content": "a" }]);
+    let body = json!({ "messages": messages });
+    assert_eq!(rendered(None, body.clone()), "True server's");
+    assert_eq!(rendered(Some(ContentFormat::Parts), body.clone()), "False server's");
+    let own = json!({ "messages": messages, "chat_template_kwargs": { "extra": "request's" } });
+    assert_eq!(rendered(Some(ContentFormat::Text), own), "True request's");
+}
