@@ -38,5 +38,5 @@ pub use lora::{Adapter, Adapters};
 pub use observer::{EngineEvent, EngineObserver};
 pub use output::{Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Piece};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};
-pub use strategy::{Choice, ResponseStrategy, Strategies, StrategyError, ToolCallStrategy};
+pub use strategy::{Choice, Fault, PluginFault, ResponseStrategy, Strategies, StrategyError, ToolCallStrategy};
 pub use tokenizer::{BuiltinTokenizer, Encoded, HuggingFaceTokenizer, Tokenizer};

@@ -10,7 +10,7 @@ use crate::failure::FailurePolicy;
 use crate::output::Completion;
 use crate::request::{GenerationRequest, Prompt, ToolCall};
 
-pub use error::{Rejection, StrategyError};
+pub use error::{Fault, PluginFault, Rejection, StrategyError};
 
 /// Makes the model's output.
 pub trait ResponseStrategy: Send + Sync {

@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rehearsal_engine::Tokenizer;
+use rehearsal_engine::{Fault, Tokenizer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::CallError;
 use crate::info::{PluginInfo, PluginStatus};
 use crate::limits::Limits;
 use crate::observer::{PluginEvent, PluginObserver};
@@ -48,11 +47,11 @@ impl Account {
     }
 
     /// Waits for its turn; refuses at once if too many wait already.
-    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, CallError> {
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, Fault> {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
             return Ok(permit);
         }
-        let saturated = CallError::Saturated { running: self.concurrency, waiting: self.max_waiting };
+        let saturated = Fault::Saturated { running: self.concurrency, waiting: self.max_waiting };
         let place = Waiting::take(&self.waiting, self.max_waiting);
         if place.is_none() {
             return Err(saturated);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 use futures::future::BoxFuture;
+use rehearsal_engine::Fault;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tracing::debug;
@@ -69,8 +70,8 @@ async fn elsewhere<T: Send + 'static>(
     task.spawn_on(work, threads);
     match task.join_next().await {
         Some(Ok(result)) => Ok(result),
-        Some(Err(lost)) => Err(CallError::Trap(lost.to_string())),
-        None => Err(CallError::Trap("the call was lost".into())),
+        Some(Err(lost)) => Err(Fault::Trap(lost.to_string()).into()),
+        None => Err(Fault::Trap("the call was lost".into()).into()),
     }
 }
 
@@ -117,11 +118,11 @@ impl Plugin {
             self.went_past(Stage::Guests);
         }
         let wall = self.limits.wall;
-        let limited = async move { tokio::time::timeout(wall, call).await.unwrap_or(Err(CallError::Timeout(wall))) };
+        let limited = async move { tokio::time::timeout(wall, call).await.unwrap_or(Err(Fault::Timeout(wall).into())) };
         let patience = self.patience();
         let result = elsewhere(self.runtime.background_threads(), limited).await?;
         match result {
-            Err(CallError::Timeout(_)) => self.spun(),
+            Err(CallError::Fault(Fault::Timeout(_))) => self.spun(),
             // It was only slow, and next time it is given the time.
             _ if self.patience() > patience => self.came_back(),
             _ => {}
@@ -153,7 +154,7 @@ impl Plugin {
                 Ok(result)
             }
             // After a trap nothing in the store can be trusted: it is dropped.
-            Err(error) => Err(self.judge(&error, live.store.data())),
+            Err(error) => Err(self.judge(&error, live.store.data()).into()),
         }
     }
 
@@ -180,7 +181,7 @@ impl Plugin {
                 Ok(Live { store, exports, served: 0 })
             }
             Ok(Err(refused)) => Err(CallError::Init(refused)),
-            Err(error) => Err(self.judge(&error, store.data())),
+            Err(error) => Err(self.judge(&error, store.data()).into()),
         }
     }
 
@@ -206,17 +207,17 @@ impl Plugin {
     }
 
     /// Which limit `error` is, or what the guest said when it crashed.
-    fn judge(&self, error: &Error, guest: &Guest) -> CallError {
+    fn judge(&self, error: &Error, guest: &Guest) -> Fault {
         self.log_output(guest);
         if error.is::<BudgetSpent>() {
-            CallError::Timeout(self.limits.cpu)
+            Fault::Timeout(self.limits.cpu)
         } else if error.is::<MemoryDenied>() {
-            CallError::Memory(self.limits.memory)
+            Fault::Memory(self.limits.memory)
         } else if format!("{error:#}").contains("fuel allocated for hostcalls") {
             // wasmtime has no type for it; a test of ours fails if it changes its words.
-            CallError::OutputLimit(RESULT_BYTES)
+            Fault::OutputLimit(RESULT_BYTES)
         } else {
-            CallError::Trap(panic_text::describe(error, &guest.printed()))
+            Fault::Trap(panic_text::describe(error, &guest.printed()))
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rehearsal_engine::request::{self, OutputFormat, ToolChoice};
 use rehearsal_engine::strategy::Rejection;
 use rehearsal_engine::{
-    Arrival, Choice, Completion, Content, Endpoint, Failure, FinishReason, GenerationRequest, Moment, Outcome,
+    Arrival, Choice, Completion, Content, Endpoint, Failure, Fault, FinishReason, GenerationRequest, Moment, Outcome,
     PromptContent, StrategyError,
 };
 
@@ -143,7 +143,7 @@ pub(crate) fn completion(
     plugin: &str,
 ) -> Result<Completion, StrategyError> {
     let answer = answer.map_err(|error| call_error(error, plugin))?;
-    let invalid = |message: &str| StrategyError::InvalidOutput { plugin: plugin.to_owned(), message: message.into() };
+    let invalid = |message: &str| Fault::InvalidOutput(message.into()).of(plugin);
     if answer.reasoning.is_some() {
         return Err(invalid("it returned reasoning, which this server does not serve yet"));
     }
@@ -169,13 +169,11 @@ fn checked_calls(calls: Vec<types::ToolCall>, plugin: &str) -> Result<Vec<reques
         Ok(value) if value.get().starts_with('{') => {
             Ok(request::ToolCall { id: call.id, name: call.name, arguments: call.arguments })
         }
-        _ => Err(StrategyError::InvalidOutput {
-            plugin: plugin.to_owned(),
-            message: format!(
-                "the arguments of its call of {:?} are not a JSON object: {:?}",
-                call.name, call.arguments
-            ),
-        }),
+        _ => {
+            let (name, arguments) = (&call.name, &call.arguments);
+            let message = format!("the arguments of its call of {name:?} are not a JSON object: {arguments:?}");
+            Err(Fault::InvalidOutput(message).of(plugin))
+        }
     };
     calls.into_iter().map(checked).collect()
 }
@@ -230,7 +228,7 @@ pub(crate) fn outcomes(
             failure_selector::Failure::Malformed => Failure::Malformed,
             failure_selector::Failure::Other((kind, _)) => {
                 let message = format!("it selected a failure of the kind {kind:?}, which this server does not know");
-                return Err(StrategyError::InvalidOutput { plugin: plugin.to_owned(), message });
+                return Err(Fault::InvalidOutput(message).of(plugin));
             }
         };
         Ok(Outcome { failure, moment })
@@ -240,7 +238,7 @@ pub(crate) fn outcomes(
 
 fn call_error(error: types::CallError, plugin: &str) -> StrategyError {
     match error {
-        types::CallError::Internal(message) => StrategyError::Internal { plugin: plugin.to_owned(), message },
+        types::CallError::Internal(message) => Fault::Internal(message).of(plugin),
         types::CallError::Reject(error) => match rejection(error, plugin) {
             Ok(rejection) => StrategyError::Rejected(Box::new(rejection)),
             Err(invalid) => invalid,
@@ -250,10 +248,8 @@ fn call_error(error: types::CallError, plugin: &str) -> StrategyError {
 
 fn rejection(error: types::ApiError, plugin: &str) -> Result<Rejection, StrategyError> {
     if !(400..600).contains(&error.status) {
-        return Err(StrategyError::InvalidOutput {
-            plugin: plugin.to_owned(),
-            message: format!("it rejected the request with status {}, which is not 400 to 599", error.status),
-        });
+        let message = format!("it rejected the request with status {}, which is not 400 to 599", error.status);
+        return Err(Fault::InvalidOutput(message).of(plugin));
     }
     Ok(Rejection {
         plugin: Some(plugin.to_owned()),

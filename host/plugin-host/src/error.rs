@@ -1,9 +1,8 @@
 //! Why a plugin could not be loaded, and why a call failed. Each names the plugin.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use rehearsal_engine::StrategyError;
+use rehearsal_engine::{Fault, StrategyError};
 
 /// A plugin that could not be loaded, which stops the server at its start.
 #[derive(Debug, thiserror::Error)]
@@ -76,28 +75,23 @@ pub(crate) enum LoadProblem {
 /// Why one call gave no result.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    Trap(String),
-    Timeout(Duration),
-    Memory(usize),
-    OutputLimit(usize),
+    Fault(Fault),
     /// `init` refused the configuration it had accepted at the start.
     Init(String),
-    Saturated {
-        running: usize,
-        waiting: usize,
-    },
+}
+
+impl From<Fault> for CallError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
 }
 
 impl CallError {
     pub(crate) fn into_strategy_error(self, plugin: &str) -> StrategyError {
-        let plugin = plugin.to_owned();
-        match self {
-            Self::Trap(message) => StrategyError::Trap { plugin, message },
-            Self::Timeout(limit) => StrategyError::Timeout { plugin, limit },
-            Self::Memory(limit) => StrategyError::Memory { plugin, limit },
-            Self::OutputLimit(limit) => StrategyError::OutputLimit { plugin, limit },
-            Self::Init(message) => StrategyError::Internal { plugin, message },
-            Self::Saturated { running, waiting } => StrategyError::Saturated { plugin, running, waiting },
-        }
+        let fault = match self {
+            Self::Fault(fault) => fault,
+            Self::Init(message) => Fault::Internal(message),
+        };
+        fault.of(plugin)
     }
 }

@@ -17,7 +17,7 @@ use crate::pacing::{Pacer, wait_until};
 use crate::request::ToolChoice;
 use crate::scheduler::SequenceId;
 use crate::seed::{self, EngineRng, Purpose};
-use crate::strategy::{Choice, Strategies, StrategyError};
+use crate::strategy::{Choice, Fault, Strategies, StrategyError};
 use crate::tokenizer::aside;
 
 /// A sequence's place, waiting or running, and its duty to report one end. Both end when it is dropped.
@@ -140,7 +140,7 @@ impl Sequence {
         let tokenizer = &*self.shared.tokenizer;
         let bytes = completion.content.as_ref().map_or(0, Content::text_bytes);
         let output = aside(bytes, || CompletionOutput::new(completion, max_tokens, sampling, tokenizer, wants_ids))
-            .map_err(|message| StrategyError::InvalidOutput { plugin: plugin.to_owned(), message })?;
+            .map_err(|message| Fault::InvalidOutput(message).of(plugin))?;
         let answered_at = Instant::now();
         let lateness = answered_at.saturating_duration_since(prefilled_at);
         self.shared.tell(&self.choice, EngineEvent::Answered(plugin, lateness));
@@ -164,10 +164,10 @@ impl Sequence {
         if tool_calls.is_empty() {
             return match &wishes.tool_choice {
                 ToolChoice::None | ToolChoice::Auto => Ok(None),
-                ToolChoice::Required | ToolChoice::Function(_) => Err(StrategyError::InvalidOutput {
-                    plugin: tool_caller.name().to_owned(),
-                    message: "it returned no call although the tool choice demands one".into(),
-                }),
+                ToolChoice::Required | ToolChoice::Function(_) => {
+                    let message = "it returned no call although the tool choice demands one";
+                    Err(Fault::InvalidOutput(message.into()).of(tool_caller.name()))
+                }
             };
         }
         // vLLM's quirk: a call that was demanded by name is a plain stop.

@@ -16,8 +16,7 @@ use crate::output::{Completion, Content, FinishReason};
 use crate::output::{DueTokens, OutputEvent};
 use crate::request::ToolChoice;
 use crate::request::{Endpoint, Prompt, PromptContent, SamplingParams, Tool, ToolCall, Wishes};
-use crate::strategy::StrategyError;
-use crate::strategy::{ResponseStrategy, ToolCallStrategy};
+use crate::strategy::{Fault, ResponseStrategy, StrategyError, ToolCallStrategy};
 use crate::tokenizer::BuiltinTokenizer;
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
@@ -52,7 +51,7 @@ impl ResponseStrategy for FailsSecondChoice {
     fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
         Box::pin(async move {
             match choice.index {
-                1 => Err(StrategyError::Internal { plugin: "fails-second".into(), message: "no".into() }),
+                1 => Err(Fault::Internal("no".into()).of("fails-second")),
                 _ => Ok(Completion { content: Some(Content::Text("word ".repeat(100))), ..Default::default() }),
             }
         })

@@ -2,70 +2,15 @@
 
 use std::time::Duration;
 
-/// Why a strategy gave no output. Each names the plugin at fault where there is one.
+/// Why a strategy gave no output.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StrategyError {
     /// An error answer, on purpose or because the request is wrong: the client gets it as it is.
     #[error("{}", .0.message)]
     Rejected(Box<Rejection>),
-    /// The plugin says that it failed.
-    #[error("plugin {plugin:?}: {message}")]
-    Internal {
-        /// Its configured name.
-        plugin: String,
-        /// In its own words.
-        message: String,
-    },
-    /// The plugin trapped.
-    #[error("plugin {plugin:?} crashed: {message}")]
-    Trap {
-        /// Its configured name.
-        plugin: String,
-        /// The panic's text, or the trap's.
-        message: String,
-    },
-    /// The plugin was stopped because it took too long.
-    #[error("plugin {plugin:?} ran longer than {}", millis(*limit))]
-    Timeout {
-        /// Its configured name.
-        plugin: String,
-        /// The limit that it hit.
-        limit: Duration,
-    },
-    /// The plugin was stopped because it grew too large.
-    #[error("plugin {plugin:?} wanted more than {}", mebibytes(*limit))]
-    Memory {
-        /// Its configured name.
-        plugin: String,
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The plugin returned more than the host takes.
-    #[error("plugin {plugin:?} returned more than {}", mebibytes(*limit))]
-    OutputLimit {
-        /// Its configured name.
-        plugin: String,
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The plugin returned something that breaks the contract.
-    #[error("plugin {plugin:?}: {message}")]
-    InvalidOutput {
-        /// Its configured name.
-        plugin: String,
-        /// What is wrong, with the value.
-        message: String,
-    },
-    /// Too many calls of the plugin are running and waiting.
-    #[error("plugin {plugin:?} is saturated: {running} calls run and {waiting} wait")]
-    Saturated {
-        /// Its configured name.
-        plugin: String,
-        /// Calls that may run at once.
-        running: usize,
-        /// Calls that may wait.
-        waiting: usize,
-    },
+    /// A plugin broke.
+    #[error(transparent)]
+    Plugin(#[from] PluginFault),
     /// A failure that was asked for: the connection is to be cut.
     #[error("the connection was cut on purpose")]
     Disconnected,
@@ -77,24 +22,79 @@ pub enum StrategyError {
     Lost,
 }
 
+/// A plugin broke, in this way.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("plugin {plugin:?}{fault}")]
+pub struct PluginFault {
+    /// Its configured name.
+    pub plugin: String,
+    /// How.
+    pub fault: Fault,
+}
+
+/// How a plugin broke. Follows its name in messages.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It says that it failed, in its own words.
+    #[error(": {0}")]
+    Internal(String),
+    /// It trapped: the panic's text, or the trap's.
+    #[error(" crashed: {0}")]
+    Trap(String),
+    /// It was stopped because it took longer than this limit.
+    #[error(" ran longer than {}", millis(*.0))]
+    Timeout(Duration),
+    /// It was stopped because it wanted more than this, in bytes.
+    #[error(" wanted more than {}", mebibytes(*.0))]
+    Memory(usize),
+    /// It returned more than the host takes, in bytes.
+    #[error(" returned more than {}", mebibytes(*.0))]
+    OutputLimit(usize),
+    /// It returned something that breaks the contract: what is wrong, with the value.
+    #[error(": {0}")]
+    InvalidOutput(String),
+    /// Too many of its calls are running and waiting.
+    #[error(" is saturated: {running} calls run and {waiting} wait")]
+    Saturated {
+        /// Calls that may run at once.
+        running: usize,
+        /// Calls that may wait.
+        waiting: usize,
+    },
+}
+
+impl Fault {
+    /// In one word, for `error.code` and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Internal(_) => "internal",
+            Self::Trap(_) => "trap",
+            Self::Timeout(_) => "timeout",
+            Self::Memory(_) => "memory",
+            Self::OutputLimit(_) => "output_limit",
+            Self::InvalidOutput(_) => "invalid_output",
+            Self::Saturated { .. } => "saturated",
+        }
+    }
+
+    /// Of this plugin.
+    pub fn of(self, plugin: &str) -> StrategyError {
+        StrategyError::Plugin(PluginFault { plugin: plugin.to_owned(), fault: self })
+    }
+}
+
 impl StrategyError {
     /// Whether a plugin broke; false where it answered with an error, and where none is to blame.
     pub fn is_fault(&self) -> bool {
-        !matches!(self, Self::Rejected(_)) && self.plugin().is_some()
+        matches!(self, Self::Plugin(_))
     }
 
-    /// The plugin at fault; none for an answer that is an error on purpose.
+    /// The plugin at fault; `None` for an answer that is an error on purpose.
     pub fn plugin(&self) -> Option<&str> {
         match self {
             Self::Rejected(rejection) => rejection.plugin.as_deref(),
+            Self::Plugin(PluginFault { plugin, .. }) => Some(plugin),
             Self::Disconnected | Self::Malformed | Self::Lost => None,
-            Self::Internal { plugin, .. }
-            | Self::Trap { plugin, .. }
-            | Self::Timeout { plugin, .. }
-            | Self::Memory { plugin, .. }
-            | Self::OutputLimit { plugin, .. }
-            | Self::InvalidOutput { plugin, .. }
-            | Self::Saturated { plugin, .. } => Some(plugin),
         }
     }
 }

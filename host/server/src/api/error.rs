@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use rehearsal_engine::{QueueFull, StrategyError};
+use rehearsal_engine::{Fault, PluginFault, QueueFull, StrategyError};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -106,7 +106,10 @@ impl ApiError {
                 error.param = rejection.param.clone();
                 error.code = rejection.code.clone().map_or(error.code, Value::String);
             }
-            Self::Strategy(failure) => error.code = plugin_code(failure).map_or(error.code, Value::from),
+            Self::Strategy(StrategyError::Plugin(fault)) => {
+                error.code = format!("plugin_{}", fault.fault.kind()).into()
+            }
+            Self::Strategy(_) => {}
         }
         ErrorBody { error }
     }
@@ -123,13 +126,10 @@ impl ApiError {
                     let status = StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                     (status, usual_type(status))
                 }
-                StrategyError::Internal { .. }
-                | StrategyError::Trap { .. }
-                | StrategyError::Timeout { .. }
-                | StrategyError::Memory { .. }
-                | StrategyError::OutputLimit { .. }
-                | StrategyError::InvalidOutput { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "plugin_error"),
-                StrategyError::Saturated { .. } => (StatusCode::SERVICE_UNAVAILABLE, "plugin_error"),
+                StrategyError::Plugin(PluginFault { fault: Fault::Saturated { .. }, .. }) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "plugin_error")
+                }
+                StrategyError::Plugin(_) => (StatusCode::INTERNAL_SERVER_ERROR, "plugin_error"),
                 // A connection that is cut and a body that cannot be read have the status of the answer they replace.
                 StrategyError::Disconnected | StrategyError::Malformed => (StatusCode::OK, ""),
                 StrategyError::Lost => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
@@ -145,27 +145,13 @@ impl ApiError {
             }
             match error {
                 StrategyError::Rejected(rejection) => headers.extend(rejection.headers.iter().cloned()),
-                StrategyError::Saturated { .. } => headers.push(("retry-after".into(), "1".into())),
+                StrategyError::Plugin(PluginFault { fault: Fault::Saturated { .. }, .. }) => {
+                    headers.push(("retry-after".into(), "1".into()));
+                }
                 _ => {}
             }
         }
         headers
-    }
-}
-
-/// `error.code` of a plugin's failure.
-pub(crate) fn plugin_code(error: &StrategyError) -> Option<&'static str> {
-    match error {
-        StrategyError::Internal { .. } => Some("plugin_internal"),
-        StrategyError::Trap { .. } => Some("plugin_trap"),
-        StrategyError::Timeout { .. } => Some("plugin_timeout"),
-        StrategyError::Memory { .. } => Some("plugin_memory"),
-        StrategyError::OutputLimit { .. } => Some("plugin_output_limit"),
-        StrategyError::InvalidOutput { .. } => Some("plugin_invalid_output"),
-        StrategyError::Saturated { .. } => Some("plugin_saturated"),
-        StrategyError::Rejected(_) | StrategyError::Disconnected | StrategyError::Malformed | StrategyError::Lost => {
-            None
-        }
     }
 }
 

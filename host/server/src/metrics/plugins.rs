@@ -7,8 +7,6 @@ use rehearsal_engine::{Choice, EngineEvent, EngineObserver, StrategyError};
 use rehearsal_plugin_host::{PluginEvent, PluginInfo, PluginObserver, PluginStatus};
 use tokio::time::Instant;
 
-use crate::api::error::plugin_code;
-
 /// From a tenth of what the smallest plugin takes to the usual wall limit.
 const SECONDS: [f64; 13] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1, 0.5, 2.0];
 
@@ -96,7 +94,8 @@ fn opts(name: &str, help: &str) -> Opts {
 fn outcome(result: Result<(), &StrategyError>) -> &'static str {
     match result {
         Ok(()) => "ok",
-        Err(error) => plugin_code(error).map_or("rejected", |code| code.trim_start_matches("plugin_")),
+        Err(StrategyError::Plugin(fault)) => fault.fault.kind(),
+        Err(_) => "rejected",
     }
 }
 
