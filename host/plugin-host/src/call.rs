@@ -2,7 +2,7 @@
 //!
 //! A call is polled once on the thread that asked. Good plugins end within that slice (at most two epochs). One that
 //! does not is moved, store and all, to threads where it delays nobody's tokens: first to the guests' own, and if it
-//! spins on, to some that the system runs only when nobody else wants to.
+//! spins on, to some that run only where the processor would be idle.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -18,11 +18,12 @@ use tracing::debug;
 use wasmtime::{Error, Store, UpdateDeadline};
 
 use crate::error::CallError;
-use crate::imports::Guest;
+use crate::guest::Guest;
+use crate::instances::{Exports, Instances, Live, Prepared};
 use crate::limits::{BudgetSpent, HANDLES, MemoryDenied, RESULT_BYTES};
 use crate::observer::PluginEvent;
 use crate::panic_text;
-use crate::plugin::{Exports, Live, Plugin};
+use crate::stage::Stage;
 
 /// Epochs that a slice may see begin. With 1 it could end within its first microsecond.
 const SLICE_EPOCHS: u64 = 2;
@@ -30,7 +31,7 @@ const SLICE_EPOCHS: u64 = 2;
 /// CPU time in a slice that shows that the guest has used it up itself.
 const AT_FAULT: Duration = Duration::from_micros(500);
 
-/// Who asks, for logs and for the guest's randomness.
+/// The request that asks, for logs and for the guest's randomness.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) request_id: Arc<str>,
@@ -50,17 +51,6 @@ pub(crate) enum Init {
     Not,
 }
 
-/// Where a call runs. Each stage is slower to start and disturbs others less.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
-    /// On the thread that asked, for one slice.
-    Here,
-    /// On the guests' threads, for as long as a good plugin in a slow language may take.
-    Guests,
-    /// On threads that run only where nobody else wants to.
-    Background,
-}
-
 /// Runs `work` on other threads; aborted when this future is dropped, because the client has gone away.
 async fn elsewhere<T: Send + 'static>(
     threads: &Handle,
@@ -75,21 +65,23 @@ async fn elsewhere<T: Send + 'static>(
     }
 }
 
-impl Plugin {
+impl Instances {
     /// Calls the guest within its limits. `work` is what to ask of the instance.
     pub(crate) async fn call<T, F>(self: &Arc<Self>, caller: Caller, init: Init, work: F) -> Result<T, CallError>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Store<Guest>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<T>> + Send + 'static,
     {
-        let permit = self.account.turn().await?;
-        let plugin = self.clone();
+        let permit = self.shared.turn().await?;
+        let instances = self.clone();
         let mut call = Box::pin(async move {
             // All that a call holds goes with it, wherever it runs and however it ends.
-            let _held = (permit, plugin.runtime.ticking());
-            plugin.run(caller, init, work).await
+            let _held = (permit, instances.prepared.runtime.ticking());
+            instances.run(caller, init, work).await
         });
-        let stage = self.first_stage();
+        let Prepared { runtime, limits, .. } = &*self.prepared;
+        let stages = &self.stages;
+        let stage = stages.first_stage(self.age());
         if stage == Stage::Here {
             let slice = poll_fn(|context| {
                 let spent = ThreadTime::now();
@@ -100,31 +92,31 @@ impl Plugin {
             });
             match slice.await {
                 (Poll::Ready(result), _) => return result,
-                (Poll::Pending, true) => self.went_past(Stage::Here),
+                (Poll::Pending, true) => stages.went_past(Stage::Here, self.age()),
                 (Poll::Pending, false) => {}
             }
         }
-        self.account.tell(PluginEvent::Offloaded);
+        self.shared.tell(PluginEvent::Offloaded);
         if stage <= Stage::Guests {
-            let patience = self.patience();
+            let patience = stages.patience();
             let with_patience = async move {
                 let done = tokio::time::timeout(patience, &mut call).await;
                 done.map_err(|_| call)
             };
-            match elsewhere(self.runtime.guest_threads(), with_patience).await? {
+            match elsewhere(runtime.guest_threads(), with_patience).await? {
                 Ok(result) => return result,
                 Err(unfinished) => call = unfinished,
             }
-            self.went_past(Stage::Guests);
+            stages.went_past(Stage::Guests, self.age());
         }
-        let wall = self.limits.wall;
+        let wall = limits.wall;
         let limited = async move { tokio::time::timeout(wall, call).await.unwrap_or(Err(Fault::Timeout(wall).into())) };
-        let patience = self.patience();
-        let result = elsewhere(self.runtime.background_threads(), limited).await?;
+        let patience = stages.patience();
+        let result = elsewhere(runtime.background_threads(), limited).await?;
         match result {
-            Err(CallError::Fault(Fault::Timeout(_))) => self.spun(),
+            Err(CallError::Fault(Fault::Timeout(_))) => stages.spun(self.age()),
             // It was only slow, and next time it is given the time.
-            _ if self.patience() > patience => self.came_back(),
+            _ if stages.patience() > patience => stages.came_back(),
             _ => {}
         }
         result
@@ -143,11 +135,11 @@ impl Plugin {
             None => self.instance(caller, init).await?,
         };
         let result = work(&mut live.store, &live.exports).await;
-        self.account.used_memory(live.store.data().limiter.peak);
+        self.shared.used_memory(live.store.data().limiter.peak);
         match result {
             Ok(result) => {
                 self.log_output(live.store.data());
-                self.ended_well(live.store.data().ticks);
+                self.stages.ended_well(live.store.data().ticks);
                 if init == Init::Before {
                     self.give_back(live);
                 }
@@ -161,8 +153,8 @@ impl Plugin {
     /// A fresh instance. Its limits are set before it exists: instantiation runs guest code too.
     async fn instance(&self, caller: Caller, init: Init) -> Result<Live, CallError> {
         let start = Instant::now();
-        let guest = Guest::new(self.account.clone(), &self.limits, caller.request_id, caller.seed);
-        let mut store = Store::new(&self.runtime.engine, guest);
+        let guest = Guest::new(self.shared.clone(), &self.prepared.limits, caller.request_id, caller.seed);
+        let mut store = Store::new(&self.prepared.runtime.engine, guest);
         store.limiter(|guest| &mut guest.limiter);
         store.set_hostcall_fuel(RESULT_BYTES);
         store.set_max_component_handles(HANDLES);
@@ -177,7 +169,7 @@ impl Plugin {
         });
         match self.exports(&mut store, init).await {
             Ok(Ok(exports)) => {
-                self.account.tell(PluginEvent::Instantiated(start.elapsed()));
+                self.shared.tell(PluginEvent::Instantiated(start.elapsed()));
                 Ok(Live { store, exports, served: 0 })
             }
             Ok(Err(refused)) => Err(CallError::Init(refused)),
@@ -186,12 +178,12 @@ impl Plugin {
     }
 
     async fn exports(&self, store: &mut Store<Guest>, init: Init) -> wasmtime::Result<Result<Exports, String>> {
-        let instance = self.pre.instantiate_async(&mut *store).await?;
-        let lifecycle = self.interfaces.lifecycle.load(&mut *store, &instance)?;
-        let generator = self.interfaces.generator.as_ref().map(|indices| indices.load(&mut *store, &instance));
-        let tool_caller = self.interfaces.tool_caller.as_ref().map(|indices| indices.load(&mut *store, &instance));
-        let failure_selector =
-            self.interfaces.failure_selector.as_ref().map(|indices| indices.load(&mut *store, &instance));
+        let Prepared { pre, interfaces, config, .. } = &*self.prepared;
+        let instance = pre.instantiate_async(&mut *store).await?;
+        let lifecycle = interfaces.lifecycle.load(&mut *store, &instance)?;
+        let generator = interfaces.generator.as_ref().map(|indices| indices.load(&mut *store, &instance));
+        let tool_caller = interfaces.tool_caller.as_ref().map(|indices| indices.load(&mut *store, &instance));
+        let failure_selector = interfaces.failure_selector.as_ref().map(|indices| indices.load(&mut *store, &instance));
         let exports = Exports {
             lifecycle,
             generator: generator.transpose()?,
@@ -199,7 +191,7 @@ impl Plugin {
             failure_selector: failure_selector.transpose()?,
         };
         if init == Init::Before
-            && let Err(refused) = exports.lifecycle.call_init(&mut *store, &self.config).await?
+            && let Err(refused) = exports.lifecycle.call_init(&mut *store, config).await?
         {
             return Ok(Err(refused));
         }
@@ -209,10 +201,11 @@ impl Plugin {
     /// Which limit `error` is, or what the guest said when it crashed.
     fn judge(&self, error: &Error, guest: &Guest) -> Fault {
         self.log_output(guest);
+        let limits = &self.prepared.limits;
         if error.is::<BudgetSpent>() {
-            Fault::Timeout(self.limits.cpu)
+            Fault::Timeout(limits.cpu)
         } else if error.is::<MemoryDenied>() {
-            Fault::Memory(self.limits.memory)
+            Fault::Memory(limits.memory)
         } else if format!("{error:#}").contains("fuel allocated for hostcalls") {
             // wasmtime has no type for it; a test of ours fails if it changes its words.
             Fault::OutputLimit(RESULT_BYTES)

@@ -51,7 +51,7 @@ pub(crate) enum LoadProblem {
     #[error("it no longer exports {0}, which the version that serves does")]
     ExportGone(&'static str),
     #[error("it exports no strategy: none of {0}")]
-    NoStrategy(&'static str),
+    NoStrategy(String),
     #[error("its exports do not fit the contract: {0:#}")]
     Mismatch(wasmtime::Error),
     #[error("it needs {0:?}, which this server does not offer")]

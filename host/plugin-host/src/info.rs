@@ -1,5 +1,7 @@
 //! What can be told of a loaded plugin.
 
+use crate::contract::Interface;
+
 /// A loaded plugin, for people and for tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginInfo {
@@ -9,8 +11,8 @@ pub struct PluginInfo {
     pub version: String,
     /// What it says of itself, in one line.
     pub summary: String,
-    /// What it can be: `generator`, `tool-caller`, `failure-selector`.
-    pub exports: Vec<&'static str>,
+    /// What it can be.
+    pub exports: Vec<Interface>,
     /// Of the component, in bytes.
     pub size: usize,
     /// Of the component, in lower-case hex.
@@ -20,13 +22,12 @@ pub struct PluginInfo {
 impl PluginInfo {
     /// The worlds of the contract that it fills, each with the contract's version.
     pub fn worlds(&self) -> impl Iterator<Item = String> {
-        self.exports.iter().map(|export| {
-            let world = match *export {
-                "failure-selector" => "failure-plugin".to_owned(),
-                other => format!("{other}-plugin"),
-            };
-            format!("{}{world}@{}", crate::loader::PACKAGE, crate::loader::VERSION)
-        })
+        self.exports.iter().map(|interface| interface.world())
+    }
+
+    /// The contract's names of what it can be.
+    pub fn export_names(&self) -> Vec<&'static str> {
+        self.exports.iter().map(|interface| interface.name()).collect()
     }
 }
 

@@ -1,5 +1,5 @@
 //! From a specification to a plugin that serves. Everything that can be wrong with a component is found here, before
-//! anybody relies on it.
+//! anything relies on it.
 
 mod configuration;
 mod inspect;
@@ -13,14 +13,15 @@ use tokio::time::Instant;
 use tracing::info;
 use wasmtime::component::Component;
 
-use crate::account::Account;
+use crate::bindings::lifecycle;
 use crate::error::{LoadError, LoadProblem};
 use crate::info::PluginInfo;
+use crate::instances::{Instances, Prepared};
 use crate::needs::Needs;
 use crate::plugin::Plugin;
-use crate::reload::Reloadable;
 use crate::runtime::Runtime;
-use crate::{PluginSource, PluginSpec};
+use crate::shared::PluginShared;
+use crate::spec::{PluginSource, PluginSpec};
 
 /// Larger files are not read.
 const MAX_COMPONENT_BYTES: u64 = 64 << 20;
@@ -28,19 +29,20 @@ const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// A compilation that takes longer is worth a line in the log.
 const SLOW_COMPILATION: Duration = Duration::from_secs(1);
 
-pub(crate) const PACKAGE: &str = "rehearsal:strategy/";
-pub(crate) const VERSION: &str = "0.1.0";
-
-/// Reads, compiles, links and tries one plugin, which will serve on `account`.
+/// Reads, compiles, links and tries one plugin, which will serve with what `shared` is.
 pub(crate) async fn load(
     spec: &PluginSpec,
     runtime: &Arc<Runtime>,
-    account: &Arc<Account>,
+    shared: &Arc<PluginShared>,
 ) -> Result<Plugin, LoadError> {
-    try_load(spec, runtime, account).await.map_err(|problem| LoadError::new(&spec.name, problem))
+    try_load(spec, runtime, shared).await.map_err(|problem| LoadError::new(&spec.name, problem))
 }
 
-async fn try_load(spec: &PluginSpec, runtime: &Arc<Runtime>, account: &Arc<Account>) -> Result<Plugin, LoadProblem> {
+async fn try_load(
+    spec: &PluginSpec,
+    runtime: &Arc<Runtime>,
+    shared: &Arc<PluginShared>,
+) -> Result<Plugin, LoadProblem> {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if spec.name.is_empty() || !spec.name.chars().all(is_allowed) {
         return Err(LoadProblem::BadName);
@@ -52,43 +54,21 @@ async fn try_load(spec: &PluginSpec, runtime: &Arc<Runtime>, account: &Arc<Accou
     inspect::check_names(&component, &runtime.engine)?;
     let pre = runtime.linker.instantiate_pre(&component).map_err(LoadProblem::Mismatch)?;
     let interfaces = inspect::interfaces(&pre, &component, &runtime.engine)?;
-    let info = PluginInfo {
-        name: spec.name.clone(),
-        version: String::new(),
-        summary: String::new(),
-        exports: interfaces.names(),
-        size,
-        sha256,
-    };
-
+    let exports = interfaces.exported();
     let config = serde_json::Value::Object(spec.config.clone());
-    let trial = Account::new(spec.name.clone(), &spec.limits, account.tokenizer.clone(), Vec::new());
-    let trial = Arc::new(trial);
-    let mut plugin = Arc::new(Plugin::new(
-        runtime.clone(),
-        pre,
-        interfaces,
-        trial.clone(),
-        config.to_string(),
-        spec.limits.clone(),
-        info,
-    ));
-    let description = trial::describe(&plugin).await?;
-    configuration::check_config(&description, &config)?;
-    let needs = Needs::parse(&description.needs).map_err(LoadProblem::UnknownNeed)?;
-    if let Some(plugin) = Arc::get_mut(&mut plugin) {
-        plugin.needs = needs;
-        plugin.info.version = description.version;
-        plugin.info.summary = description.summary;
-    }
-    trial::init(&plugin).await?;
-    let plugin = Arc::into_inner(plugin).expect("the trial's calls have ended");
-    let tried = Arc::new(Reloadable::new(spec.clone(), trial, plugin));
-    trial::exports(&tried).await?;
-    let mut plugin = Arc::into_inner(tried).map(Reloadable::into_current).and_then(Arc::into_inner);
-    let mut plugin = plugin.take().expect("the trial's calls have ended");
-    plugin.begin(account.clone());
-    Ok(plugin)
+    let (runtime, limits) = (runtime.clone(), spec.limits.clone());
+    let prepared = Arc::new(Prepared { runtime, pre, interfaces, config: config.to_string(), limits });
+
+    // What the trial leaves behind goes with it.
+    let aside = PluginShared::new(spec.name.clone(), &spec.limits, shared.tokenizer.clone(), Vec::new());
+    let on_trial = Arc::new(Instances::new(prepared.clone(), Arc::new(aside)));
+    let lifecycle::Description { version, summary, needs, config_schema, .. } = trial::describe(&on_trial).await?;
+    configuration::check_config(config_schema.as_deref(), &config)?;
+    let needs = Needs::parse(&needs).map_err(LoadProblem::UnknownNeed)?;
+    let info = PluginInfo { name: spec.name.clone(), version, summary, exports, size, sha256 };
+    trial::init(&on_trial).await?;
+    trial::exports(&Arc::new(Plugin { instances: on_trial, needs: needs.clone(), info: info.clone() })).await?;
+    Ok(Plugin { instances: Arc::new(Instances::new(prepared, shared.clone())), needs, info })
 }
 
 async fn compile(name: &str, bytes: Vec<u8>, runtime: &Arc<Runtime>) -> Result<Component, LoadProblem> {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rehearsal_engine::StrategyError;
 
-use crate::{LoadError, PluginInfo};
+use crate::error::LoadError;
+use crate::info::PluginInfo;
 
 /// What happened to one plugin.
 #[derive(Debug, Clone, Copy)]

@@ -6,29 +6,29 @@ use arc_swap::ArcSwap;
 use rehearsal_engine::StrategyError;
 use tracing::{info, warn};
 
-use crate::account::Account;
 use crate::error::{LoadError, LoadProblem};
 use crate::info::{PluginInfo, PluginStatus};
 use crate::loader;
 use crate::observer::PluginEvent;
 use crate::plugin::Plugin;
 use crate::runtime::Runtime;
-use crate::{PluginSource, PluginSpec};
+use crate::shared::PluginShared;
+use crate::spec::{PluginSource, PluginSpec};
 
 /// What strategies are asked through. Calls in flight keep the version that they began with.
 pub(crate) struct Reloadable {
     spec: PluginSpec,
-    account: Arc<Account>,
+    shared: Arc<PluginShared>,
     current: ArcSwap<Plugin>,
 }
 
 impl Reloadable {
-    pub(crate) fn new(spec: PluginSpec, account: Arc<Account>, plugin: Plugin) -> Self {
-        Self { spec, account, current: ArcSwap::from_pointee(plugin) }
+    pub(crate) fn new(spec: PluginSpec, shared: Arc<PluginShared>, plugin: Plugin) -> Self {
+        Self { spec, shared, current: ArcSwap::from_pointee(plugin) }
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.account.name
+        &self.shared.name
     }
 
     /// The version that serves.
@@ -36,16 +36,11 @@ impl Reloadable {
         self.current.load_full()
     }
 
-    /// The one version that a trial was made with.
-    pub(crate) fn into_current(self) -> Arc<Plugin> {
-        self.current.into_inner()
-    }
-
     pub(crate) fn status(&self) -> PluginStatus {
-        self.account.status(self.current.load().info.clone())
+        self.shared.status(self.current.load().info.clone())
     }
 
-    /// Where its component is; none if it is inside this binary.
+    /// Where its component is; `None` if it is inside this binary.
     pub(crate) fn file(&self) -> Option<&PluginSource> {
         match &self.spec.source {
             PluginSource::Embedded(_) => None,
@@ -58,11 +53,11 @@ impl Reloadable {
     }
 
     pub(crate) fn ended(&self, took: std::time::Duration, result: Result<(), &StrategyError>) {
-        self.account.tell(PluginEvent::Ended(took, result));
+        self.shared.tell(PluginEvent::Ended(took, result));
     }
 
     pub(crate) fn abandoned(&self) {
-        self.account.tell(PluginEvent::Abandoned);
+        self.shared.tell(PluginEvent::Abandoned);
     }
 
     /// Loads the component again and lets it serve, or says why the version that serves serves on. `before` is called
@@ -72,7 +67,7 @@ impl Reloadable {
             Ok(fresh) => fresh,
             Err(error) => {
                 warn!(%error, "not reloaded, the version that was loaded serves on");
-                self.account.tell(PluginEvent::NotReloaded(&error));
+                self.shared.tell(PluginEvent::NotReloaded(&error));
                 return Err(error);
             }
         };
@@ -81,17 +76,17 @@ impl Reloadable {
         let fresh = Arc::new(fresh);
         self.current.store(fresh.clone());
         info!(plugin = name, version, sha256, "plugin reloaded");
-        self.account.tell(PluginEvent::Reloaded(&fresh.info));
+        self.shared.tell(PluginEvent::Reloaded(&fresh.info));
         Ok(())
     }
 
-    /// A version that can do all that the one before could: somebody may have picked it for that.
+    /// A version that can do all that the one before could: it may have been picked for that.
     async fn load(&self, runtime: &Arc<Runtime>) -> Result<Plugin, LoadError> {
-        let fresh = loader::load(&self.spec, runtime, &self.account).await?;
+        let fresh = loader::load(&self.spec, runtime, &self.shared).await?;
         let exports = &fresh.info.exports;
         let gone = self.current.load().info.exports.iter().find(|export| !exports.contains(export)).copied();
         match gone {
-            Some(export) => Err(LoadError::new(self.name(), LoadProblem::ExportGone(export))),
+            Some(export) => Err(LoadError::new(self.name(), LoadProblem::ExportGone(export.name()))),
             None => Ok(fresh),
         }
     }

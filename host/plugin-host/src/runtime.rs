@@ -2,28 +2,20 @@
 //! slice of guest code, and threads of their own for calls that take longer than a slice.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tracing::{debug, warn};
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Cache, CacheConfig, Config, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::{log, state, tokenizer, types};
+use crate::epoch::{Ticker, Ticking};
 use crate::error::{LoadError, LoadProblem};
-use crate::imports::Guest;
+use crate::guest::Guest;
 use crate::limits::{Limits, TABLE_ELEMENTS};
-
-/// One epoch. Guest code that runs longer than two of them yields.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Core instances that one component may be made of: Rust's are 4, Python's 14.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 20;
-
-/// Ticks without any call after which the ticker sleeps until the next one.
-const IDLE_TICKS: u32 = 100;
 
 /// What all plugins share.
 pub(crate) struct Runtime {
@@ -59,8 +51,7 @@ impl Runtime {
 
     /// Keeps the epoch ticking until the guard is dropped.
     pub(crate) fn ticking(self: &Arc<Self>) -> Ticking {
-        self.ticker.shared.enter();
-        Ticking(self.ticker.shared.clone())
+        self.ticker.ticking()
     }
 }
 
@@ -181,90 +172,4 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     state::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
     types::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
     Ok(linker)
-}
-
-/// The thread that advances the epoch, on absolute deadlines: relative sleeps of 1 ms would each be half as long again.
-struct Ticker {
-    shared: Arc<Pulse>,
-    thread: Option<JoinHandle<()>>,
-}
-
-struct Pulse {
-    calls: AtomicUsize,
-    asleep: AtomicBool,
-    stopped: AtomicBool,
-    thread: std::sync::OnceLock<thread::Thread>,
-}
-
-/// Somebody needs the epoch to advance.
-pub(crate) struct Ticking(Arc<Pulse>);
-
-impl Ticker {
-    fn start(engine: EngineWeak) -> std::io::Result<Self> {
-        let shared = Arc::new(Pulse {
-            calls: AtomicUsize::new(0),
-            asleep: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-            thread: std::sync::OnceLock::new(),
-        });
-        let pulse = shared.clone();
-        let thread = thread::Builder::new().name("epoch".into()).spawn(move || pulse.run(&engine))?;
-        let _ = shared.thread.set(thread.thread().clone());
-        Ok(Self { shared, thread: Some(thread) })
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // Fails only if the ticker panicked, which it has no way to.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Pulse {
-    fn run(&self, engine: &EngineWeak) {
-        let mut next = Instant::now();
-        let mut idle = 0;
-        while !self.stopped.load(Ordering::SeqCst) {
-            idle = if self.calls.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
-            if idle > IDLE_TICKS {
-                self.sleep();
-                idle = 0;
-                next = Instant::now();
-            }
-            next += TICK;
-            thread::sleep(next.saturating_duration_since(Instant::now()));
-            let Some(engine) = engine.upgrade() else { return };
-            engine.increment_epoch();
-        }
-    }
-
-    /// Says that it sleeps before it looks for calls once more; a call counts itself before it looks for sleep. So
-    /// one of the two sees the other.
-    fn sleep(&self) {
-        self.asleep.store(true, Ordering::SeqCst);
-        while self.calls.load(Ordering::SeqCst) == 0 && !self.stopped.load(Ordering::SeqCst) {
-            thread::park();
-        }
-        self.asleep.store(false, Ordering::SeqCst);
-    }
-
-    fn enter(&self) {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
-        }
-    }
-}
-
-impl Drop for Ticking {
-    fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::SeqCst);
-    }
 }

@@ -8,52 +8,27 @@ use rehearsal_engine::request::ToolCall;
 use rehearsal_engine::{
     Arrival, Choice, Completion, FailurePolicy, Outcome, ResponseStrategy, StrategyError, ToolCallStrategy,
 };
-use wasmtime::Store;
 
-use crate::bindings::types::CallError as GuestError;
-use crate::call::{Caller, Init};
-use crate::convert;
-use crate::imports::Guest;
-use crate::needs::Needs;
-use crate::plugin::Exports;
+use crate::ask;
+use crate::contract::Interface;
 use crate::reload::Reloadable;
 
-/// Asks a component.
+/// Asks whichever version of a plugin serves.
 #[derive(Clone)]
 pub(crate) struct PluginStrategy {
     plugin: Arc<Reloadable>,
 }
 
 impl PluginStrategy {
-    /// None if the plugin does not export `interface`.
-    pub(crate) fn new(plugin: &Arc<Reloadable>, interface: &str) -> Option<Self> {
+    /// `None` if the plugin does not export `interface`.
+    pub(crate) fn new(plugin: &Arc<Reloadable>, interface: Interface) -> Option<Self> {
         plugin.current().info.exports.contains(&interface).then(|| Self { plugin: plugin.clone() })
     }
 
-    /// Sends one record to what `work` picks of the component's exports, and reads what comes back.
-    async fn ask<Q, A, T>(
-        &self,
-        caller: Caller,
-        record: impl FnOnce(&Needs) -> Q,
-        work: impl for<'a> FnOnce(
-            &'a mut Store<Guest>,
-            &'a Exports,
-            Q,
-        ) -> BoxFuture<'a, wasmtime::Result<Result<A, GuestError>>>
-        + Send
-        + 'static,
-        read: impl FnOnce(Result<A, GuestError>, &str) -> Result<T, StrategyError>,
-    ) -> Result<T, StrategyError>
-    where
-        Q: Send + 'static,
-        A: Send + 'static,
-    {
+    /// Waits for an answer, and tells how that went.
+    async fn told<T>(&self, answer: impl Future<Output = Result<T, StrategyError>>) -> Result<T, StrategyError> {
         let mut watched = Watched { plugin: &self.plugin, start: Instant::now(), has_ended: false };
-        let version = self.plugin.current();
-        let record = record(version.needs());
-        let answer = version.call(caller, Init::Before, move |store, exports| work(store, exports, record)).await;
-        let name = self.plugin.name();
-        let result = answer.map_err(|error| error.into_strategy_error(name)).and_then(|answer| read(answer, name));
+        let result = answer.await;
         watched.end(result.as_ref().map(drop));
         result
     }
@@ -87,21 +62,11 @@ impl ResponseStrategy for PluginStrategy {
     }
 
     fn sees_to_tools(&self) -> bool {
-        self.plugin.current().needs().tools()
+        self.plugin.current().needs.tools()
     }
 
     fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
-        Box::pin(self.ask(
-            Caller::of(&choice.request_id, choice.seed),
-            |needs| convert::request(choice, needs),
-            |store, exports, request| {
-                Box::pin(async move {
-                    let generator = exports.generator.as_ref().ok_or_else(|| absent("generator"))?;
-                    generator.call_generate(store, &request).await
-                })
-            },
-            convert::completion,
-        ))
+        Box::pin(self.told(async { ask::generate(&self.plugin.current(), choice).await }))
     }
 }
 
@@ -111,17 +76,7 @@ impl ToolCallStrategy for PluginStrategy {
     }
 
     fn call_tools<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Vec<ToolCall>, StrategyError>> {
-        Box::pin(self.ask(
-            Caller::of(&choice.request_id, choice.seed),
-            |needs| convert::request(choice, needs),
-            |store, exports, request| {
-                Box::pin(async move {
-                    let tool_caller = exports.tool_caller.as_ref().ok_or_else(|| absent("tool-caller"))?;
-                    tool_caller.call_call_tools(store, &request).await
-                })
-            },
-            convert::tool_calls,
-        ))
+        Box::pin(self.told(async { ask::call_tools(&self.plugin.current(), choice).await }))
     }
 }
 
@@ -131,21 +86,6 @@ impl FailurePolicy for PluginStrategy {
     }
 
     fn select<'a>(&'a self, arrival: &'a Arrival) -> BoxFuture<'a, Result<Vec<Outcome>, StrategyError>> {
-        Box::pin(self.ask(
-            Caller::of(&arrival.request_id, arrival.seed),
-            |needs| convert::arrival(arrival, needs),
-            |store, exports, arrival| {
-                Box::pin(async move {
-                    let selector = exports.failure_selector.as_ref().ok_or_else(|| absent("failure-selector"))?;
-                    selector.call_select(store, &arrival).await
-                })
-            },
-            convert::outcomes,
-        ))
+        Box::pin(self.told(async { ask::select(&self.plugin.current(), arrival).await }))
     }
-}
-
-/// Cannot happen: a reload that loses an export is refused. An error is still better than a panic.
-fn absent(interface: &str) -> wasmtime::Error {
-    wasmtime::Error::msg(format!("it does not export {interface}"))
 }

@@ -1,5 +1,7 @@
 //! The built-in components, called as the engine calls them. Guests that misbehave are met end to end, in `tests/`.
 
+use std::sync::Arc;
+
 use rehearsal_engine::request::Message;
 use rehearsal_engine::{
     BuiltinTokenizer, Choice, CompletionOutput, Endpoint, FinishReason, GenerationRequest, Prompt, PromptContent,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tracing::debug;
 
-use crate::PluginHost;
+use crate::host::PluginHost;
 use crate::loader;
 
 /// What was seen of each plugin's file that is not what serves.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use rehearsal_engine::{ResponseStrategy, Strategies};
-use rehearsal_plugin_host::PluginHost;
+use rehearsal_plugin_host::{Interface, PluginHost};
 
 use crate::api::error::ApiError;
 use crate::config::{Config, ModelPlugins};
@@ -74,22 +74,25 @@ struct Serving {
 }
 
 fn generators(plugins: &PluginHost) -> BTreeMap<String, Arc<dyn ResponseStrategy>> {
-    plugins.exporting("generator").filter_map(|name| Some((name.to_owned(), plugins.generator(name)?))).collect()
+    plugins
+        .exporting(Interface::Generator)
+        .filter_map(|name| Some((name.to_owned(), plugins.generator(name)?)))
+        .collect()
 }
 
 fn strategies(picks: &ModelPlugins, plugins: &PluginHost) -> Result<Strategies, Vec<String>> {
-    let unknown = |key: &str, pick: &str, can: &str, builtins: &[&'static str], interface: &str| {
+    let unknown = |key: &str, pick: &str, can: &str, builtins: &[&'static str], interface: Interface| {
         let known = joined(builtins.iter().copied().chain(plugins.exporting(interface)).collect());
         format!("{key}: {pick:?} is no plugin that {can}; known are {known}")
     };
     let generator = plugins
         .generator(&picks.mode)
-        .ok_or_else(|| unknown("mode", &picks.mode, "generates", &["echo", "random"], "generator"));
-    let tool_caller = plugins
-        .tool_caller(&picks.tool_plugin)
-        .ok_or_else(|| unknown("tool-plugin", &picks.tool_plugin, "calls tools", &["tool-call"], "tool-caller"));
+        .ok_or_else(|| unknown("mode", &picks.mode, "generates", &["echo", "random"], Interface::Generator));
+    let tool_caller = plugins.tool_caller(&picks.tool_plugin).ok_or_else(|| {
+        unknown("tool-plugin", &picks.tool_plugin, "calls tools", &["tool-call"], Interface::ToolCaller)
+    });
     let failure_policy = plugins.failure_policy(&picks.failure_plugin).ok_or_else(|| {
-        unknown("failure-plugin", &picks.failure_plugin, "selects failures", &["failure"], "failure-selector")
+        unknown("failure-plugin", &picks.failure_plugin, "selects failures", &["failure"], Interface::FailureSelector)
     });
     match (generator, tool_caller, failure_policy) {
         (Ok(generator), Ok(tool_caller), Ok(failure_policy)) => {

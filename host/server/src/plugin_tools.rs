@@ -140,8 +140,9 @@ fn limits(text: &str) -> Result<Limits, String> {
 
 fn table(plugins: impl Iterator<Item = PluginInfo>) -> String {
     let row = |plugin: PluginInfo| {
-        let PluginInfo { name, version, summary, exports, size, sha256 } = plugin;
-        let (exports, size) = (exports.join(", "), format!("{} KiB", size.div_ceil(1024)));
+        let exports = plugin.export_names().join(", ");
+        let PluginInfo { name, version, summary, size, sha256, .. } = plugin;
+        let size = format!("{} KiB", size.div_ceil(1024));
         format!("{name} {version} ({exports})\n  {summary}\n  {size}, sha256:{sha256}\n")
     };
     plugins.map(row).collect()

@@ -1,13 +1,10 @@
 //! A plugin's configuration against the schema that the plugin gives.
 
-use crate::bindings::lifecycle;
 use crate::error::LoadProblem;
 
-pub(super) fn check_config(
-    description: &lifecycle::Description,
-    config: &serde_json::Value,
-) -> Result<(), LoadProblem> {
-    let Some(schema) = &description.config_schema else { return Ok(()) };
+/// `schema`: JSON text; `None` admits everything.
+pub(super) fn check_config(schema: Option<&str>, config: &serde_json::Value) -> Result<(), LoadProblem> {
+    let Some(schema) = schema else { return Ok(()) };
     let bad_schema = |error: &dyn std::fmt::Display| LoadProblem::BadSchema(error.to_string());
     let schema: serde_json::Value = serde_json::from_str(schema).map_err(|error| bad_schema(&error))?;
     let validator = jsonschema::validator_for(&schema).map_err(|error| bad_schema(&error))?;

@@ -2,15 +2,11 @@
 
 use wasmtime::component::{Component, InstancePre};
 
-use super::{PACKAGE, VERSION};
 use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
+use crate::contract::{Interface, PACKAGE, TRACK, VERSION};
 use crate::error::LoadProblem;
-use crate::imports::Guest;
-use crate::plugin::Interfaces;
-
-/// Within a track, names match whatever their patch version.
-const TRACK: &str = "0.1.";
-const STRATEGIES: &str = "generator, tool-caller, failure-selector";
+use crate::guest::Guest;
+use crate::instances::Interfaces;
 
 /// Says in words what linking would say in types: a wrong version, an import that no plugin is given.
 pub(super) fn check_names(component: &Component, engine: &wasmtime::Engine) -> Result<(), LoadProblem> {
@@ -47,13 +43,14 @@ pub(super) fn interfaces(
     if !exports("lifecycle") {
         return Err(LoadProblem::MissingExport("rehearsal:strategy/lifecycle"));
     }
-    if !["generator", "tool-caller", "failure-selector"].into_iter().any(exports) {
-        return Err(LoadProblem::NoStrategy(STRATEGIES));
+    let found = |interface: Interface| exports(interface.name()).then_some(pre);
+    if Interface::ALL.into_iter().all(|interface| found(interface).is_none()) {
+        let all: Vec<_> = Interface::ALL.into_iter().map(Interface::name).collect();
+        return Err(LoadProblem::NoStrategy(all.join(", ")));
     }
-    let found = |interface: &str| exports(interface).then_some(pre);
-    let generator = found("generator").map(generator::GuestIndices::new);
-    let tool_caller = found("tool-caller").map(tool_caller::GuestIndices::new);
-    let failure_selector = found("failure-selector").map(failure_selector::GuestIndices::new);
+    let generator = found(Interface::Generator).map(generator::GuestIndices::new);
+    let tool_caller = found(Interface::ToolCaller).map(tool_caller::GuestIndices::new);
+    let failure_selector = found(Interface::FailureSelector).map(failure_selector::GuestIndices::new);
     Ok(Interfaces {
         lifecycle: lifecycle::GuestIndices::new(pre).map_err(LoadProblem::Mismatch)?,
         generator: generator.transpose().map_err(LoadProblem::Mismatch)?,

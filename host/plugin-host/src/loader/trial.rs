@@ -1,50 +1,51 @@
-//! One call of everything that a plugin exports, with the requests of a plain day, before anybody relies on it.
+//! One call of everything that a plugin exports, with the requests of a plain day, before anything relies on it.
 
 use std::sync::Arc;
 
 use rehearsal_engine::request::{Message, Tool, ToolChoice, Wishes};
 use rehearsal_engine::{
-    Arrival, Choice, Endpoint, FailurePolicy, GenerationRequest, Prompt, PromptContent, ResponseStrategy,
-    SamplingParams, StrategyError, ToolCallStrategy,
+    Arrival, Choice, Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams, StrategyError,
 };
 
+use crate::ask;
 use crate::bindings::lifecycle;
 use crate::call::{Caller, Init};
+use crate::contract::Interface;
 use crate::error::{CallError, LoadProblem};
+use crate::instances::Instances;
 use crate::plugin::Plugin;
-use crate::reload::Reloadable;
-use crate::strategy::PluginStrategy;
 
 fn caller() -> Caller {
     Caller { request_id: "trial".into(), seed: 0 }
 }
 
-pub(super) async fn describe(plugin: &Arc<Plugin>) -> Result<lifecycle::Description, LoadProblem> {
-    plugin
+pub(super) async fn describe(instances: &Arc<Instances>) -> Result<lifecycle::Description, LoadProblem> {
+    instances
         .call(caller(), Init::Not, |store, exports| Box::pin(exports.lifecycle.call_describe(store)))
         .await
-        .map_err(|error| failed("describe", error, plugin))
+        .map_err(|error| failed("describe", error, instances))
 }
 
 /// One instance, configured.
-pub(super) async fn init(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
-    match plugin.call(caller(), Init::Before, |_, _| Box::pin(async { Ok(()) })).await {
+pub(super) async fn init(instances: &Arc<Instances>) -> Result<(), LoadProblem> {
+    match instances.call(caller(), Init::Before, |_, _| Box::pin(async { Ok(()) })).await {
         Err(CallError::Init(refused)) => Err(LoadProblem::Init(refused)),
-        result => result.map_err(|error| failed("init", error, plugin)),
+        result => result.map_err(|error| failed("init", error, instances)),
     }
 }
 
 /// One call of each strategy that is exported.
-pub(super) async fn exports(plugin: &Arc<Reloadable>) -> Result<(), LoadProblem> {
-    if let Some(generator) = PluginStrategy::new(plugin, "generator") {
-        judge("generate", generator.generate(&choice()).await)?;
-    }
-    if let Some(tool_caller) = PluginStrategy::new(plugin, "tool-caller") {
-        judge("call-tools", tool_caller.call_tools(&choice()).await)?;
-    }
-    if let Some(failure_policy) = PluginStrategy::new(plugin, "failure-selector") {
-        let Choice { request, request_id, number, seed, max_tokens, .. } = choice();
-        judge("select", failure_policy.select(&Arrival { request, request_id, number, seed, max_tokens }).await)?;
+pub(super) async fn exports(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
+    for interface in &plugin.info.exports {
+        match interface {
+            Interface::Generator => judge("generate", ask::generate(plugin, &choice()).await)?,
+            Interface::ToolCaller => judge("call-tools", ask::call_tools(plugin, &choice()).await)?,
+            Interface::FailureSelector => {
+                let Choice { request, request_id, number, seed, max_tokens, .. } = choice();
+                let arrival = Arrival { request, request_id, number, seed, max_tokens };
+                judge("select", ask::select(plugin, &arrival).await)?;
+            }
+        }
     }
     Ok(())
 }
@@ -57,8 +58,8 @@ fn judge<T>(export: &'static str, result: Result<T, StrategyError>) -> Result<()
     }
 }
 
-fn failed(export: &'static str, error: CallError, plugin: &Plugin) -> LoadProblem {
-    LoadProblem::Trial { export, error: error.into_strategy_error(plugin.name()).to_string() }
+fn failed(export: &'static str, error: CallError, instances: &Instances) -> LoadProblem {
+    LoadProblem::Trial { export, error: error.into_strategy_error(instances.name()).to_string() }
 }
 
 fn choice() -> Choice {

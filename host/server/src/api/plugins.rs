@@ -34,8 +34,8 @@ struct Plugin {
 
 impl From<PluginStatus> for Plugin {
     fn from(PluginStatus { info, last_error, .. }: PluginStatus) -> Self {
-        let worlds = info.worlds().collect();
-        let PluginInfo { name, version, summary, exports, size, sha256 } = info;
+        let (worlds, exports) = (info.worlds().collect(), info.export_names());
+        let PluginInfo { name, version, summary, size, sha256, .. } = info;
         Self { name, version, description: summary, worlds, exports, size, sha256, last_error }
     }
 }

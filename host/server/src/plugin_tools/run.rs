@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
-use rehearsal_plugin_host::{Limits, PluginSpec, PluginStatus};
+use rehearsal_plugin_host::{Interface, Limits, PluginSpec, PluginStatus};
 use serde_json::Value;
 use tokio::time::Instant;
 use tower::ServiceExt;
@@ -63,10 +63,15 @@ impl Run {
     async fn server_config(&self, spec: &PluginSpec, model: &str) -> Result<Config, Vec<String>> {
         let host = super::load(vec![spec.clone()]).await.map_err(super::messages)?;
         let mut args = vec!["rehearsal", "--model", model, "--max-model-len", "128k", "--seed", "1"];
-        args.extend(["--log-level", "warn,rehearsal_plugin_host::imports=trace,rehearsal_plugin_host::call=debug"]);
-        for (interface, flag) in
-            [("generator", "--mode"), ("tool-caller", "--tool-plugin"), ("failure-selector", "--failure-plugin")]
-        {
+        args.extend([
+            "--log-level",
+            "warn,rehearsal_plugin_host::host_functions=trace,rehearsal_plugin_host::call=debug",
+        ]);
+        for (interface, flag) in [
+            (Interface::Generator, "--mode"),
+            (Interface::ToolCaller, "--tool-plugin"),
+            (Interface::FailureSelector, "--failure-plugin"),
+        ] {
             if host.exporting(interface).next().is_some() {
                 args.extend([flag, &spec.name]);
             }

@@ -1,4 +1,4 @@
-//! What outlasts the versions of a plugin's component: its name, its state, its turns, and who is told of it.
+//! What outlasts the versions of a plugin's component: its name, its state, its turns, its observers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::observer::{PluginEvent, PluginObserver};
 use crate::state::PluginState;
 
 /// One for each configured plugin, and one for each trial, which is thrown away with all that it left behind.
-pub(crate) struct Account {
+pub(crate) struct PluginShared {
     pub(crate) name: String,
     pub(crate) tokenizer: Arc<dyn Tokenizer>,
     pub(crate) state: PluginState,
@@ -25,7 +25,7 @@ pub(crate) struct Account {
     waiting: AtomicUsize,
 }
 
-impl Account {
+impl PluginShared {
     pub(crate) fn new(
         name: String,
         limits: &Limits,

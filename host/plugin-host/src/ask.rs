@@ -1,0 +1,71 @@
+//! One version of a plugin answers one question: a record goes in, what comes back is read.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use rehearsal_engine::request::ToolCall;
+use rehearsal_engine::{Arrival, Choice, Completion, Outcome, StrategyError};
+use wasmtime::Store;
+
+use crate::bindings::types::CallError as GuestError;
+use crate::call::{Caller, Init};
+use crate::contract::Interface;
+use crate::convert;
+use crate::guest::Guest;
+use crate::instances::Exports;
+use crate::plugin::Plugin;
+
+/// The output of one choice.
+pub(crate) async fn generate(plugin: &Arc<Plugin>, choice: &Choice) -> Result<Completion, StrategyError> {
+    let caller = Caller::of(&choice.request_id, choice.seed);
+    let request = convert::request(choice, &plugin.needs);
+    let answer = ask(plugin, caller, move |store, exports| {
+        Box::pin(async move {
+            let generator = exports.generator.as_ref().ok_or_else(|| absent(Interface::Generator))?;
+            generator.call_generate(store, &request).await
+        })
+    });
+    convert::completion(answer.await?, plugin.instances.name())
+}
+
+/// The calls of offered tools for one choice.
+pub(crate) async fn call_tools(plugin: &Arc<Plugin>, choice: &Choice) -> Result<Vec<ToolCall>, StrategyError> {
+    let caller = Caller::of(&choice.request_id, choice.seed);
+    let request = convert::request(choice, &plugin.needs);
+    let answer = ask(plugin, caller, move |store, exports| {
+        Box::pin(async move {
+            let tool_caller = exports.tool_caller.as_ref().ok_or_else(|| absent(Interface::ToolCaller))?;
+            tool_caller.call_call_tools(store, &request).await
+        })
+    });
+    convert::tool_calls(answer.await?, plugin.instances.name())
+}
+
+/// What fails of one request, and when.
+pub(crate) async fn select(plugin: &Arc<Plugin>, arrival: &Arrival) -> Result<Vec<Outcome>, StrategyError> {
+    let caller = Caller::of(&arrival.request_id, arrival.seed);
+    let record = convert::arrival(arrival, &plugin.needs);
+    let answer = ask(plugin, caller, move |store, exports| {
+        Box::pin(async move {
+            let selector = exports.failure_selector.as_ref().ok_or_else(|| absent(Interface::FailureSelector))?;
+            selector.call_select(store, &record).await
+        })
+    });
+    convert::outcomes(answer.await?, plugin.instances.name())
+}
+
+async fn ask<A: Send + 'static>(
+    plugin: &Arc<Plugin>,
+    caller: Caller,
+    work: impl for<'a> FnOnce(&'a mut Store<Guest>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<Result<A, GuestError>>>
+    + Send
+    + 'static,
+) -> Result<Result<A, GuestError>, StrategyError> {
+    let answer = plugin.instances.call(caller, Init::Before, work).await;
+    answer.map_err(|error| error.into_strategy_error(plugin.instances.name()))
+}
+
+/// Cannot happen: a reload that loses an export is refused. An error is still better than a panic.
+fn absent(interface: Interface) -> wasmtime::Error {
+    wasmtime::Error::msg(format!("it does not export {}", interface.name()))
+}

@@ -1,0 +1,105 @@
+//! A component that can be instantiated, and its instances that may serve again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
+use crate::contract::Interface;
+use crate::guest::Guest;
+use crate::limits::Limits;
+use crate::runtime::Runtime;
+use crate::shared::PluginShared;
+use crate::stage::StagePolicy;
+
+/// A component that was compiled and linked, and how it is to be run.
+pub(crate) struct Prepared {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) pre: InstancePre<Guest>,
+    pub(crate) interfaces: Interfaces,
+    /// JSON text of the configuration.
+    pub(crate) config: String,
+    pub(crate) limits: Limits,
+}
+
+/// Where to find each interface that a component exports.
+pub(crate) struct Interfaces {
+    pub(crate) lifecycle: lifecycle::GuestIndices,
+    pub(crate) generator: Option<generator::GuestIndices>,
+    pub(crate) tool_caller: Option<tool_caller::GuestIndices>,
+    pub(crate) failure_selector: Option<failure_selector::GuestIndices>,
+}
+
+impl Interfaces {
+    /// What the component can be.
+    pub(crate) fn exported(&self) -> Vec<Interface> {
+        let is_exported = |interface: &Interface| match interface {
+            Interface::Generator => self.generator.is_some(),
+            Interface::ToolCaller => self.tool_caller.is_some(),
+            Interface::FailureSelector => self.failure_selector.is_some(),
+        };
+        Interface::ALL.into_iter().filter(is_exported).collect()
+    }
+}
+
+/// The instances of one version of a component that share one state.
+pub(crate) struct Instances {
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) shared: Arc<PluginShared>,
+    pub(crate) stages: StagePolicy,
+    /// Those that may serve again.
+    idle: Mutex<Vec<Live>>,
+    made_at: Instant,
+}
+
+/// An instance and its functions.
+pub(crate) struct Live {
+    pub(crate) store: Store<Guest>,
+    pub(crate) exports: Exports,
+    /// Calls that it has served.
+    pub(crate) served: u32,
+}
+
+/// What one instance can be asked.
+pub(crate) struct Exports {
+    pub(crate) lifecycle: lifecycle::Guest,
+    pub(crate) generator: Option<generator::Guest>,
+    pub(crate) tool_caller: Option<tool_caller::Guest>,
+    pub(crate) failure_selector: Option<failure_selector::Guest>,
+}
+
+impl Instances {
+    /// None yet.
+    pub(crate) fn new(prepared: Arc<Prepared>, shared: Arc<PluginShared>) -> Self {
+        let stages = StagePolicy::new(prepared.limits.cpu);
+        Self { prepared, shared, stages, idle: Mutex::default(), made_at: Instant::now() }
+    }
+
+    /// The plugin's configured name.
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// An instance that has served before and may again.
+    pub(crate) fn take_idle(&self) -> Option<Live> {
+        if self.prepared.limits.reuse <= 1 {
+            return None;
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Keeps an instance for another call, unless it has served its share.
+    pub(crate) fn give_back(&self, mut live: Live) {
+        live.served += 1;
+        if live.served < self.prepared.limits.reuse {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(live);
+        }
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.made_at.elapsed()
+    }
+}
