@@ -25,6 +25,7 @@ mod queue;
 mod reload;
 mod serving_flags;
 mod start;
+mod structure;
 mod tokenize;
 mod tools;
 mod transfer;

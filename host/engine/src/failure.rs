@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::output::{DueTokens, OutputEvent};
 use crate::request::GenerationRequest;
-use crate::strategy::{Rejection, StrategyError};
+use crate::strategy_error::{Rejection, StrategyError};
 
 /// A hang ends after this long, even if the client is more patient.
 const HANG_LIMIT: Duration = Duration::from_secs(600);

@@ -15,6 +15,7 @@ pub mod config;
 pub mod engine;
 pub mod request;
 pub mod strategy;
+mod strategy_error;
 
 pub mod kv_cache;
 pub mod lora;

@@ -1,7 +1,5 @@
 //! The pluggable decision: what a request is answered with. Implemented by `plugin-host`, called by `engine`.
 
-mod error;
-
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -10,7 +8,7 @@ use crate::failure::FailurePolicy;
 use crate::output::Completion;
 use crate::request::{GenerationRequest, Prompt, ToolCall};
 
-pub use error::{Fault, PluginFault, Rejection, StrategyError};
+pub use crate::strategy_error::{Fault, PluginFault, Rejection, StrategyError};
 
 /// Makes the model's output.
 pub trait ResponseStrategy: Send + Sync {

@@ -15,4 +15,5 @@ pub mod body;
 pub mod fields;
 pub mod openai;
 
+pub(crate) mod broken;
 pub mod error;

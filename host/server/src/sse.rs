@@ -1,6 +1,5 @@
 //! An output stream as Server-Sent Events. Chunks that fall due together leave in one write.
 
-use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,6 +10,7 @@ use futures::StreamExt;
 use futures::stream;
 use rehearsal_engine::{DueTokens, OutputEvent, OutputStream, StrategyError};
 
+use crate::api::broken;
 use crate::api::error::ApiError;
 use crate::load::Answering;
 
@@ -53,7 +53,7 @@ pub async fn respond(
             State::Cut => {
                 // What was written before is flushed while there is nothing more to write; an error would drop it.
                 tokio::task::yield_now().await;
-                return Some((Err(cut()), None));
+                return Some((Err(broken::cut()), None));
             }
         };
         // The first frame has something already.
@@ -133,16 +133,6 @@ impl<C: Chunks> Stream<C> {
             OutputEvent::Malformed => out.extend_from_slice(MALFORMED),
         }
     }
-}
-
-/// An answer whose body ends in the middle: the client sees a broken connection, not a clean end.
-pub fn cut_connection() -> Response {
-    let body = Body::from_stream(stream::once(async { Err::<Bytes, _>(cut()) }));
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-fn cut() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, "cut on purpose")
 }
 
 /// The status has been sent: the client learns of it here.

@@ -4,6 +4,7 @@
 //! (`not`, `if`, `contains`, …) is met by drawing again, the whole up to [`TRIES`] times.
 
 mod draw;
+mod lengths;
 mod merge;
 mod numbers;
 mod text;

@@ -1,14 +1,14 @@
 //! What a client is told when something is wrong: vLLM's body, and the only place that knows status codes.
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rehearsal_engine::{Fault, PluginFault, QueueFull, StrategyError};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::broken;
 use super::fields::FieldErrors;
-use crate::sse;
 
 /// Everything that can be wrong with a request.
 #[derive(Debug, thiserror::Error)]
@@ -190,8 +190,8 @@ const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "connection",
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
-            Self::Strategy(StrategyError::Disconnected) => return sse::cut_connection(),
-            Self::Strategy(StrategyError::Malformed) => return malformed(),
+            Self::Strategy(StrategyError::Disconnected) => return broken::cut_connection(),
+            Self::Strategy(StrategyError::Malformed) => return broken::malformed(),
             _ => {}
         }
         let (status, _) = self.status_and_type();
@@ -204,11 +204,6 @@ impl IntoResponse for ApiError {
         }
         response
     }
-}
-
-/// A body that says it is JSON and is not.
-fn malformed() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], r#"{"choices": [{"index": 0, "message": "#).into_response()
 }
 
 /// A path that vLLM does not have either.

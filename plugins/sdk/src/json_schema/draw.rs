@@ -3,6 +3,7 @@
 use rand::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 
+use super::lengths::lengths;
 use super::validate::is_admitted;
 use super::{Bounds, merge::merge, numbers, resolve, short, text};
 
@@ -267,23 +268,5 @@ impl<'a, R: Rng> Draw<'a, R> {
 
     fn pick<'b>(&mut self, values: &'b [Value]) -> &'b Value {
         &values[self.rng.random_range(0..values.len())]
-    }
-}
-
-/// The shortest and longest length: the schema's, and `usual` where it says nothing.
-pub(super) fn lengths(
-    shortest: Option<usize>,
-    longest: Option<usize>,
-    usual: (usize, usize),
-) -> Result<(usize, usize), String> {
-    match (shortest, longest) {
-        (Some(shortest), Some(longest)) if shortest > longest => {
-            Err(format!("at least {shortest} and at most {longest} contradict each other"))
-        }
-        // More than anybody wants to read, where only the schema's lower bound speaks for it.
-        (Some(shortest), Some(longest)) => Ok((shortest, longest.min(shortest.max(usual.1)))),
-        (Some(shortest), None) => Ok((shortest, shortest.max(usual.1))),
-        (None, Some(longest)) => Ok((usual.0.min(longest), longest.min(usual.1))),
-        (None, None) => Ok((usual.0, usual.1.max(usual.0))),
     }
 }

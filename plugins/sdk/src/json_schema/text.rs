@@ -4,7 +4,7 @@ use rand::{Rng, RngExt};
 use regex_syntax::hir::{Class, Hir, HirKind};
 use serde_json::{Map, Value};
 
-use super::draw::lengths;
+use super::lengths::lengths;
 
 const WORDS: [&str; 16] = [
     "amber", "basket", "copper", "drizzle", "ember", "fjord", "garden", "harbour", "island", "juniper", "kettle",
