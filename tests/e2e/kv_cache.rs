@@ -154,3 +154,29 @@ async fn a_tokenizer_that_was_named_must_be_there_and_one_that_follows_from_the_
     let server = Server::start(EXE, &["--model", "some/model", "--tokenizers-cache-dir", folder]).await;
     assert_eq!(server.post("/tokenize", &json!({ "prompt": "two words" })).await.json["count"], 2);
 }
+
+/// Names come again; what another adapter of the same name computed is of no use.
+#[tokio::test]
+async fn an_adapter_finds_no_block_of_an_earlier_one_of_its_name() {
+    let prompt = (0..40).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+    for algorithm in ["sha256_cbor_64bit", "sha256", "cbor-fnv"] {
+        let args =
+            format!("--enable-kvcache --zmq-endpoint= --prefix-caching-hash-algo {algorithm} --lora-modules a=/p");
+        let server = serve(&args).await;
+        let cached = async || {
+            let body = json!({ "model": "a", "prompt": prompt, "max_tokens": 1 });
+            let answer = server.post("/v1/completions", &body).await.json;
+            answer["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap() > 0
+        };
+        let load = async |path: &str| {
+            let body = json!({ "lora_name": "a", "lora_path": path, "load_inplace": true });
+            assert_eq!(server.post("/v1/load_lora_adapter", &body).await.status, 200);
+        };
+        assert_eq!((cached().await, cached().await), (false, true), "{algorithm}");
+        load("/q").await;
+        assert_eq!((cached().await, cached().await), (false, true), "{algorithm}: from another path");
+        assert_eq!(server.post("/v1/unload_lora_adapter", &json!({ "lora_name": "a" })).await.status, 200);
+        load("/q").await;
+        assert_eq!((cached().await, cached().await), (false, true), "{algorithm}: loaded again");
+    }
+}

@@ -17,7 +17,7 @@ use crate::scheduler::SequenceId;
 
 pub use event::{BlockStored, KvCacheEvent};
 pub use hash::{BlockHash, BlockHasher, ExtraKeys, HashAlgorithm};
-use pool::{BlockId, BlockPool};
+use pool::{BlockId, BlockPool, Content};
 
 /// What a KV cache is built with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,7 +202,9 @@ impl KvCache {
             return Vec::new();
         }
         let most = sequence.tokens.ids.len().saturating_sub(1) / self.block_size;
-        sequence.tokens.hashes.iter().take(most).map_while(|hash| self.pool.find(*hash)).collect()
+        let scope = sequence.keys.scope();
+        let found = |hash: &BlockHash| self.pool.find(Content { scope, hash: *hash });
+        sequence.tokens.hashes.iter().take(most).map_while(found).collect()
     }
 
     /// How many free blocks it takes: new ones, and those of the prefix that nobody holds.
@@ -236,8 +238,9 @@ impl KvCache {
             self.hasher.extend(hashes, &ids[..end * self.block_size], &sequence.keys);
         }
         let HashedTokens { ids, hashes } = &*sequence.tokens;
+        let scope = sequence.keys.scope();
         for (block, hash) in sequence.blocks[first..end].iter().zip(&hashes[first..end]) {
-            self.pool.cache(*block, *hash);
+            self.pool.cache(*block, Content { scope, hash: *hash });
         }
         sequence.n_cached = end;
         if let Some(events) = &mut self.events {

@@ -5,8 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// An adapter as requests carry it; they keep it while others unload it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adapter {
-    /// Counts loads from 1.
+    /// Counts adapters from 1; on the wire. One that is loaded in the place of another keeps it.
     pub id: u32,
+    /// Counts what was loaded, from 1: another of the same name, or from another path, has another. What one computed is
+    /// of no use to another, whatever its name.
+    pub generation: u32,
     /// As requests ask for it.
     pub name: String,
     /// As it was given. Nothing is ever read from it.
@@ -27,7 +30,8 @@ pub struct Adapters(RwLock<Known>);
 #[derive(Debug, Default)]
 struct Known {
     adapters: Vec<Arc<Adapter>>,
-    loads: u32,
+    last_id: u32,
+    last_generation: u32,
 }
 
 impl Adapters {
@@ -44,13 +48,18 @@ impl Adapters {
         match same {
             Some(_) if !in_place => return Err(AlreadyLoaded(name)),
             Some(at) => {
-                let id = known.adapters[at].id;
-                known.adapters[at] = Arc::new(Adapter { id, name, path, base_model });
+                let Adapter { id, path: path_before, mut generation, .. } = (*known.adapters[at]).clone();
+                if path_before != path {
+                    known.last_generation += 1;
+                    generation = known.last_generation;
+                }
+                known.adapters[at] = Arc::new(Adapter { id, generation, name, path, base_model });
             }
             None => {
-                known.loads += 1;
-                let id = known.loads;
-                known.adapters.push(Arc::new(Adapter { id, name, path, base_model }));
+                known.last_id += 1;
+                known.last_generation += 1;
+                let (id, generation) = (known.last_id, known.last_generation);
+                known.adapters.push(Arc::new(Adapter { id, generation, name, path, base_model }));
             }
         }
         Ok(())
@@ -118,6 +127,19 @@ mod tests {
         load("a", false).unwrap();
         let ids: Vec<_> = adapters.all().iter().map(|adapter| (adapter.name.clone(), adapter.id)).collect();
         assert_eq!(ids, [("b".to_owned(), 2), ("a".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn one_from_another_path_or_loaded_again_is_another() {
+        let adapters = Adapters::default();
+        let load = |path: &str| {
+            adapters.load("a".into(), path.into(), None, true).unwrap();
+            let adapter = adapters.find("a").unwrap();
+            (adapter.id, adapter.generation)
+        };
+        assert_eq!([load("/p"), load("/p"), load("/q")], [(1, 1), (1, 1), (1, 2)]);
+        adapters.unload("a");
+        assert_eq!(load("/q"), (2, 3));
     }
 
     #[test]

@@ -222,8 +222,9 @@ mod tests {
 
     /// `n` sequences that may have an adapter.
     fn try_enqueue(scheduler: &mut Scheduler, n: u32, adapter: Option<u32>) -> Result<Vec<SequenceId>, NoRoom> {
-        let adapter =
-            adapter.map(|id| Arc::new(Adapter { id, name: id.to_string(), path: "/p".into(), base_model: None }));
+        let adapter = adapter.map(|id| {
+            Arc::new(Adapter { id, generation: id, name: id.to_string(), path: "/p".into(), base_model: None })
+        });
         scheduler.enqueue(n, adapter.as_ref(), n)
     }
 

@@ -132,6 +132,11 @@ pub struct ExtraKeys {
 }
 
 impl ExtraKeys {
+    /// Blocks of another scope are never found, whatever they are called: hashes name an adapter, and names come again.
+    pub fn scope(&self) -> u32 {
+        self.adapter.as_ref().map_or(0, |adapter| adapter.generation)
+    }
+
     /// Those of one block, as events list them.
     pub fn of_block(&self, is_first: bool) -> impl Iterator<Item = &str> {
         let adapter = self.adapter.iter().map(|adapter| adapter.name.as_str());

@@ -10,12 +10,20 @@ use super::hash::BlockHash;
 /// Names a block, from 0.
 pub(super) type BlockId = u32;
 
+/// What is in a full block: whose, and what it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Content {
+    /// [`super::ExtraKeys::scope`]
+    pub(super) scope: u32,
+    pub(super) hash: BlockHash,
+}
+
 #[derive(Debug, Clone, Default)]
 struct Block {
     /// Sequences that hold it. With none it is in the free queue.
     references: u32,
     /// What it has in it, once it is full.
-    hash: Option<BlockHash>,
+    content: Option<Content>,
     /// Its neighbours in the free queue.
     previous: BlockId,
     next: BlockId,
@@ -28,7 +36,7 @@ pub(super) struct BlockPool {
     blocks: Vec<Block>,
     n_free: usize,
     /// Blocks by content, the first one that had it first.
-    cached: HashMap<BlockHash, SmallVec<[BlockId; 1]>>,
+    cached: HashMap<Content, SmallVec<[BlockId; 1]>>,
 }
 
 impl BlockPool {
@@ -57,8 +65,8 @@ impl BlockPool {
     }
 
     /// The block that has this content.
-    pub(super) fn find(&self, hash: BlockHash) -> Option<BlockId> {
-        self.cached.get(&hash)?.first().copied()
+    pub(super) fn find(&self, content: Content) -> Option<BlockId> {
+        self.cached.get(&content)?.first().copied()
     }
 
     /// One more sequence holds a block that was found.
@@ -77,17 +85,17 @@ impl BlockPool {
         self.unlink(id);
         let block = &mut self.blocks[id as usize];
         block.references = 1;
-        let evicted = block.hash.take();
-        if let Some(hash) = evicted {
-            self.forget(id, hash);
+        let evicted = block.content.take();
+        if let Some(content) = evicted {
+            self.forget(id, content);
         }
-        (id, evicted)
+        (id, evicted.map(|content| content.hash))
     }
 
     /// A held block is full: from now on it can be found.
-    pub(super) fn cache(&mut self, id: BlockId, hash: BlockHash) {
-        self.blocks[id as usize].hash = Some(hash);
-        self.cached.entry(hash).or_default().push(id);
+    pub(super) fn cache(&mut self, id: BlockId, content: Content) {
+        self.blocks[id as usize].content = Some(content);
+        self.cached.entry(content).or_default().push(id);
     }
 
     /// One sequence less holds a block. If it was the last, the block is free: next in turn if it has nothing to be
@@ -96,7 +104,7 @@ impl BlockPool {
         let block = &mut self.blocks[id as usize];
         block.references -= 1;
         if block.references == 0 {
-            let next = if block.hash.is_some() { self.ends() } else { self.blocks[self.ends() as usize].next };
+            let next = if block.content.is_some() { self.ends() } else { self.blocks[self.ends() as usize].next };
             self.link_before(id, next);
         }
     }
@@ -107,7 +115,7 @@ impl BlockPool {
             return false;
         }
         self.cached.clear();
-        self.blocks.iter_mut().for_each(|block| block.hash = None);
+        self.blocks.iter_mut().for_each(|block| block.content = None);
         true
     }
 
@@ -115,11 +123,11 @@ impl BlockPool {
         (self.blocks.len() - 1) as BlockId
     }
 
-    fn forget(&mut self, id: BlockId, hash: BlockHash) {
-        let Some(same) = self.cached.get_mut(&hash) else { return };
+    fn forget(&mut self, id: BlockId, content: Content) {
+        let Some(same) = self.cached.get_mut(&content) else { return };
         same.retain(|other| *other != id);
         if same.is_empty() {
-            self.cached.remove(&hash);
+            self.cached.remove(&content);
         }
     }
 
@@ -151,7 +159,7 @@ impl BlockPool {
         std::iter::successors(step(&self.ends()), step).collect()
     }
 
-    /// Every block is held or free, never both, and can be found exactly while it has a hash.
+    /// Every block is held or free, never both, and can be found exactly while it has content.
     #[cfg(any(test, debug_assertions))]
     pub(super) fn assert_invariants(&self) {
         let free = self.free_queue();
@@ -160,10 +168,10 @@ impl BlockPool {
         let blocks = &self.blocks[..self.n_blocks()];
         let held = blocks.iter().filter(|block| block.references > 0).count();
         assert_eq!(held + free.len(), blocks.len(), "a block is lost");
-        let hashed = blocks.iter().filter(|block| block.hash.is_some()).count();
-        assert_eq!(hashed, self.cached.values().map(|ids| ids.len()).sum::<usize>());
-        for (hash, ids) in &self.cached {
-            assert!(ids.iter().all(|id| self.blocks[*id as usize].hash == Some(*hash)));
+        let full = blocks.iter().filter(|block| block.content.is_some()).count();
+        assert_eq!(full, self.cached.values().map(|ids| ids.len()).sum::<usize>());
+        for (content, ids) in &self.cached {
+            assert!(ids.iter().all(|id| self.blocks[*id as usize].content == Some(*content)));
         }
     }
 }

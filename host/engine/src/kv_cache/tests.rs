@@ -165,7 +165,8 @@ fn choices_of_one_prompt_share_all_but_its_end() {
 fn adapters_and_salts_share_nothing() {
     let mut f = Fixture::new(20);
     let adapter = |id: u32| {
-        let adapter = Adapter { id, name: format!("adapter-{id}"), path: "/p".into(), base_model: None };
+        let adapter =
+            Adapter { id, generation: id, name: format!("adapter-{id}"), path: "/p".into(), base_model: None };
         ExtraKeys { adapter: Some(Arc::new(adapter)), cache_salt: None }
     };
     let salt = |salt: &str| ExtraKeys { adapter: None, cache_salt: Some(salt.into()) };

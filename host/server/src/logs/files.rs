@@ -4,13 +4,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use jiff::Zoned;
 use tracing::Metadata;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::klog::Severity;
 use crate::config::{LogFilesConfig, LogPlace};
+use crate::wall_clock;
 
 /// Bytes after which a file of a folder is followed by the next, as in klog.
 const MAX_SIZE: u64 = 1800 << 20;
@@ -126,7 +126,7 @@ impl LogFile {
 
     /// At the start what is there is kept, later it is written over.
     fn open(&mut self, keeps: bool) -> io::Result<()> {
-        let now = Zoned::now();
+        let now = wall_clock::local();
         let path = match &self.name {
             Name::Fixed(path) => path.clone(),
             Name::InFolder { folder, severity } => {

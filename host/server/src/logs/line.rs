@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use jiff::Zoned;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
@@ -10,6 +9,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::HeaderConfig;
 use crate::config::klog::{Backtrace, Severity};
+use crate::wall_clock;
 
 /// `I1125 13:28:19.123456       1 serve.rs:57] message field=value`, as klog writes it; the number is the process's.
 pub(super) struct KlogFormat {
@@ -40,7 +40,7 @@ where
             let mut parts: Vec<_> = shown.take(n_parts).collect();
             parts.reverse();
             let (file, line) = (parts.join("/"), metadata.line().unwrap_or(1));
-            let now = Zoned::now().strftime("%m%d %H:%M:%S.%6f");
+            let now = wall_clock::local().strftime("%m%d %H:%M:%S.%6f");
             write!(out, "{severity}{now} {:7} {file}:{line}] ", self.process)?;
         }
         context.field_format().format_fields(out.by_ref(), event)?;

@@ -9,8 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, Error, ErrorKind, Value};
@@ -20,6 +18,7 @@ use tracing::warn;
 
 use crate::api::error::ApiError;
 use crate::config::{ChatTemplateConfig, ContentFormat, TemplateSource};
+use crate::wall_clock;
 use messages::Conversation;
 
 /// A compiled template.
@@ -168,8 +167,7 @@ fn environment() -> Environment<'static> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
     environment.add_function("strftime_now", |format: String| -> Result<String, Error> {
-        let now = Timestamp::now().to_zoned(TimeZone::UTC);
-        let text = jiff::fmt::strtime::format(&format, &now);
+        let text = jiff::fmt::strtime::format(&format, &wall_clock::utc());
         text.map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now({format:?}): {error}")))
     });
     environment

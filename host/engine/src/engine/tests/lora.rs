@@ -4,7 +4,7 @@ use super::*;
 use crate::lora::Adapter;
 
 fn with_adapter(id: u32) -> GenerationRequest {
-    let adapter = Adapter { id, name: format!("adapter-{id}"), path: "/p".into(), base_model: None };
+    let adapter = Adapter { id, generation: id, name: format!("adapter-{id}"), path: "/p".into(), base_model: None };
     GenerationRequest { adapter: Some(Arc::new(adapter)), ..request(SamplingParams::default()) }
 }
 

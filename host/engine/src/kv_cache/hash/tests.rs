@@ -78,7 +78,7 @@ fn blocks_of_sixteen_are_those_of_vllm() {
 fn a_salt_and_an_adapter_change_hashes_as_in_vllm() {
     let tokens: Vec<u32> = (0..8).collect();
     let salted = ExtraKeys { cache_salt: Some("s1".into()), adapter: None };
-    let adapter = Adapter { id: 1, name: "my-lora".into(), path: "/p/a".into(), base_model: None };
+    let adapter = Adapter { id: 1, generation: 1, name: "my-lora".into(), path: "/p/a".into(), base_model: None };
     let adapted = ExtraKeys { cache_salt: None, adapter: Some(Arc::new(adapter)) };
     for (algorithm, keys, expected) in [
         (HashAlgorithm::Sha256, &salted, "856b00a414a23a1320a1816cd39dfa64e85482ce0c8ed61b87c5bc79f4853f91"),

@@ -46,7 +46,7 @@ fn maps_are_those_of_vllm() {
 
 #[test]
 fn adapters_and_salts_are_in_their_places() {
-    let adapter = Adapter { id: 3, name: "my-lora".into(), path: "/p".into(), base_model: None };
+    let adapter = Adapter { id: 3, generation: 3, name: "my-lora".into(), path: "/p".into(), base_model: None };
     let keys = ExtraKeys { adapter: Some(Arc::new(adapter)), cache_salt: Some("salt".into()) };
     let salted = payload(&[stored(&[7], None, 1..3, keys.clone())], 1, true);
     // ["my-lora", "salt"]: the salt is the first block's.
