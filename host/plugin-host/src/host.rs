@@ -1,4 +1,4 @@
-//! All loaded plugins of a server.
+//! All loaded plugins of a process, and of each of its replicas.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,14 +13,15 @@ use crate::info::PluginStatus;
 use crate::loader;
 use crate::needs::Needs;
 use crate::observer::PluginObserver;
-use crate::plugin::Plugin;
+use crate::plugin::Version;
 use crate::reload::Reloadable;
+use crate::replica::ReplicaPlugin;
 use crate::runtime::Runtime;
-use crate::shared::PluginShared;
 use crate::spec::PluginSpec;
 use crate::strategy::PluginStrategy;
 
-/// All loaded plugins, and the threads that run what takes long.
+/// Every plugin, loaded once, and the threads that run what takes long. One for each process: it takes address space for
+/// all instances that there may be.
 pub struct PluginHost {
     pub(crate) plugins: BTreeMap<String, Arc<Reloadable>>,
     needs: ArcSwap<Needs>,
@@ -28,31 +29,33 @@ pub struct PluginHost {
     runtime: Arc<Runtime>,
 }
 
+/// The plugins of one replica: each with a state, turns and observers of the replica's own.
+pub struct Plugins {
+    plugins: BTreeMap<String, Arc<ReplicaPlugin>>,
+    host: Arc<PluginHost>,
+}
+
 impl PluginHost {
-    /// Loads and tries every plugin. Fails with everything that is wrong with any of them. `observers` are told of
-    /// every event after that, in this order.
+    /// Loads and tries every plugin, for so many replicas. Fails with everything that is wrong with any of them.
     pub async fn load(
         specs: Vec<PluginSpec>,
         tokenizer: Arc<dyn Tokenizer>,
-        observers: Vec<Arc<dyn PluginObserver>>,
+        n_replicas: u32,
     ) -> Result<Self, Vec<LoadError>> {
-        let runtime = Runtime::new(specs.iter().map(|spec| &spec.limits)).map_err(|error| vec![error])?;
+        let runtime = Runtime::new(specs.iter().map(|spec| &spec.limits), n_replicas).map_err(|error| vec![error])?;
         let runtime = Arc::new(runtime);
         let mut plugins = BTreeMap::new();
         let mut needs = Needs::default();
         let mut errors = Vec::new();
         for spec in specs {
             let name = spec.name.clone();
-            let shared = PluginShared::new(name.clone(), &spec.limits, tokenizer.clone(), observers.clone());
-            let shared = Arc::new(shared);
-            match loader::load(&spec, &runtime, &shared).await {
-                Ok(_) if plugins.contains_key(&name) => {
-                    errors.push(LoadError::new(name, LoadProblem::NameTaken));
-                }
-                Ok(plugin) => {
-                    info!(plugin = name, version = plugin.info.version, summary = plugin.info.summary, "plugin loaded");
-                    needs = needs.union(&plugin.needs);
-                    plugins.insert(name, Arc::new(Reloadable::new(spec, shared, plugin)));
+            match loader::load(&spec, &runtime, &tokenizer).await {
+                Ok(_) if plugins.contains_key(&name) => errors.push(LoadError::new(name, LoadProblem::NameTaken)),
+                Ok(version) => {
+                    let (said, summary) = (&version.info.version, &version.info.summary);
+                    info!(plugin = name, version = said, summary, "plugin loaded");
+                    needs = needs.union(&version.needs);
+                    plugins.insert(name, Arc::new(Reloadable::new(spec, tokenizer.clone(), version)));
                 }
                 Err(error) => errors.push(error),
             }
@@ -60,6 +63,37 @@ impl PluginHost {
         if errors.is_empty() { Ok(Self { plugins, needs: ArcSwap::from_pointee(needs), runtime }) } else { Err(errors) }
     }
 
+    /// The plugins for one replica, whose `observers` are told of every event from now on, in this order.
+    pub fn replica(self: &Arc<Self>, observers: &[Arc<dyn PluginObserver>]) -> Plugins {
+        let plugin = |(name, source): (&String, &Arc<Reloadable>)| {
+            (name.clone(), Arc::new(ReplicaPlugin::new(source.clone(), observers.to_vec())))
+        };
+        Plugins { plugins: self.plugins.iter().map(plugin).collect(), host: self.clone() }
+    }
+
+    /// Loads every component again whose file has another content than what serves. A version that is no good changes
+    /// nothing but a line in the log, `last_error` and what observers are told.
+    pub async fn reload(&self) {
+        for (name, plugin) in &self.plugins {
+            let Some(source) = plugin.file() else { continue };
+            match loader::read(source.clone()).await {
+                Ok(image) if image.sha256 == plugin.sha256() => debug!(plugin = name, "unchanged"),
+                // What is wrong was logged and counted.
+                _ => drop(self.reload_one(plugin).await),
+            }
+        }
+    }
+
+    /// What a new version needs is sent from its first call on; what an old one needed is sent on, which costs little.
+    pub(crate) async fn reload_one(&self, plugin: &Reloadable) -> Result<(), LoadError> {
+        let widen = |fresh: &Version| {
+            self.needs.store(Arc::new(Needs::clone(&self.needs.load()).union(&fresh.needs)));
+        };
+        plugin.reload(&self.runtime, widen).await
+    }
+}
+
+impl Plugins {
     /// The strategy of the plugin `name`, if it is loaded and exports `generator`.
     pub fn generator(&self, name: &str) -> Option<Arc<dyn ResponseStrategy>> {
         Some(Arc::new(PluginStrategy::new(self.plugins.get(name)?, Interface::Generator)?))
@@ -77,7 +111,7 @@ impl PluginHost {
 
     /// Names of all plugins that export `interface`.
     pub fn exporting(&self, interface: Interface) -> impl Iterator<Item = &str> {
-        let exports = move |plugin: &Reloadable| plugin.current().info.exports.contains(&interface);
+        let exports = move |plugin: &ReplicaPlugin| plugin.status().info.exports.contains(&interface);
         self.plugins.iter().filter(move |(_, plugin)| exports(plugin)).map(|(name, _)| name.as_str())
     }
 
@@ -88,25 +122,6 @@ impl PluginHost {
 
     /// What the plugins together want to be sent with each request.
     pub fn needs(&self) -> Arc<Needs> {
-        self.needs.load_full()
-    }
-
-    /// Loads every component again whose file has another content than what serves. A version that is no good changes
-    /// nothing but a line in the log, `last_error` and what observers are told.
-    pub async fn reload(&self) {
-        for plugin in self.plugins.values() {
-            let Some(source) = plugin.file() else { continue };
-            match loader::read(source.clone()).await {
-                Ok(image) if image.sha256 == plugin.sha256() => debug!(plugin = plugin.name(), "unchanged"),
-                // What is wrong was logged and counted.
-                _ => drop(self.reload_one(plugin).await),
-            }
-        }
-    }
-
-    /// What a new version needs is sent from its first call on; what an old one needed is sent on, which costs little.
-    pub(crate) async fn reload_one(&self, plugin: &Reloadable) -> Result<(), LoadError> {
-        let widen = |fresh: &Plugin| self.needs.store(Arc::new(Needs::clone(&self.needs()).union(&fresh.needs)));
-        plugin.reload(&self.runtime, widen).await
+        self.host.needs.load_full()
     }
 }

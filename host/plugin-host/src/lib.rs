@@ -42,6 +42,7 @@ mod plugin;
 
 mod loader;
 mod reload;
+mod replica;
 mod strategy;
 
 mod host;
@@ -49,7 +50,7 @@ mod watch;
 
 pub use contract::Interface;
 pub use error::LoadError;
-pub use host::PluginHost;
+pub use host::{PluginHost, Plugins};
 pub use info::{PluginInfo, PluginStatus};
 pub use limits::Limits;
 pub use needs::Needs;

@@ -8,6 +8,7 @@ mod trial;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rehearsal_engine::Tokenizer;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::info;
@@ -18,7 +19,7 @@ use crate::error::{LoadError, LoadProblem};
 use crate::info::PluginInfo;
 use crate::instances::{Instances, Prepared};
 use crate::needs::Needs;
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, Version};
 use crate::runtime::Runtime;
 use crate::shared::PluginShared;
 use crate::spec::{PluginSource, PluginSpec};
@@ -29,20 +30,20 @@ const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// A compilation that takes longer is worth a line in the log.
 const SLOW_COMPILATION: Duration = Duration::from_secs(1);
 
-/// Reads, compiles, links and tries one plugin, which will serve with what `shared` is.
+/// Reads, compiles, links and tries one plugin.
 pub(crate) async fn load(
     spec: &PluginSpec,
     runtime: &Arc<Runtime>,
-    shared: &Arc<PluginShared>,
-) -> Result<Plugin, LoadError> {
-    try_load(spec, runtime, shared).await.map_err(|problem| LoadError::new(&spec.name, problem))
+    tokenizer: &Arc<dyn Tokenizer>,
+) -> Result<Version, LoadError> {
+    try_load(spec, runtime, tokenizer).await.map_err(|problem| LoadError::new(&spec.name, problem))
 }
 
 async fn try_load(
     spec: &PluginSpec,
     runtime: &Arc<Runtime>,
-    shared: &Arc<PluginShared>,
-) -> Result<Plugin, LoadProblem> {
+    tokenizer: &Arc<dyn Tokenizer>,
+) -> Result<Version, LoadProblem> {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if spec.name.is_empty() || !spec.name.chars().all(is_allowed) {
         return Err(LoadProblem::BadName);
@@ -60,15 +61,16 @@ async fn try_load(
     let prepared = Arc::new(Prepared { runtime, pre, interfaces, config: config.to_string(), limits });
 
     // What the trial leaves behind goes with it.
-    let aside = PluginShared::new(spec.name.clone(), &spec.limits, shared.tokenizer.clone(), Vec::new());
+    let aside = PluginShared::new(spec.name.clone(), &spec.limits, tokenizer.clone(), Vec::new());
     let on_trial = Arc::new(Instances::new(prepared.clone(), Arc::new(aside)));
     let lifecycle::Description { version, summary, needs, config_schema, .. } = trial::describe(&on_trial).await?;
     configuration::check_config(config_schema.as_deref(), &config)?;
     let needs = Needs::parse(&needs).map_err(LoadProblem::UnknownNeed)?;
     let info = PluginInfo { name: spec.name.clone(), version, summary, exports, size, sha256 };
     trial::init(&on_trial).await?;
-    trial::exports(&Arc::new(Plugin { instances: on_trial, needs: needs.clone(), info: info.clone() })).await?;
-    Ok(Plugin { instances: Arc::new(Instances::new(prepared, shared.clone())), needs, info })
+    let version = Arc::new(Version { prepared: prepared.clone(), needs: needs.clone(), info: info.clone() });
+    trial::exports(&Arc::new(Plugin { version, instances: on_trial })).await?;
+    Ok(Version { prepared, needs, info })
 }
 
 async fn compile(name: &str, bytes: Vec<u8>, runtime: &Arc<Runtime>) -> Result<Component, LoadProblem> {

@@ -1,43 +1,45 @@
 //! A configured plugin, whichever version of its component serves at the moment.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use rehearsal_engine::StrategyError;
+use rehearsal_engine::Tokenizer;
 use tracing::{info, warn};
 
 use crate::error::{LoadError, LoadProblem};
-use crate::info::{PluginInfo, PluginStatus};
+use crate::info::PluginInfo;
 use crate::loader;
 use crate::observer::PluginEvent;
-use crate::plugin::Plugin;
+use crate::plugin::Version;
 use crate::runtime::Runtime;
 use crate::shared::PluginShared;
 use crate::spec::{PluginSource, PluginSpec};
 
-/// What strategies are asked through. Calls in flight keep the version that they began with.
+/// One for each configured plugin, whatever the number of replicas.
 pub(crate) struct Reloadable {
     spec: PluginSpec,
-    shared: Arc<PluginShared>,
-    current: ArcSwap<Plugin>,
+    tokenizer: Arc<dyn Tokenizer>,
+    current: ArcSwap<Version>,
+    /// What the replicas share of it: told of new versions.
+    replicas: Mutex<Vec<Weak<PluginShared>>>,
 }
 
 impl Reloadable {
-    pub(crate) fn new(spec: PluginSpec, shared: Arc<PluginShared>, plugin: Plugin) -> Self {
-        Self { spec, shared, current: ArcSwap::from_pointee(plugin) }
+    pub(crate) fn new(spec: PluginSpec, tokenizer: Arc<dyn Tokenizer>, version: Version) -> Self {
+        Self { spec, tokenizer, current: ArcSwap::from_pointee(version), replicas: Mutex::default() }
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.shared.name
+    pub(crate) fn spec(&self) -> &PluginSpec {
+        &self.spec
+    }
+
+    pub(crate) fn tokenizer(&self) -> &Arc<dyn Tokenizer> {
+        &self.tokenizer
     }
 
     /// The version that serves.
-    pub(crate) fn current(&self) -> Arc<Plugin> {
+    pub(crate) fn current(&self) -> Arc<Version> {
         self.current.load_full()
-    }
-
-    pub(crate) fn status(&self) -> PluginStatus {
-        self.shared.status(self.current.load().info.clone())
     }
 
     /// Where its component is; `None` if it is inside this binary.
@@ -52,41 +54,45 @@ impl Reloadable {
         self.current.load().info.sha256.clone()
     }
 
-    pub(crate) fn ended(&self, took: std::time::Duration, result: Result<(), &StrategyError>) {
-        self.shared.tell(PluginEvent::Ended(took, result));
-    }
-
-    pub(crate) fn abandoned(&self) {
-        self.shared.tell(PluginEvent::Abandoned);
+    /// Tells a replica of new versions, for as long as it lives.
+    pub(crate) fn attach(&self, shared: &Arc<PluginShared>) {
+        let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+        replicas.retain(|replica| replica.strong_count() > 0);
+        replicas.push(Arc::downgrade(shared));
     }
 
     /// Loads the component again and lets it serve, or says why the version that serves serves on. `before` is called
     /// with the new version just before its first call.
-    pub(crate) async fn reload(&self, runtime: &Arc<Runtime>, before: impl FnOnce(&Plugin)) -> Result<(), LoadError> {
+    pub(crate) async fn reload(&self, runtime: &Arc<Runtime>, before: impl FnOnce(&Version)) -> Result<(), LoadError> {
         let fresh = match self.load(runtime).await {
             Ok(fresh) => fresh,
             Err(error) => {
                 warn!(%error, "not reloaded, the version that was loaded serves on");
-                self.shared.tell(PluginEvent::NotReloaded(&error));
+                self.tell(PluginEvent::NotReloaded(&error));
                 return Err(error);
             }
         };
         before(&fresh);
-        let PluginInfo { name, version, sha256, .. } = fresh.info.clone();
         let fresh = Arc::new(fresh);
         self.current.store(fresh.clone());
+        let PluginInfo { name, version, sha256, .. } = &fresh.info;
         info!(plugin = name, version, sha256, "plugin reloaded");
-        self.shared.tell(PluginEvent::Reloaded(&fresh.info));
+        self.tell(PluginEvent::Reloaded(&fresh.info));
         Ok(())
     }
 
+    fn tell(&self, event: PluginEvent<'_>) {
+        let replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        replicas.iter().filter_map(Weak::upgrade).for_each(|shared| shared.tell(event));
+    }
+
     /// A version that can do all that the one before could: it may have been picked for that.
-    async fn load(&self, runtime: &Arc<Runtime>) -> Result<Plugin, LoadError> {
-        let fresh = loader::load(&self.spec, runtime, &self.shared).await?;
+    async fn load(&self, runtime: &Arc<Runtime>) -> Result<Version, LoadError> {
+        let fresh = loader::load(&self.spec, runtime, &self.tokenizer).await?;
         let exports = &fresh.info.exports;
         let gone = self.current.load().info.exports.iter().find(|export| !exports.contains(export)).copied();
         match gone {
-            Some(export) => Err(LoadError::new(self.name(), LoadProblem::ExportGone(export.name()))),
+            Some(export) => Err(LoadError::new(&self.spec.name, LoadProblem::ExportGone(export.name()))),
             None => Ok(fresh),
         }
     }

@@ -27,10 +27,10 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// A runtime with room for the instances that `limits` admit.
-    pub(crate) fn new<'a>(limits: impl Iterator<Item = &'a Limits>) -> Result<Self, LoadError> {
+    /// A runtime with room for the instances that `limits` admit in each of so many replicas.
+    pub(crate) fn new<'a>(limits: impl Iterator<Item = &'a Limits>, n_replicas: u32) -> Result<Self, LoadError> {
         let problem = |problem: LoadProblem| LoadError::new("*", problem);
-        let engine = engine(limits).map_err(|error| problem(LoadProblem::Runtime(error)))?;
+        let engine = engine(limits, n_replicas).map_err(|error| problem(LoadProblem::Runtime(error)))?;
         let linker = linker(&engine).map_err(|error| problem(LoadProblem::Runtime(error)))?;
         let threads = |error| problem(LoadProblem::Threads(error));
         let guest_threads = guest_threads("guest", || {}).map_err(threads)?;
@@ -88,14 +88,14 @@ impl Drop for Runtime {
     }
 }
 
-fn engine<'a>(limits: impl Iterator<Item = &'a Limits>) -> wasmtime::Result<wasmtime::Engine> {
+fn engine<'a>(limits: impl Iterator<Item = &'a Limits>, n_replicas: u32) -> wasmtime::Result<wasmtime::Engine> {
     let (mut calls, mut memory) = (0, 0);
     for limits in limits {
         calls += limits.concurrency;
         memory = memory.max(limits.memory);
     }
     // Twice, because a call that was given up keeps its slot for a moment, and reloads overlap.
-    let instances = u32::try_from(2 * calls.max(1)).unwrap_or(u32::MAX);
+    let instances = u32::try_from(2 * calls.max(1)).unwrap_or(u32::MAX).saturating_mul(n_replicas);
 
     let mut config = config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances, memory)));

@@ -11,18 +11,18 @@ use rehearsal_engine::{
 
 use crate::ask;
 use crate::contract::Interface;
-use crate::reload::Reloadable;
+use crate::replica::ReplicaPlugin;
 
 /// Asks whichever version of a plugin serves.
 #[derive(Clone)]
 pub(crate) struct PluginStrategy {
-    plugin: Arc<Reloadable>,
+    plugin: Arc<ReplicaPlugin>,
 }
 
 impl PluginStrategy {
     /// `None` if the plugin does not export `interface`.
-    pub(crate) fn new(plugin: &Arc<Reloadable>, interface: Interface) -> Option<Self> {
-        plugin.current().info.exports.contains(&interface).then(|| Self { plugin: plugin.clone() })
+    pub(crate) fn new(plugin: &Arc<ReplicaPlugin>, interface: Interface) -> Option<Self> {
+        plugin.current().version.info.exports.contains(&interface).then(|| Self { plugin: plugin.clone() })
     }
 
     /// Waits for an answer, and tells how that went.
@@ -36,7 +36,7 @@ impl PluginStrategy {
 
 /// Sees to it that a call that is dropped is reported too.
 struct Watched<'a> {
-    plugin: &'a Reloadable,
+    plugin: &'a ReplicaPlugin,
     start: Instant,
     has_ended: bool,
 }
@@ -62,7 +62,7 @@ impl ResponseStrategy for PluginStrategy {
     }
 
     fn sees_to_tools(&self) -> bool {
-        self.plugin.current().needs.tools()
+        self.plugin.current().version.needs.tools()
     }
 
     fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {

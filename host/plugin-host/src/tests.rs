@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rehearsal_engine::request::Message;
 use rehearsal_engine::{
     BuiltinTokenizer, Choice, CompletionOutput, Endpoint, FinishReason, GenerationRequest, Prompt, PromptContent,
-    SamplingParams,
+    ResponseStrategy, SamplingParams,
 };
 
 use super::*;
@@ -19,9 +19,9 @@ fn builtin(name: &str) -> PluginSpec {
     }
 }
 
-async fn load(specs: Vec<PluginSpec>) -> Result<PluginHost, Vec<String>> {
-    let host = PluginHost::load(specs, Arc::new(BuiltinTokenizer::default()), Vec::new()).await;
-    host.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+async fn load(specs: Vec<PluginSpec>) -> Result<Plugins, Vec<String>> {
+    let host = PluginHost::load(specs, Arc::new(BuiltinTokenizer::default()), 1).await;
+    host.map(|host| Arc::new(host).replica(&[])).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 fn choice(content: PromptContent, sampling: SamplingParams, seed: u64) -> Choice {
@@ -35,7 +35,7 @@ fn user(text: &str) -> PromptContent {
     PromptContent::Chat(vec![Message::user(text)])
 }
 
-async fn output(host: &PluginHost, plugin: &str, choice: &Choice) -> CompletionOutput {
+async fn output(host: &Plugins, plugin: &str, choice: &Choice) -> CompletionOutput {
     let completion = host.generator(plugin).unwrap().generate(choice).await.unwrap();
     let sampling = &choice.request.sampling;
     CompletionOutput::new(completion, choice.max_tokens, sampling, &BuiltinTokenizer::default(), false).unwrap()
@@ -122,4 +122,43 @@ async fn a_pinned_file_that_changed_is_refused() {
     let found = errors[0].split("SHA-256 is ").nth(1).unwrap()[..64].to_owned();
     assert!(load(vec![pinned(found)]).await.is_ok());
     std::fs::remove_file(path).unwrap();
+}
+
+/// Counts new versions.
+#[derive(Default)]
+struct Reloads(std::sync::atomic::AtomicUsize);
+
+impl PluginObserver for Reloads {
+    fn observe(&self, _plugin: &str, event: PluginEvent<'_>) {
+        if let PluginEvent::Reloaded(_) = event {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+/// A component is compiled and tried once; a replica has only the plugin's state and the observers for itself.
+#[tokio::test]
+async fn every_replica_serves_a_new_version_and_tells_its_own_observers() {
+    let path = std::env::temp_dir().join(format!("rehearsal-replicas-{}.wasm", std::process::id()));
+    let put = |name: &str| std::fs::write(&path, rehearsal_builtin::find(name).unwrap().component).unwrap();
+    put("echo");
+    let spec = PluginSpec { source: PluginSource::File { path: path.clone(), sha256: None }, ..builtin("echo") };
+    let spec = PluginSpec { name: "mine".into(), ..spec };
+    let host = PluginHost::load(vec![spec], Arc::new(BuiltinTokenizer::default()), 2).await.unwrap();
+    let host = Arc::new(host);
+    let told = [Arc::new(Reloads::default()), Arc::new(Reloads::default())];
+    let replicas = told.each_ref().map(|observer| host.replica(&[observer.clone() as Arc<dyn PluginObserver>]));
+    let generators = replicas.each_ref().map(|replica| replica.generator("mine").unwrap());
+    let text = async |generator: &Arc<dyn ResponseStrategy>| {
+        let completion =
+            generator.generate(&choice(user("the same again"), SamplingParams::default(), 1)).await.unwrap();
+        format!("{:?}", completion.content)
+    };
+    assert!(text(&generators[0]).await.contains("the same again"));
+    put("random");
+    host.reload().await;
+    std::fs::remove_file(&path).unwrap();
+    let texts = [text(&generators[0]).await, text(&generators[1]).await];
+    assert!(!texts[0].contains("the same again") && texts[0] == texts[1], "{texts:?}");
+    assert_eq!(told.map(|reloads| reloads.0.load(std::sync::atomic::Ordering::Relaxed)), [1, 1]);
 }

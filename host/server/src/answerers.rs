@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use rehearsal_engine::{ResponseStrategy, Strategies};
-use rehearsal_plugin_host::{Interface, PluginHost};
+use rehearsal_plugin_host::{Interface, Plugins};
 
 use crate::api::error::ApiError;
 use crate::config::{Config, ModelPlugins};
@@ -28,7 +28,7 @@ pub struct Answerers {
 
 impl Answerers {
     /// Looks up every plugin that is picked. Fails with each that is not loaded or cannot do what it is picked for.
-    pub fn new(config: &Config, plugins: &PluginHost) -> Result<Self, Vec<String>> {
+    pub fn new(config: &Config, plugins: &Plugins) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let mut serve = |picks: &ModelPlugins| {
             let strategies = strategies(picks, plugins).map_err(|mut found| problems.append(&mut found)).ok()?;
@@ -73,14 +73,14 @@ struct Serving {
     always_may_fail: bool,
 }
 
-fn generators(plugins: &PluginHost) -> BTreeMap<String, Arc<dyn ResponseStrategy>> {
+fn generators(plugins: &Plugins) -> BTreeMap<String, Arc<dyn ResponseStrategy>> {
     plugins
         .exporting(Interface::Generator)
         .filter_map(|name| Some((name.to_owned(), plugins.generator(name)?)))
         .collect()
 }
 
-fn strategies(picks: &ModelPlugins, plugins: &PluginHost) -> Result<Strategies, Vec<String>> {
+fn strategies(picks: &ModelPlugins, plugins: &Plugins) -> Result<Strategies, Vec<String>> {
     let unknown = |key: &str, pick: &str, can: &str, builtins: &[&'static str], interface: Interface| {
         let known = joined(builtins.iter().copied().chain(plugins.exporting(interface)).collect());
         format!("{key}: {pick:?} is no plugin that {can}; known are {known}")

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{Adapters, Engine, EngineObserver};
-use rehearsal_plugin_host::PluginHost;
+use rehearsal_plugin_host::{PluginHost, PluginObserver, Plugins};
 
 use crate::answerers::Answerers;
 use crate::config::{AnswersConfig, Config, LoraModule, ModelConfig, Pod, RequestLimits, RequestLogConfig};
@@ -56,24 +56,29 @@ pub struct App {
     /// When the server was built, and for how long after that it says that it is not ready.
     startup: (std::time::Instant, Duration),
     /// Everything that is loaded.
-    pub plugins: PluginHost,
+    pub plugins: Plugins,
     /// What Prometheus scrapes.
     pub metrics: Metrics,
     /// KV-cache events, until they are published.
     kv_events: Mutex<Option<KvEvents>>,
 }
 
+/// Loads the plugins of all ranks of a process. Fails with every problem.
+pub async fn load_plugins(config: &Config, served: &ServedTokenizer) -> Result<Arc<PluginHost>, Vec<String>> {
+    let loaded = PluginHost::load(config.plugins.clone(), served.tokenizer.clone(), config.n_ranks).await;
+    loaded.map(Arc::new).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
 impl App {
-    /// Loads plugins and builds the engine, whose prompts `served` makes tokens of. Fails with every problem.
-    pub async fn new(config: &Config, served: ServedTokenizer) -> Result<Self, Vec<String>> {
+    /// Builds the engine, whose prompts `served` makes tokens of, and for which `plugins` answer. Fails with every
+    /// problem.
+    pub async fn new(config: &Config, served: ServedTokenizer, plugins: &Arc<PluginHost>) -> Result<Self, Vec<String>> {
         let metrics = Metrics::new(config).map_err(|error| vec![format!("{error:#}")])?;
         let mut observers: Vec<Arc<dyn EngineObserver>> =
             vec![metrics.engine.clone(), metrics.plugins.clone(), Arc::new(EngineLog)];
         let throughput = config.log.requests.stats.map(|_| Arc::new(Throughput::default()));
         observers.extend(throughput.clone().map(|throughput| throughput as Arc<dyn EngineObserver>));
-        let plugins =
-            PluginHost::load(config.plugins.clone(), served.tokenizer.clone(), vec![metrics.plugins.clone()]).await;
-        let plugins = plugins.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let plugins = plugins.replica(&[metrics.plugins.clone() as Arc<dyn PluginObserver>]);
         metrics.plugins.expect(plugins.statuses());
         let answerers = Answerers::new(config, &plugins)?;
         let mut kv_events = None;

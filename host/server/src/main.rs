@@ -2,8 +2,10 @@
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use rehearsal_server::app::App;
+use rehearsal_plugin_host::PluginHost;
+use rehearsal_server::app::{self, App};
 use rehearsal_server::args::{self, Parsed};
 use rehearsal_server::config::{Config, Settings};
 use rehearsal_server::listen::Bound;
@@ -67,7 +69,7 @@ async fn start(settings: &Settings, config: &Config) -> ExitCode {
     };
     match built {
         Err(problems) => refuse(&problems),
-        Ok((front, servers)) => match serve::run(config, front, servers, signals).await {
+        Ok((front, plugins, servers)) => match serve::run(config, front, plugins, servers, signals).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
         },
@@ -75,17 +77,21 @@ async fn start(settings: &Settings, config: &Config) -> ExitCode {
 }
 
 /// Everything that answers, behind addresses that are taken. Fails with what stops the start.
-async fn build(config: &Config, ranks: Vec<(Config, Bound)>) -> Result<(Front, Vec<Built>), Vec<String>> {
+async fn build(
+    config: &Config,
+    ranks: Vec<(Config, Bound)>,
+) -> Result<(Front, Arc<PluginHost>, Vec<Built>), Vec<String>> {
     let front = Front::new(config).map_err(|problem| vec![problem])?;
-    // All ranks share one: it knows nothing of requests.
+    // All ranks share one tokenizer, which knows nothing of requests, and what plugins are made of.
     let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name);
     let served = served.await.map_err(|problem| vec![problem])?;
+    let plugins = app::load_plugins(config, &served).await?;
     let mut servers = Vec::new();
     for (config, bound) in ranks {
         // What is wrong with the first would be wrong with all.
-        servers.push(Built { bound, app: App::new(&config, served.clone()).await? });
+        servers.push(Built { bound, app: App::new(&config, served.clone(), &plugins).await? });
     }
-    Ok((front, servers))
+    Ok((front, plugins, servers))
 }
 
 /// Prints what was asked for. A reader that has seen enough, as `head` has, is no error.

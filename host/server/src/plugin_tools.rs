@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use rehearsal_engine::{BuiltinTokenizer, Tokenizer};
-use rehearsal_plugin_host::{Limits, LoadError, PluginHost, PluginInfo, PluginSource, PluginSpec};
+use rehearsal_plugin_host::{Limits, LoadError, PluginHost, PluginInfo, PluginSource, PluginSpec, Plugins};
 use serde_json::{Map, Value};
 
 use crate::config::plugins;
@@ -118,12 +118,12 @@ impl Given {
 }
 
 /// Loads plugins for a tool; a component that nobody has compiled yet may take a while.
-async fn load(specs: Vec<PluginSpec>) -> Result<PluginHost, Vec<LoadError>> {
+async fn load(specs: Vec<PluginSpec>) -> Result<Plugins, Vec<LoadError>> {
     let waiting = progress::spinner("compiling");
     let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());
-    let host = PluginHost::load(specs, tokenizer, Vec::new()).await;
+    let host = PluginHost::load(specs, tokenizer, 1).await;
     waiting.finish_and_clear();
-    host
+    host.map(|host| Arc::new(host).replica(&[]))
 }
 
 fn messages(errors: Vec<LoadError>) -> Vec<String> {

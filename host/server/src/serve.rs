@@ -12,6 +12,7 @@ use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Address, Control, Handle, Server};
 use futures::future::{join_all, try_join_all};
+use rehearsal_plugin_host::PluginHost;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
@@ -48,7 +49,13 @@ impl Front {
 
 /// Serves until SIGTERM or SIGINT, all ranks at once; a second signal ends what still runs. Prints each address on
 /// standard output as soon as all are listened on.
-pub async fn run(config: &Config, front: Front, servers: Vec<Built>, signals: StopSignals) -> Result<()> {
+pub async fn run(
+    config: &Config,
+    front: Front,
+    plugins: Arc<PluginHost>,
+    servers: Vec<Built>,
+    signals: StopSignals,
+) -> Result<()> {
     let Front { doors, tls } = front;
     let control = Control::new();
     // Ended with this function.
@@ -56,6 +63,7 @@ pub async fn run(config: &Config, front: Front, servers: Vec<Built>, signals: St
     if let (Some(files), Some(tls)) = (config.access.tls.clone().filter(|files| files.refresh), tls.clone()) {
         helpers.spawn(tls::keep_fresh(files, tls));
     }
+    helpers.spawn(reload::keep(reload::signals()?, plugins, config.watch_plugins));
     let (mut urls, mut listening) = (Vec::new(), Vec::new());
     for Built { bound, app } in servers {
         urls.push(bound.url(tls.is_some()));
@@ -64,7 +72,6 @@ pub async fn run(config: &Config, front: Front, servers: Vec<Built>, signals: St
     }
     let (mut running, mut kv_events) = (Vec::new(), Vec::new());
     for (listening, app) in listening {
-        reload::start(app.clone(), config.watch_plugins)?;
         kv_events.extend(app.start_kv_events());
         if let (Some(throughput), Some(period)) = (app.throughput.clone(), config.log.requests.stats) {
             helpers.spawn(log_stats(app.clone(), throughput, period));

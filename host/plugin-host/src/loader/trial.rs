@@ -36,7 +36,7 @@ pub(super) async fn init(instances: &Arc<Instances>) -> Result<(), LoadProblem> 
 
 /// One call of each strategy that is exported.
 pub(super) async fn exports(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
-    for interface in &plugin.info.exports {
+    for interface in &plugin.version.info.exports {
         match interface {
             Interface::Generator => judge("generate", ask::generate(plugin, &choice()).await)?,
             Interface::ToolCaller => judge("call-tools", ask::call_tools(plugin, &choice()).await)?,

@@ -1,6 +1,6 @@
 //! `rehearsal check`: everything that is wrong with a configuration, without a start.
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::args::{self, Parsed};
 use crate::config::{Address, Config, LogConfig, LogPlace};
 use crate::logs;
@@ -37,7 +37,10 @@ pub(super) async fn run(
         problems.push(problem);
         ServedTokenizer::builtin()
     });
-    problems.extend(App::new(&config, served).await.err().into_iter().flatten());
+    match app::load_plugins(&config, &served).await {
+        Ok(plugins) => problems.extend(App::new(&config, served, &plugins).await.err().into_iter().flatten()),
+        Err(mut found) => problems.append(&mut found),
+    }
     if !problems.is_empty() {
         return Err(problems);
     }

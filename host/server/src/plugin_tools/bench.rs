@@ -10,7 +10,7 @@ use rehearsal_engine::{
     Arrival, Choice, Endpoint, FailurePolicy, GenerationRequest, Prompt, PromptContent, ResponseStrategy,
     StrategyError, ToolCallStrategy,
 };
-use rehearsal_plugin_host::{Limits, PluginHost, PluginSpec};
+use rehearsal_plugin_host::{Limits, PluginSpec, Plugins};
 
 use super::{Given, load, messages, progress};
 
@@ -91,7 +91,7 @@ enum Measured {
 
 impl Measured {
     /// One of each that the plugin can do.
-    fn all(host: &PluginHost, name: &str) -> Vec<Self> {
+    fn all(host: &Plugins, name: &str) -> Vec<Self> {
         let choice = choice();
         let Choice { request, request_id, number, seed, max_tokens, .. } = choice.clone();
         let arrival = Arrival { request, request_id, number, seed, max_tokens };

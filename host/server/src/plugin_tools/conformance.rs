@@ -6,7 +6,7 @@
 mod checks;
 mod requests;
 
-use rehearsal_plugin_host::{LoadError, PluginHost, PluginSpec};
+use rehearsal_plugin_host::{LoadError, PluginSpec, Plugins};
 use serde_json::{Map, Value, json};
 
 use super::{Given, Said, load, messages, progress, spec};
@@ -49,7 +49,7 @@ async fn judge(spec: &PluginSpec) -> Result<Vec<Verdict>, Vec<String>> {
     // Two hosts, each with a state of its own that no request has touched.
     let first = load(vec![spec.clone()]).await.map_err(messages)?;
     let second = load(vec![spec.clone()]).await.map_err(messages)?;
-    let subject = |host: &PluginHost| Subject::new(host, &spec.name);
+    let subject = |host: &Plugins| Subject::new(host, &spec.name);
     let (subject, twin) = (subject(&first), subject(&second));
     let hostile = hostile_configurations();
     let requests = requests::all();

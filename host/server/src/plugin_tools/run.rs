@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::{Given, progress};
-use crate::app::App;
+use crate::app::{self, App};
 use crate::args::{self, Parsed};
 use crate::config::Config;
 use crate::tokenizer::ServedTokenizer;
@@ -42,7 +42,9 @@ impl Run {
         let config = self.server_config(&spec, json["model"].as_str().unwrap_or("my-model")).await?;
         let _logs = logs::init(&config.log).map_err(|problem| vec![problem])?;
         let waiting = progress::spinner("compiling");
-        let app = Arc::new(App::new(&config, ServedTokenizer::builtin()).await?);
+        let served = ServedTokenizer::builtin();
+        let plugins = app::load_plugins(&config, &served).await?;
+        let app = Arc::new(App::new(&config, served, &plugins).await?);
         waiting.finish_and_clear();
 
         let request = self.request(path, body)?;

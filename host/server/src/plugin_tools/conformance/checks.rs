@@ -7,7 +7,7 @@ use rehearsal_engine::{
     Arrival, BuiltinTokenizer, Choice, CompletionOutput, FailurePolicy, GenerationRequest, Outcome, ResponseStrategy,
     StrategyError, ToolCallStrategy,
 };
-use rehearsal_plugin_host::PluginHost;
+use rehearsal_plugin_host::Plugins;
 
 /// What a plugin can do, in one host.
 pub(super) struct Subject {
@@ -17,7 +17,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn new(host: &PluginHost, name: &str) -> Self {
+    pub(super) fn new(host: &Plugins, name: &str) -> Self {
         Self {
             generator: host.generator(name),
             tool_caller: host.tool_caller(name),

@@ -1,0 +1,61 @@
+//! A plugin as one replica has it: the version that serves, with the state and the observers of the replica.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rehearsal_engine::StrategyError;
+
+use crate::info::PluginStatus;
+use crate::observer::{PluginEvent, PluginObserver};
+use crate::plugin::Plugin;
+use crate::reload::Reloadable;
+use crate::shared::PluginShared;
+
+/// What strategies ask. Calls in flight keep the version that they began with.
+pub(crate) struct ReplicaPlugin {
+    source: Arc<Reloadable>,
+    shared: Arc<PluginShared>,
+    /// Made anew when another version serves.
+    serving: ArcSwap<Plugin>,
+}
+
+impl ReplicaPlugin {
+    pub(crate) fn new(source: Arc<Reloadable>, observers: Vec<Arc<dyn PluginObserver>>) -> Self {
+        let spec = source.spec();
+        let shared = PluginShared::new(spec.name.clone(), &spec.limits, source.tokenizer().clone(), observers);
+        let shared = Arc::new(shared);
+        source.attach(&shared);
+        let serving = ArcSwap::from_pointee(Plugin::new(source.current(), shared.clone()));
+        Self { source, shared, serving }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The version that serves.
+    pub(crate) fn current(&self) -> Arc<Plugin> {
+        let serving = self.serving.load_full();
+        let version = self.source.current();
+        if Arc::ptr_eq(&serving.version, &version) {
+            return serving;
+        }
+        // Two calls may both do this; the instances of one of them are few, and soon gone.
+        let fresh = Arc::new(Plugin::new(version, self.shared.clone()));
+        self.serving.store(fresh.clone());
+        fresh
+    }
+
+    pub(crate) fn status(&self) -> PluginStatus {
+        self.shared.status(self.source.current().info.clone())
+    }
+
+    pub(crate) fn ended(&self, took: Duration, result: Result<(), &StrategyError>) {
+        self.shared.tell(PluginEvent::Ended(took, result));
+    }
+
+    pub(crate) fn abandoned(&self) {
+        self.shared.tell(PluginEvent::Abandoned);
+    }
+}
