@@ -47,7 +47,7 @@ impl Server {
         Self::listening(command(exe, args, env), n).await
     }
 
-    /// Starts a command line as it is, but for the address: as a user types it who replaces another program's name by ours.
+    /// Starts a command line from another program's manifest: its arguments as they stand, but for the address.
     pub async fn start_verbatim(exe: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = bare_command(exe, env);
         // Of flags that come twice, the last one counts.

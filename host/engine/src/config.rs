@@ -24,6 +24,11 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
+    /// Whether prompts find the blocks of earlier ones: there is a KV cache, and it keeps them.
+    pub fn reuses_prefixes(&self) -> bool {
+        self.kv_cache.as_ref().is_some_and(|kv_cache| kv_cache.reuses_prefixes)
+    }
+
     /// The most output tokens after a prompt of `prompt_tokens`: what the window leaves, and what the KV cache has room
     /// for with nobody else in it; at least 1. The last token needs no place there.
     pub fn most_output_tokens(&self, prompt_tokens: u32) -> u32 {

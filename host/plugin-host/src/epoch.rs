@@ -26,7 +26,7 @@ struct Pulse {
     thread: std::sync::OnceLock<thread::Thread>,
 }
 
-/// Somebody needs the epoch to advance.
+/// A guard: while it lives, the epoch advances.
 pub(crate) struct Ticking(Arc<Pulse>);
 
 impl Ticker {

@@ -111,8 +111,7 @@ impl Plugins {
 
     /// Names of all plugins that export `interface`.
     pub fn exporting(&self, interface: Interface) -> impl Iterator<Item = &str> {
-        let exports = move |plugin: &ReplicaPlugin| plugin.status().info.exports.contains(&interface);
-        self.plugins.iter().filter(move |(_, plugin)| exports(plugin)).map(|(name, _)| name.as_str())
+        self.plugins.iter().filter(move |(_, plugin)| plugin.exports(interface)).map(|(name, _)| name.as_str())
     }
 
     /// Every plugin as it is at this moment, in the order of their names.

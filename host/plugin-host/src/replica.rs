@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rehearsal_engine::StrategyError;
 
+use crate::contract::Interface;
 use crate::info::PluginStatus;
 use crate::observer::{PluginEvent, PluginObserver};
 use crate::plugin::Plugin;
@@ -32,6 +33,11 @@ impl ReplicaPlugin {
 
     pub(crate) fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// Whether the version that serves exports `interface`.
+    pub(crate) fn exports(&self, interface: Interface) -> bool {
+        self.source.current().info.exports.contains(&interface)
     }
 
     /// The version that serves.

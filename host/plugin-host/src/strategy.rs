@@ -22,7 +22,7 @@ pub(crate) struct PluginStrategy {
 impl PluginStrategy {
     /// `None` if the plugin does not export `interface`.
     pub(crate) fn new(plugin: &Arc<ReplicaPlugin>, interface: Interface) -> Option<Self> {
-        plugin.current().version.info.exports.contains(&interface).then(|| Self { plugin: plugin.clone() })
+        plugin.exports(interface).then(|| Self { plugin: plugin.clone() })
     }
 
     /// Waits for an answer, and tells how that went.

@@ -94,8 +94,7 @@ pub async fn run(
 }
 
 async fn log_stats(app: Arc<App>, throughput: Arc<stats::Throughput>, period: Duration) {
-    let reuses_prefixes = app.engine.config().kv_cache.as_ref().is_some_and(|kv_cache| kv_cache.reuses_prefixes);
-    stats::log(app.rank, period, throughput, reuses_prefixes, || app.engine.status()).await;
+    stats::log(app.rank, period, throughput, app.engine.config().reuses_prefixes(), || app.engine.status()).await;
 }
 
 /// Serves one address until `control` ends it.

@@ -33,7 +33,7 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
 /// Answers with a stream. Waits for the first token, so that what fails before it is a plain error answer, with a
-/// status; and so that the first byte marks TTFT, as vLLM's does. With `keep_alive` it waits no longer than that, and
+/// status, and so that the first byte marks TTFT. With `keep_alive` it waits no longer than that, and
 /// from then on the stream is never silent for longer. `answering` is held until the last byte was handed over.
 pub async fn respond(
     mut output: OutputStream,

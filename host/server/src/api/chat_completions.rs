@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::body::{ChatCompletionRequest, json_object};
 use super::error::ApiError;
 use super::openai::{
-    Answer, ChatOnly, ChunkWriter, Envelope, RequestFacts, Run, Streaming, TokenCounts, collect, runs, write_number,
+    Answer, ChatOnly, ChunkWriter, Envelope, RequestFacts, Run, Streaming, TokenCounts, collect, write_number,
     write_pair,
 };
 use crate::app::App;
@@ -152,18 +152,13 @@ impl Chunks for ChatChunks {
 
     fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
         self.counts.add(event, &self.envelope);
-        let n_tokens = event.output.n_tokens();
-        for chunk in self.streaming.chunks(event) {
-            let is_last = chunk.end == n_tokens;
-            let runs = runs(&event.output, chunk);
-            let n_middle = if is_last { runs.len().saturating_sub(1) } else { runs.len() };
-            for run in &runs[..n_middle] {
-                self.writer.middle(out, |out| {
+        self.streaming.each_run(event, |run, is_last| {
+            if !is_last {
+                return self.writer.middle(out, |out| {
                     write_delta(out, event, run);
                     out.extend_from_slice(br#","logprobs":null,"finish_reason":null,"token_ids":null}"#);
                 });
             }
-            let Some(run) = runs.get(n_middle) else { continue };
             self.writer.last(out, |out| {
                 write_delta(out, event, run);
                 let finish_reason = self.envelope.finish_reason(event.output.finish_reason());
@@ -171,7 +166,7 @@ impl Chunks for ChatChunks {
                 write_pair(out, r#","stop_reason":"#, &event.output.stop_reason());
                 out.extend_from_slice(br#","token_ids":null,"weight_versions":null}"#);
             });
-        }
+        });
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {

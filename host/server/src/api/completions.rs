@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::body::{CompletionRequest, json_object};
 use super::error::ApiError;
 use super::openai::{
-    Answer, ChunkWriter, Envelope, RequestFacts, Run, Streaming, TokenCounts, collect, runs, write_number, write_pair,
+    Answer, ChunkWriter, Envelope, RequestFacts, Run, Streaming, TokenCounts, collect, write_number, write_pair,
 };
 use crate::app::App;
 use crate::logs::requests::RequestLog;
@@ -138,7 +138,6 @@ impl Chunks for TextChunks {
 
     fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
         self.counts.add(event, &self.envelope);
-        let n_tokens = event.output.n_tokens();
         let (echoes, begun) = (&self.echoes, &mut self.begun[event.choice as usize]);
         let mut text = |out: &mut Vec<u8>, token: &str| {
             write_number(out, r#"{"index":"#, event.choice);
@@ -149,18 +148,14 @@ impl Chunks for TextChunks {
             }
         };
         const TAIL: &[u8] = br#","prompt_token_ids":null,"token_ids":null,"weight_versions":null}"#;
-        for chunk in self.streaming.chunks(event) {
-            let is_last = chunk.end == n_tokens;
-            let runs = runs(&event.output, chunk);
-            let n_middle = if is_last { runs.len().saturating_sub(1) } else { runs.len() };
-            for run in &runs[..n_middle] {
-                self.writer.middle(out, |out| {
+        self.streaming.each_run(event, |run, is_last| {
+            if !is_last {
+                return self.writer.middle(out, |out| {
                     text(out, text_of(run));
                     out.extend_from_slice(br#","logprobs":null,"finish_reason":null,"stop_reason":null"#);
                     out.extend_from_slice(TAIL);
                 });
             }
-            let Some(run) = runs.get(n_middle) else { continue };
             self.writer.last(out, |out| {
                 text(out, text_of(run));
                 let finish_reason = self.envelope.finish_reason(event.output.finish_reason());
@@ -168,7 +163,7 @@ impl Chunks for TextChunks {
                 write_pair(out, r#","stop_reason":"#, &event.output.stop_reason());
                 out.extend_from_slice(TAIL);
             });
-        }
+        });
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {

@@ -18,7 +18,7 @@ use crate::transfer::{Form, Here, Leg, PrefillResult, TopLevel, Transfer};
 
 pub use chunk::ChunkWriter;
 pub(crate) use chunk::{write_number, write_pair};
-pub(crate) use streaming::{Run, Streaming, runs};
+pub(crate) use streaming::{Run, Streaming};
 
 /// Facts of one answer that all of its chunks and bodies share.
 #[derive(Debug, Clone)]

@@ -115,26 +115,20 @@ impl Words {
         }
         let meaning = names::meaning(&flag.name);
         let takes = match meaning {
-            Some(Meaning::Key(spec, is_negated)) => {
-                if is_negated {
-                    Takes::Switch
-                } else {
-                    spec.takes
-                }
-            }
+            Some(Meaning::Key(spec, _)) => spec.takes,
             Some(Meaning::WithoutEffect(takes)) => takes,
             // How many values an unknown flag takes cannot be known. It gets them all, so that none is taken for the model.
             Some(Meaning::Refused(_)) | None => Takes::Several(""),
         };
-        let values = match &flag.value {
-            Some(value) => vec![value.clone()],
-            None => following(takes, rest),
-        };
+        let behind = if flag.value.is_none() { following(takes, rest) } else { Vec::new() };
         match meaning {
-            Some(Meaning::Key(spec, is_negated)) => self.key(spec, is_negated, flag, values),
+            Some(Meaning::Key(spec, is_negated)) => {
+                let values = flag.value.clone().map_or(behind, |value| vec![value]);
+                self.key(spec, is_negated, flag, values);
+            }
             Some(Meaning::WithoutEffect(_)) => self.without_effect.push(format!("--{}", flag.name)),
             Some(Meaning::Refused(what)) => self.problems.push(format!("{}: {what}", flag.written)),
-            None => self.unknown.push(unknown(&flag, values.len())),
+            None => self.unknown.push(unknown(&flag, behind.len())),
         }
     }
 
@@ -208,9 +202,8 @@ impl Words {
 }
 
 /// The message about an unknown flag, whose values are not repeated: they may be secrets.
-fn unknown(flag: &Flag, n_values: usize) -> String {
-    let swallowed = match n_values {
-        _ if flag.value.is_some() => String::new(),
+fn unknown(flag: &Flag, n_words: usize) -> String {
+    let swallowed = match n_words {
         0 => String::new(),
         1 => " and the word behind it".to_owned(),
         n => format!(" and the {n} words behind it"),

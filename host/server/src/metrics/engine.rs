@@ -69,7 +69,7 @@ impl EngineMetrics {
                 "Times that a running request had to make way because no block was free.",
             ))?,
             lora_requests,
-            reuses_prefixes: config.kv_cache.as_ref().is_some_and(|kv_cache| kv_cache.reuses_prefixes),
+            reuses_prefixes: config.reuses_prefixes(),
             max_loras: config.max_loras.to_string(),
             dropped_kv_events: counter_in(
                 own,

@@ -27,9 +27,20 @@ impl Streaming {
         }
     }
 
+    /// Gives `each` every run of the chunks that `event` completes, and whether it is the last one of the answer.
+    pub(crate) fn each_run(self, event: &DueTokens, mut each: impl FnMut(&Run<'_>, bool)) {
+        for chunk in self.chunks(event) {
+            let is_last_chunk = chunk.end == event.output.n_tokens();
+            let runs = runs(&event.output, chunk);
+            for (run_idx, run) in runs.iter().enumerate() {
+                each(run, is_last_chunk && run_idx + 1 == runs.len());
+            }
+        }
+    }
+
     /// The tokens of each chunk that `event` completes. As in vLLM, the first chunk has one token, so that TTFT stays
     /// what it is, and the last one what is left. Without any token, the one chunk is empty.
-    pub(crate) fn chunks(self, event: &DueTokens) -> impl Iterator<Item = Range<usize>> + use<> {
+    fn chunks(self, event: &DueTokens) -> impl Iterator<Item = Range<usize>> + use<> {
         let n_tokens = event.output.n_tokens();
         let empty = (n_tokens == 0 && event.is_last()).then_some(0..0);
         let chunk = move |token_idx: usize| chunk_that_ends_with(token_idx, n_tokens, self.interval);
@@ -58,7 +69,7 @@ pub(crate) enum Run<'a> {
 }
 
 /// The runs of a chunk; at least one, empty if the chunk is.
-pub(crate) fn runs(output: &CompletionOutput, chunk: Range<usize>) -> SmallVec<[Run<'_>; 1]> {
+fn runs(output: &CompletionOutput, chunk: Range<usize>) -> SmallVec<[Run<'_>; 1]> {
     let mut runs: SmallVec<[Run<'_>; 1]> = SmallVec::new();
     if chunk.is_empty() {
         runs.push(Run::Content("".into()));
