@@ -24,7 +24,7 @@ async fn run(args: &str) -> Vec<String> {
     answers
 }
 
-fn without_created(text: &str) -> String {
+pub(crate) fn without_created(text: &str) -> String {
     let mut parts = text.split("\"created\":");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_digit()))

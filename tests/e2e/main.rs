@@ -22,6 +22,7 @@ mod lora;
 mod plugin_metrics;
 mod plugin_tools;
 mod queue;
+mod recorded;
 mod reload;
 mod serving_flags;
 mod start;
