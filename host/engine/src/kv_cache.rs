@@ -186,9 +186,11 @@ impl KvCache {
         is_reset
     }
 
-    /// What happened since the last time, in order; empty if nobody is to be told.
-    pub fn take_events(&mut self) -> Vec<KvCacheEvent> {
-        self.events.as_mut().map(std::mem::take).unwrap_or_default()
+    /// Appends what happened since the last time, in order; nothing if nothing is to be told.
+    pub fn move_events(&mut self, to: &mut Vec<KvCacheEvent>) {
+        if let Some(events) = &mut self.events {
+            to.append(events);
+        }
     }
 
     /// Held blocks and all blocks.

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::lora::Adapter;
 
 /// Names a sequence for as long as the scheduler knows it. Never reused.
@@ -49,6 +51,7 @@ pub struct Scheduler {
     /// Whether the last step ended at a sequence that found no memory: nobody overtakes that one.
     lacks_memory: bool,
     next_id: u64,
+    adapters_version: u64,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,7 @@ impl Scheduler {
             adapters: BTreeMap::new(),
             lacks_memory: false,
             next_id: 0,
+            adapters_version: 0,
         }
     }
 
@@ -80,15 +84,16 @@ impl Scheduler {
         n: u32,
         adapter: Option<&Arc<Adapter>>,
         n_fitting: u32,
-    ) -> Result<Vec<SequenceId>, NoRoom> {
+    ) -> Result<SmallVec<[SequenceId; 1]>, NoRoom> {
         let starves = adapter.is_some() && self.somebody_starves();
         let can_start = !self.lacks_memory && self.may_run(adapter, starves);
         let free = if can_start { self.max_running - self.running.len() } else { 0 };
         if self.waiting.len() + n as usize > self.max_waiting + free.min(n.min(n_fitting) as usize) {
             return Err(NoRoom { waiting: self.waiting.len() });
         }
-        let ids: Vec<_> = (self.next_id..).take(n as usize).map(SequenceId).collect();
+        let ids: SmallVec<[_; 1]> = (self.next_id..).take(n as usize).map(SequenceId).collect();
         self.next_id += u64::from(n);
+        self.adapters_version += u64::from(adapter.is_some());
         self.waiting.extend(ids.iter().map(|id| Waiting { id: *id, adapter: adapter.cloned(), overtaken: 0 }));
         Ok(ids)
     }
@@ -115,6 +120,7 @@ impl Scheduler {
             let Some(Waiting { id, adapter, .. }) = self.waiting.remove(at) else { break };
             self.running.push((id, adapter.clone()));
             if let Some(adapter) = &adapter {
+                self.adapters_version += 1;
                 *self.adapters.entry(adapter.id).or_default() += 1;
                 self.waiting.range_mut(..at).for_each(|skipped| skipped.overtaken += 1);
             }
@@ -139,8 +145,11 @@ impl Scheduler {
 
     /// Forgets a sequence, waiting or running. Call [`Self::schedule`] next: a place may be free.
     pub fn remove(&mut self, id: SequenceId) {
-        if self.stop(id).is_none() {
-            self.waiting.retain(|waiting| waiting.id != id);
+        if self.stop(id).is_none()
+            && let Some(at) = self.waiting.iter().position(|waiting| waiting.id == id)
+            && let Some(Waiting { adapter: Some(_), .. }) = self.waiting.remove(at)
+        {
+            self.adapters_version += 1;
         }
     }
 
@@ -163,6 +172,7 @@ impl Scheduler {
         if let Some(adapter) = &adapter
             && let Some(running) = self.adapters.get_mut(&adapter.id)
         {
+            self.adapters_version += 1;
             *running -= 1;
             if *running == 0 {
                 self.adapters.remove(&adapter.id);
@@ -181,14 +191,19 @@ impl Scheduler {
         self.adapters.contains_key(&adapter)
     }
 
-    /// The adapters of those that run, in the order of admission; one for each sequence that has any.
-    pub fn running_adapters(&self) -> impl Iterator<Item = &Adapter> {
-        self.running.iter().filter_map(|(_, adapter)| adapter.as_deref())
+    /// Counts changes of which adapters run and wait.
+    pub fn adapters_version(&self) -> u64 {
+        self.adapters_version
     }
 
-    /// The adapters of those that wait, in the order of the queue.
-    pub fn waiting_adapters(&self) -> impl Iterator<Item = &Adapter> {
-        self.waiting.iter().filter_map(|waiting| waiting.adapter.as_deref())
+    /// Names of the adapters that run, each once, in the order of admission.
+    pub fn running_adapters(&self) -> Vec<String> {
+        names_once(self.running.iter().filter_map(|(_, adapter)| adapter.as_deref()))
+    }
+
+    /// Names of the adapters that wait, each once, in the order of the queue.
+    pub fn waiting_adapters(&self) -> Vec<String> {
+        names_once(self.waiting.iter().filter_map(|waiting| waiting.adapter.as_deref()))
     }
 
     /// How many run.
@@ -204,11 +219,24 @@ impl Scheduler {
     fn debug_assert_invariants(&self) {
         debug_assert!(self.running.len() <= self.max_running);
         debug_assert!(self.adapters.len() <= self.max_loras);
-        debug_assert_eq!(self.adapters.values().sum::<usize>(), self.running_adapters().count());
+        debug_assert_eq!(
+            self.adapters.values().sum::<usize>(),
+            self.running.iter().filter(|(_, adapter)| adapter.is_some()).count()
+        );
         let may_wait = self.running.len() == self.max_running || self.lacks_memory;
         debug_assert!(may_wait || self.waiting.iter().all(|waiting| waiting.adapter.is_some()), "no reason to wait");
         debug_assert!(self.waiting.iter().all(|waiting| !self.runs(waiting.id)));
     }
+}
+
+fn names_once<'a>(adapters: impl Iterator<Item = &'a Adapter>) -> Vec<String> {
+    let mut distinct: Vec<&Adapter> = Vec::new();
+    for adapter in adapters {
+        if !distinct.iter().any(|known| known.id == adapter.id) {
+            distinct.push(adapter);
+        }
+    }
+    distinct.into_iter().map(|adapter| adapter.name.clone()).collect()
 }
 
 #[cfg(test)]
@@ -221,7 +249,11 @@ mod tests {
     }
 
     /// `n` sequences that may have an adapter.
-    fn try_enqueue(scheduler: &mut Scheduler, n: u32, adapter: Option<u32>) -> Result<Vec<SequenceId>, NoRoom> {
+    fn try_enqueue(
+        scheduler: &mut Scheduler,
+        n: u32,
+        adapter: Option<u32>,
+    ) -> Result<SmallVec<[SequenceId; 1]>, NoRoom> {
         let adapter = adapter.map(|id| {
             Arc::new(Adapter { id, generation: id, name: id.to_string(), path: "/p".into(), base_model: None })
         });

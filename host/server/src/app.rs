@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rehearsal_engine::seed::{self, Purpose};
-use rehearsal_engine::{Adapters, Engine, EngineObserver};
+use rehearsal_engine::{Adapters, Clock, Engine, EngineObserver, EngineTime};
 use rehearsal_plugin_host::{PluginHost, PluginObserver, Plugins};
 
 use crate::answerers::Answerers;
@@ -23,6 +23,8 @@ pub const VLLM_VERSION: &str = "0.33.0";
 
 /// A server, ready to answer.
 pub struct App {
+    /// The time of the engine and of all that it tells; one for all servers of the process.
+    pub clock: Clock,
     /// The simulated engine.
     pub engine: Engine,
     /// What makes tokens of what clients send.
@@ -54,7 +56,7 @@ pub struct App {
     /// Numbers ids of things that are no requests.
     n_ids: AtomicU64,
     /// When the server was built, and for how long after that it says that it is not ready.
-    startup: (std::time::Instant, Duration),
+    startup: (EngineTime, Duration),
     /// Everything that is loaded.
     pub plugins: Plugins,
     /// What Prometheus scrapes.
@@ -70,9 +72,14 @@ pub async fn load_plugins(config: &Config, served: &ServedTokenizer) -> Result<A
 }
 
 impl App {
-    /// Builds the engine, whose prompts `served` makes tokens of, and for which `plugins` answer. Fails with every
-    /// problem.
-    pub async fn new(config: &Config, served: ServedTokenizer, plugins: &Arc<PluginHost>) -> Result<Self, Vec<String>> {
+    /// Builds the engine, whose time is `clock`'s, whose prompts `served` makes tokens of, and for which `plugins` answer.
+    /// Fails with every problem.
+    pub async fn new(
+        config: &Config,
+        clock: &Clock,
+        served: ServedTokenizer,
+        plugins: &Arc<PluginHost>,
+    ) -> Result<Self, Vec<String>> {
         let metrics = Metrics::new(config).map_err(|error| vec![format!("{error:#}")])?;
         let mut observers: Vec<Arc<dyn EngineObserver>> =
             vec![metrics.engine.clone(), metrics.plugins.clone(), Arc::new(EngineLog)];
@@ -84,15 +91,16 @@ impl App {
         let mut kv_events = None;
         if let Some(kv_events_config) = &config.kv_events {
             let dropped = metrics.engine.dropped_kv_events.clone();
-            let opened = KvEvents::open(kv_events_config, config.rank, dropped).await;
+            let opened = KvEvents::open(kv_events_config, config.rank, clock.clone(), dropped).await;
             let (events, observer) = opened.map_err(|problem| vec![problem])?;
             observers.push(Arc::new(observer));
             kv_events = Some(events);
         }
         let (seed, mode, model) = (config.engine.seed, &config.routing.usual.mode, &config.model.name);
         tracing::info!(seed, mode, model, "engine ready");
+        let tokenizer = served.tokenizer.clone();
         Ok(Self {
-            engine: Engine::new(config.engine.clone(), config.latency, served.tokenizer.clone(), observers),
+            engine: Engine::new(config.engine.clone(), config.latency, tokenizer, clock.clone(), observers),
             prompts: Prompts::new(served, config.engine.max_model_len, config.engine.kv_cache.is_some()),
             answerers,
             model: config.model.clone(),
@@ -107,7 +115,8 @@ impl App {
             fingerprint: fingerprint(&config.model.name),
             port: AtomicU16::new(config.serving.address.port()),
             n_ids: AtomicU64::new(0),
-            startup: (std::time::Instant::now(), config.serving.startup_duration),
+            startup: (clock.now(), config.serving.startup_duration),
+            clock: clock.clone(),
             plugins,
             metrics,
             kv_events: Mutex::new(kv_events),
@@ -143,7 +152,7 @@ impl App {
     /// Whether the server says that it is ready. It answers before that too.
     pub fn is_ready(&self) -> bool {
         let (built, duration) = self.startup;
-        built.elapsed() >= duration
+        self.clock.now().since(built) >= duration
     }
 
     /// 16 hex digits that no request's id has.

@@ -8,6 +8,7 @@ mod values;
 
 mod access;
 mod answers;
+mod clock;
 mod engine;
 mod failures;
 pub mod klog;
@@ -36,6 +37,7 @@ use reader::Reader;
 
 pub use access::{AccessConfig, Certificate, ClientCertificates, CorsConfig, TlsConfig};
 pub use answers::{AnswersConfig, RequestLimits};
+pub use clock::ClockConfig;
 pub use key::{Spec, Takes, Topic};
 pub use kv_events::{KvEventsConfig, ZmqEndpoint};
 pub use logs::{HeaderConfig, LogConfig, LogFilesConfig, LogPlace, RequestLogConfig};
@@ -46,7 +48,7 @@ pub use routing::{ModelPlugins, RoutingConfig};
 pub use serving::{Address, ServingConfig};
 pub use settings::{Origin, Settings};
 pub use tokenizer::TokenizerConfig;
-pub(crate) use values::{any_text, large_number, switch};
+pub(crate) use values::{any_text, duration, large_number, switch};
 
 /// The configuration of a server; valid by construction.
 #[derive(Debug, Clone)]
@@ -73,6 +75,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// How long things take.
     pub latency: ConfiguredLatency,
+    /// How time passes in the engine.
+    pub clock: ClockConfig,
     /// How KV-cache events leave, if there are any.
     pub kv_events: Option<KvEventsConfig>,
     /// Adapters that are there from the start.
@@ -103,6 +107,7 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
         engine::SPECS,
         lora::SPECS,
         latency::SPECS,
+        clock::SPECS,
         routing::SPECS,
         plugins::SPECS,
         tools::SPECS,
@@ -139,6 +144,7 @@ impl Config {
             n_ranks: ranks.n,
             engine: engine::read(&mut reader, kv_cache),
             latency: latency::read(&mut reader),
+            clock: clock::read(&mut reader),
             kv_events,
             plugins: plugins::read(&mut reader, &routing.plugins()),
             watch_plugins: plugins::are_watched(&mut reader),

@@ -12,10 +12,9 @@ mod zmtp;
 use std::sync::Arc;
 
 use prometheus::IntCounter;
-use rehearsal_engine::{Choice, EngineEvent, EngineObserver, KvCacheEvent};
+use rehearsal_engine::{Clock, EngineObserver, KvCacheEvent, StepReport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use crate::config::KvEventsConfig;
 use link::Link;
@@ -29,10 +28,9 @@ pub struct KvEventObserver {
 }
 
 impl EngineObserver for KvEventObserver {
-    fn observe(&self, _choice: &Choice, _event: EngineEvent<'_>, _at: Instant) {}
-
-    fn observe_kv_cache(&self, events: &Arc<[KvCacheEvent]>) {
-        if self.events.try_send(events.clone()).is_err() {
+    fn observe(&self, report: &StepReport) {
+        let events = &report.kv_cache;
+        if !events.is_empty() && self.events.try_send(events.as_slice().into()).is_err() {
             self.dropped.inc_by(events.len() as u64);
         }
     }
@@ -42,6 +40,7 @@ impl EngineObserver for KvEventObserver {
 pub struct KvEvents {
     config: KvEventsConfig,
     rank: u32,
+    clock: Clock,
     link: Link,
     replay: Option<Replay>,
     events: mpsc::Receiver<Arc<[KvCacheEvent]>>,
@@ -53,6 +52,7 @@ impl KvEvents {
     pub async fn open(
         config: &KvEventsConfig,
         rank: u32,
+        clock: Clock,
         dropped: IntCounter,
     ) -> Result<(Self, KvEventObserver), String> {
         let link = Link::open(&config.endpoint, config.connect_attempts)
@@ -67,15 +67,15 @@ impl KvEvents {
         };
         let (sender, events) = mpsc::channel(config.max_pending as usize);
         let observer = KvEventObserver { events: sender, dropped };
-        Ok((Self { config: config.clone(), rank, link, replay, events }, observer))
+        Ok((Self { config: config.clone(), rank, clock, link, replay, events }, observer))
     }
 
     /// Publishes under `topic`, unless the user named another, until it is stopped.
     pub fn start(self, topic: String) -> RunningKvEvents {
-        let Self { config, rank, link, replay, events } = self;
+        let Self { config, rank, clock, link, replay, events } = self;
         let (stop, stopped) = oneshot::channel();
         let topic = config.topic.clone().unwrap_or(topic);
-        let publisher = Publisher::new(&config, topic, rank, link, replay);
+        let publisher = Publisher::new(&config, topic, rank, clock, link, replay);
         RunningKvEvents { stop, task: tokio::spawn(publisher.run(events, stopped)) }
     }
 }

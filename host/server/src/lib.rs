@@ -39,4 +39,4 @@ pub mod plugin_tools;
 pub mod reload;
 pub mod said;
 mod stale_socket;
-mod wall_clock;
+pub mod wall_clock;

@@ -7,8 +7,7 @@ pub mod requests;
 pub mod stats;
 mod verbosity;
 
-use rehearsal_engine::{Choice, EngineEvent, EngineObserver};
-use tokio::time::Instant;
+use rehearsal_engine::{EngineObserver, SequenceEvent, StepReport};
 use tracing::info;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -48,11 +47,13 @@ pub fn init(config: &LogConfig) -> Result<LogGuard, String> {
 pub struct EngineLog;
 
 impl EngineObserver for EngineLog {
-    fn observe(&self, choice: &Choice, event: EngineEvent<'_>, _at: Instant) {
-        if let EngineEvent::AdapterLoaded = event
-            && let Some(adapter) = &choice.request.adapter
-        {
-            info!(adapter = adapter.name, "adapter brought into memory");
+    fn observe(&self, report: &StepReport) {
+        for sequence in &report.sequences {
+            if let SequenceEvent::AdapterLoaded = sequence.event
+                && let Some(adapter) = &sequence.choice.request.adapter
+            {
+                info!(adapter = adapter.name, "adapter brought into memory");
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use rehearsal_server::said::Said;
 use rehearsal_server::serve::{self, Built, Front};
 use rehearsal_server::signals::StopSignals;
 use rehearsal_server::tokenizer::ServedTokenizer;
-use rehearsal_server::{commands, logs};
+use rehearsal_server::{commands, logs, wall_clock};
 
 /// The user asked for something that cannot be had.
 const USAGE: u8 = 2;
@@ -83,13 +83,14 @@ async fn build(
 ) -> Result<(Front, Arc<PluginHost>, Vec<Built>), Vec<String>> {
     let front = Front::new(config).map_err(|problem| vec![problem])?;
     // All ranks share one tokenizer, which knows nothing of requests, and what plugins are made of.
-    let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name);
+    let clock = wall_clock::start(config.clock);
+    let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name, &clock);
     let served = served.await.map_err(|problem| vec![problem])?;
     let plugins = app::load_plugins(config, &served).await?;
     let mut servers = Vec::new();
     for (config, bound) in ranks {
         // What is wrong with the first would be wrong with all.
-        servers.push(Built { bound, app: App::new(&config, served.clone(), &plugins).await? });
+        servers.push(Built { bound, app: App::new(&config, &clock, served.clone(), &plugins).await? });
     }
     Ok((front, plugins, servers))
 }

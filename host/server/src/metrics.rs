@@ -4,10 +4,10 @@ mod engine;
 mod plugins;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use prometheus::{Encoder, Registry, TextEncoder};
-use rehearsal_engine::EngineStatus;
 use rehearsal_plugin_host::PluginStatus;
 
 use crate::config::Config;
@@ -40,11 +40,11 @@ impl Metrics {
         Ok(Self { registry, scrape: Mutex::default(), engine, plugins: Arc::new(plugins) })
     }
 
-    /// The page, with engine and plugins as they are at this moment.
-    pub fn page(&self, engine: EngineStatus, plugins: impl Iterator<Item = PluginStatus>) -> Result<Vec<u8>> {
+    /// The page, with plugins as they are at this moment, which is `unix_time` after 1970.
+    pub fn page(&self, unix_time: Duration, plugins: impl Iterator<Item = PluginStatus>) -> Result<Vec<u8>> {
         // One scrape at a time: another would find the rows that this one is about to replace gone.
         let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
-        self.engine.look(engine);
+        self.engine.look(unix_time);
         self.plugins.look(plugins);
         let mut page = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut page).context("the metrics cannot be written")?;

@@ -94,7 +94,7 @@ pub async fn run(
 }
 
 async fn log_stats(app: Arc<App>, throughput: Arc<stats::Throughput>, period: Duration) {
-    stats::log(app.rank, period, throughput, app.engine.config().reuses_prefixes(), || app.engine.status()).await;
+    stats::log(app.rank, period, throughput, app.engine.config().reuses_prefixes(), app.clock.clone()).await;
 }
 
 /// Serves one address until `control` ends it.

@@ -45,7 +45,11 @@ pub async fn respond(
     let mut frame = Vec::with_capacity(1024);
     match next(&mut output, keep_alive).await {
         Next::Event(first) => stream.write_event(&first.unwrap_or(Err(StrategyError::Lost))?, &mut frame),
-        Next::Silence => frame.extend_from_slice(KEEP_ALIVE),
+        Next::Silence => {
+            // A body is polled only as its client reads it.
+            output.ask_in_task();
+            frame.extend_from_slice(KEEP_ALIVE);
+        }
     }
     let frames = stream::unfold(Some(State::Going(output, stream, frame)), move |state| async move {
         let (mut output, mut stream, mut frame) = match state? {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rehearsal_engine::{BuiltinTokenizer, HuggingFaceTokenizer, Tokenizer};
+use rehearsal_engine::{BuiltinTokenizer, Clock, HuggingFaceTokenizer, Tokenizer};
 use tracing::{info, warn};
 
 use crate::config::{ChatTemplateConfig, TokenizerConfig};
@@ -37,7 +37,12 @@ impl ServedTokenizer {
 
     /// The tokenizer that `config` names for `model`, and a chat template. What the user named must be there; what only
     /// follows from the model's name need not.
-    pub async fn load(config: &TokenizerConfig, template: &ChatTemplateConfig, model: &str) -> Result<Self, String> {
+    pub async fn load(
+        config: &TokenizerConfig,
+        template: &ChatTemplateConfig,
+        model: &str,
+        clock: &Clock,
+    ) -> Result<Self, String> {
         let found = match config.tokenizer.as_deref() {
             Some("builtin") => None,
             Some(named) => {
@@ -54,7 +59,7 @@ impl ServedTokenizer {
             },
         };
         let (tokenizer, folder) = found.unzip();
-        let template = ChatTemplate::load(folder.as_deref(), template).map_err(|error| format!("{error:#}"))?;
+        let template = ChatTemplate::load(folder.as_deref(), template, clock).map_err(|error| format!("{error:#}"))?;
         info!(has_template = template.is_some(), "conversations become prompts");
         Ok(Self { tokenizer: tokenizer.unwrap_or_else(|| Arc::new(BuiltinTokenizer::default())), template })
     }

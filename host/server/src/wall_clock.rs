@@ -1,9 +1,15 @@
-//! The time of day, for what is shown to others. What is timed follows `tokio::time`.
+//! The time of day: for logs, and for where an engine's clock begins. What clients are told of time is that clock's.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jiff::Zoned;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Zoned};
+use rehearsal_engine::Clock;
+
+use crate::config::ClockConfig;
+
+/// 2026-01-01T00:00:00Z, after 1970: what a manual clock shows at its start, whenever that is.
+const MANUAL_EPOCH: Duration = Duration::from_secs(1_767_225_600);
 
 /// Since 1970; zero on a machine that lives before.
 pub(crate) fn since_1970() -> Duration {
@@ -15,7 +21,17 @@ pub(crate) fn local() -> Zoned {
     Zoned::now()
 }
 
-/// In UTC, for chat templates.
-pub(crate) fn utc() -> Zoned {
-    Zoned::now().with_time_zone(TimeZone::UTC)
+/// A moment in UTC, so long after 1970, for chat templates.
+pub(crate) fn utc(since_1970: Duration) -> Zoned {
+    // Later than jiff's last year, it is that year.
+    let since_1970 = SignedDuration::try_from(since_1970).unwrap_or(SignedDuration::MAX);
+    Timestamp::from_duration(since_1970).unwrap_or(Timestamp::MAX).to_zoned(TimeZone::UTC)
+}
+
+/// The clock of all engines of a process, started now.
+pub fn start(config: ClockConfig) -> Clock {
+    match config {
+        ClockConfig::Running(speedup) => Clock::scaled(since_1970(), speedup),
+        ClockConfig::Manual => Clock::manual(MANUAL_EPOCH),
+    }
 }

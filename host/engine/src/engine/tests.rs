@@ -5,15 +5,18 @@ mod lora;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::*;
 use crate::latency::{ConfiguredLatency, Jittered, PromptLatency};
 use crate::output::{Completion, Content, FinishReason};
 use crate::output::{DueTokens, OutputEvent};
+use crate::report::{Counts, SequenceEvent, SequenceReport, StepReport};
 use crate::request::ToolChoice;
 use crate::request::{Endpoint, Prompt, PromptContent, SamplingParams, Tool, ToolCall, Wishes};
 use crate::strategy::{Fault, ResponseStrategy, StrategyError, ToolCallStrategy};
@@ -76,17 +79,31 @@ impl ResponseStrategy for Panics {
 pub(crate) struct Record(Mutex<Vec<(u64, u32, &'static str)>>);
 
 impl EngineObserver for Record {
-    fn observe(&self, choice: &Choice, event: EngineEvent<'_>, _: Instant) {
-        let name = match event {
-            EngineEvent::Queued => "queued",
-            EngineEvent::Scheduled { .. } => "scheduled",
-            EngineEvent::Preempted => "preempted",
-            EngineEvent::AdapterLoaded | EngineEvent::Answered(..) | EngineEvent::Tokens(_) => return,
-            EngineEvent::Finished(_) => "finished",
-            EngineEvent::Failed(_) => "failed",
-            EngineEvent::Aborted => "aborted",
-        };
-        self.0.lock().unwrap().push((choice.number, choice.index, name));
+    fn observe(&self, report: &StepReport) {
+        for SequenceReport { choice, event, .. } in &report.sequences {
+            let name = match event {
+                SequenceEvent::Arrived => "queued",
+                SequenceEvent::Scheduled => "scheduled",
+                SequenceEvent::Preempted => "preempted",
+                SequenceEvent::Finished(_) => "finished",
+                SequenceEvent::Failed(_) => "failed",
+                SequenceEvent::Aborted => "aborted",
+                _ => continue,
+            };
+            self.0.lock().unwrap().push((choice.number, choice.index, name));
+        }
+    }
+}
+
+impl Engine {
+    /// Sequences that run and that wait.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let counts = self.status();
+        (counts.running, counts.waiting)
+    }
+
+    fn status(&self) -> Counts {
+        self.driver.look(Core::counts)
     }
 }
 
@@ -131,7 +148,8 @@ pub(crate) fn engine_config(max_num_seqs: u32, max_waiting: u32) -> EngineConfig
 pub(crate) fn engine(max_num_seqs: u32, max_waiting: u32, latency: ConfiguredLatency) -> (Engine, Arc<Record>) {
     let config = engine_config(max_num_seqs, max_waiting);
     let record = Arc::new(Record::default());
-    (Engine::new(config, latency, Arc::new(BuiltinTokenizer::default()), vec![record.clone()]), record)
+    let tokenizer = Arc::new(BuiltinTokenizer::default());
+    (Engine::new(config, latency, tokenizer, Clock::real(Duration::ZERO), vec![record.clone()]), record)
 }
 
 pub(crate) fn request(sampling: SamplingParams) -> GenerationRequest {

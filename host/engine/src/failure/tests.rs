@@ -1,10 +1,13 @@
 //! What a client gets, and when, for each failure at each moment.
 
 use futures::StreamExt;
+use tokio::time::Instant;
 
 use super::*;
+use crate::engine::Engine;
 use crate::engine::tests::{MS, Record, constant, engine, request, words};
-use crate::engine::{Engine, OutputStream};
+use crate::output::OutputEvent;
+use crate::output_stream::OutputStream;
 use crate::request::SamplingParams;
 use crate::strategy::Strategies;
 
@@ -38,19 +41,19 @@ fn submit(engine: &Engine, outcomes: Vec<(Failure, Moment)>) -> OutputStream {
     engine.submit(request(SamplingParams::default()), strategies).unwrap()
 }
 
-/// What came, each with its milliseconds: `n` tokens, `malformed`, or the error.
+/// What came, each with its milliseconds: a `1` for each token, `malformed`, or the error.
 async fn story(outcomes: Vec<(Failure, Moment)>) -> Vec<(u128, String)> {
     let (engine, record) = paced();
     let mut stream = submit(&engine, outcomes);
     let start = Instant::now();
     let mut story = Vec::new();
     while let Some(event) = stream.next().await {
-        let event = match event {
-            Ok(OutputEvent::Tokens(due)) => due.tokens.len().to_string(),
-            Ok(OutputEvent::Malformed) => "malformed".into(),
-            Err(error) => error.to_string(),
-        };
-        story.push((start.elapsed().as_millis(), event));
+        let at = start.elapsed().as_millis();
+        match event {
+            Ok(OutputEvent::Tokens(due)) => story.extend(due.tokens.map(|_| (at, "1".into()))),
+            Ok(OutputEvent::Malformed) => story.push((at, "malformed".into())),
+            Err(error) => story.push((at, error.to_string())),
+        }
     }
     assert!(stream.is_finished() && stream.take_due().is_none());
     drop(stream);

@@ -50,7 +50,9 @@ impl Fixture {
             KvCacheEvent::BlockRemoved(_) => "removed".into(),
             KvCacheEvent::AllBlocksCleared => "cleared".into(),
         };
-        self.cache.take_events().into_iter().map(show).collect()
+        let mut events = Vec::new();
+        self.cache.move_events(&mut events);
+        events.into_iter().map(show).collect()
     }
 }
 

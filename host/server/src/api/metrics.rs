@@ -11,7 +11,7 @@ use crate::metrics::TEXT_FORMAT;
 
 /// The page that Prometheus scrapes.
 pub async fn page(State(app): State<Arc<App>>) -> Response {
-    match app.metrics.page(app.engine.status(), app.plugins.statuses()) {
+    match app.metrics.page(app.clock.unix_time(), app.plugins.statuses()) {
         Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
     }

@@ -7,11 +7,10 @@ use axum::extract::State;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::wall_clock::since_1970;
 
 /// One card for each served name, and one for each adapter.
 pub async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
-    let created = unix_time();
+    let created = app.clock.unix_time().as_secs();
     let card = |id: String, root: String, parent: Option<String>, max_model_len: Option<u32>| ModelCard {
         id,
         object: "model",
@@ -31,11 +30,6 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
         card(adapter.name.clone(), adapter.path.clone(), Some(parent), None)
     });
     Json(ModelList { object: "list", data: models.chain(adapters).collect() })
-}
-
-/// Seconds since 1970.
-pub fn unix_time() -> u64 {
-    since_1970().as_secs()
 }
 
 /// The answer.

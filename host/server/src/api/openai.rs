@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::models::unix_time;
 use crate::app::App;
 use crate::transfer::{Form, Here, Leg, PrefillResult, TopLevel, Transfer};
 
@@ -51,7 +50,7 @@ impl Envelope {
         let answers_first_routers = transfer == Some(Transfer { leg: Leg::Prefill, form: Form::TopLevel });
         Self {
             id: format!("{prefix}{request_id}"),
-            created: unix_time(),
+            created: app.clock.unix_time().as_secs(),
             model,
             fingerprint: app.fingerprint.clone(),
             prompt_tokens,
@@ -207,6 +206,7 @@ pub async fn collect(
     envelope: &Envelope,
 ) -> Result<(Vec<Arc<CompletionOutput>>, TokenCounts), StrategyError> {
     let mut outputs = vec![None; n_choices as usize];
+    stream.read_at_end();
     let mut counts = TokenCounts::default();
     let mut is_malformed = false;
     while let Some(event) = stream.next().await {

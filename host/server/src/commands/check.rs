@@ -7,6 +7,7 @@ use crate::logs;
 use crate::said::Said;
 use crate::serve::Front;
 use crate::tokenizer::ServedTokenizer;
+use crate::wall_clock;
 
 /// Understands `words`, a configuration file or flags, as the server would; loads and tries what it would load. Nothing is
 /// listened on or connected to, but for a tokenizer that must be fetched.
@@ -32,13 +33,14 @@ pub(super) async fn run(
     let _logs = logs::init(&LogConfig { filter: "warn".into(), files: None, ..config.log.clone() });
     let mut problems = missing_folders(&config);
     problems.extend(Front::new(&config).err());
-    let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name).await;
+    let clock = wall_clock::start(config.clock);
+    let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name, &clock).await;
     let served = served.unwrap_or_else(|problem| {
         problems.push(problem);
         ServedTokenizer::builtin()
     });
     match app::load_plugins(&config, &served).await {
-        Ok(plugins) => problems.extend(App::new(&config, served, &plugins).await.err().into_iter().flatten()),
+        Ok(plugins) => problems.extend(App::new(&config, &clock, served, &plugins).await.err().into_iter().flatten()),
         Err(mut found) => problems.append(&mut found),
     }
     if !problems.is_empty() {

@@ -152,7 +152,7 @@ pub(crate) fn large_number(text: &str) -> Option<f64> {
 }
 
 /// A number of milliseconds, or a sum of numbers with units as Go writes durations: `1.5s`, `250us`, `1m30s`.
-pub(super) fn duration(value: &Value) -> Result<Duration, String> {
+pub(crate) fn duration(value: &Value) -> Result<Duration, String> {
     let text = text(value)?;
     if let Ok(millis) = text.parse::<u64>() {
         return bounded(Duration::from_millis(millis), &text);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rehearsal_engine::KvCacheEvent;
+use rehearsal_engine::{Clock, KvCacheEvent};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zeromq::ZmqMessage;
@@ -13,7 +13,6 @@ use super::link::Link;
 use super::replay::{Published, Replay};
 use super::wire;
 use crate::config::KvEventsConfig;
-use crate::wall_clock::since_1970;
 
 /// No event waits longer for others to fill its message.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -28,6 +27,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 pub(super) struct Publisher {
     topic: Bytes,
     rank: u32,
+    /// Of which batches carry the time.
+    clock: Clock,
     format: wire::Format,
     batch_size: usize,
     link: Link,
@@ -41,13 +42,21 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(config: &KvEventsConfig, topic: String, rank: u32, link: Link, replay: Option<Replay>) -> Self {
+    pub(super) fn new(
+        config: &KvEventsConfig,
+        topic: String,
+        rank: u32,
+        clock: Clock,
+        link: Link,
+        replay: Option<Replay>,
+    ) -> Self {
         if let Some(replay) = &replay {
             replay.set_topic(topic.clone().into());
         }
         Self {
             topic: topic.into(),
             rank,
+            clock,
             format: wire::Format { as_maps: config.as_maps, hash_bytes: config.hash_bytes },
             batch_size: config.batch_size as usize,
             link,
@@ -106,7 +115,7 @@ impl Publisher {
     }
 
     async fn send(&mut self) {
-        let payload = wire::batch(since_1970().as_secs_f64(), self.n_pending, &self.pending, self.rank);
+        let payload = wire::batch(self.clock.unix_time().as_secs_f64(), self.n_pending, &self.pending, self.rank);
         self.pending.clear();
         self.n_pending = 0;
         let sequence = Bytes::copy_from_slice(&self.sequence.to_be_bytes());

@@ -1,69 +1,78 @@
 //! A line about throughput and queues now and then, in vLLM's words, which dashboards and people search for.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rehearsal_engine::{Choice, EngineEvent, EngineObserver, EngineStatus};
+use rehearsal_engine::{Clock, Counts, EngineObserver, SequenceEvent, StepReport};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{debug, info};
 
-/// What an engine computed since its start.
+/// What an engine computed since its start, and how busy it is.
 #[derive(Debug, Default)]
-pub struct Throughput {
+pub struct Throughput(Mutex<Computed>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Computed {
     /// Tokens of prompts that were not cached.
-    prompt_tokens: AtomicU64,
-    generation_tokens: AtomicU64,
+    prompt_tokens: u64,
+    generation_tokens: u64,
     /// Tokens of prompts, cached or not.
-    queried_tokens: AtomicU64,
+    queried_tokens: u64,
+    counts: Counts,
+}
+
+impl Throughput {
+    fn lock(&self) -> MutexGuard<'_, Computed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl EngineObserver for Throughput {
-    fn observe(&self, choice: &Choice, event: EngineEvent<'_>, _at: Instant) {
-        match event {
-            EngineEvent::Scheduled { cached_tokens } => {
-                let n_tokens = choice.prompt().n_tokens;
-                self.queried_tokens.fetch_add(n_tokens.into(), Ordering::Relaxed);
-                self.prompt_tokens.fetch_add(n_tokens.saturating_sub(cached_tokens).into(), Ordering::Relaxed);
+    fn observe(&self, report: &StepReport) {
+        let mut computed = self.lock();
+        computed.counts = report.counts;
+        for sequence in &report.sequences {
+            match sequence.event {
+                SequenceEvent::Scheduled => {
+                    let n_tokens = sequence.choice.prompt().n_tokens;
+                    computed.queried_tokens += u64::from(n_tokens);
+                    computed.prompt_tokens += u64::from(n_tokens.saturating_sub(sequence.history.cached_tokens));
+                }
+                SequenceEvent::Tokens(n) => computed.generation_tokens += n as u64,
+                _ => {}
             }
-            EngineEvent::Tokens(n) => drop(self.generation_tokens.fetch_add(n as u64, Ordering::Relaxed)),
-            _ => {}
         }
     }
 }
 
-/// Logs one line each `period`, for as long as it is polled. Twice in a row without any token, it is a debug line.
-pub async fn log(
-    rank: u32,
-    period: Duration,
-    throughput: Arc<Throughput>,
-    reuses_prefixes: bool,
-    status: impl Fn() -> EngineStatus,
-) {
+/// Logs one line each `period` of real time, for as long as it is polled. Rates are per second of engine time. Twice in a
+/// row without any token, it is a debug line.
+pub async fn log(rank: u32, period: Duration, throughput: Arc<Throughput>, reuses_prefixes: bool, clock: Clock) {
     let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut prompt_before, mut generation_before, mut was_idle) = (0, 0, false);
-    let mut before = Instant::now();
+    let (mut before, mut was_idle) = (Computed::default(), false);
+    let mut told_at = clock.now();
     loop {
         ticks.tick().await;
-        let prompt = throughput.prompt_tokens.load(Ordering::Relaxed);
-        let generation = throughput.generation_tokens.load(Ordering::Relaxed);
-        let queried = throughput.queried_tokens.load(Ordering::Relaxed);
-        let seconds = std::mem::replace(&mut before, Instant::now()).elapsed().as_secs_f64();
+        let now = *throughput.lock();
+        let seconds = clock.now().since(std::mem::replace(&mut told_at, clock.now())).as_secs_f64();
+        // No time has passed where the clock stands still.
+        let rate = |tokens: u64| if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };
+        let queried = now.queried_tokens;
         let line = Line {
             rank,
-            prompt: (prompt - prompt_before) as f64 / seconds,
-            generation: (generation - generation_before) as f64 / seconds,
-            hit_rate: (reuses_prefixes && queried > 0).then(|| 1.0 - prompt as f64 / queried as f64),
-            status: status(),
+            prompt: rate(now.prompt_tokens - before.prompt_tokens),
+            generation: rate(now.generation_tokens - before.generation_tokens),
+            hit_rate: (reuses_prefixes && queried > 0).then(|| 1.0 - now.prompt_tokens as f64 / queried as f64),
+            counts: now.counts,
         };
-        let is_idle = (prompt, generation) == (prompt_before, generation_before);
+        let is_idle = (now.prompt_tokens, now.generation_tokens) == (before.prompt_tokens, before.generation_tokens);
         if is_idle && was_idle {
             debug!("{line}");
         } else {
             info!("{line}");
         }
-        (prompt_before, generation_before, was_idle) = (prompt, generation, is_idle);
+        (before, was_idle) = (now, is_idle);
     }
 }
 
@@ -74,20 +83,18 @@ struct Line {
     /// Tokens a second.
     generation: f64,
     hit_rate: Option<f64>,
-    status: EngineStatus,
+    counts: Counts,
 }
 
 impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { rank, prompt, generation, hit_rate, status } = self;
-        let EngineStatus { running, waiting, .. } = status;
-        let usage =
-            status.kv_cache_blocks.filter(|(_, all)| *all > 0).map_or(0.0, |(held, all)| held as f64 / all as f64);
+        let Self { rank, prompt, generation, hit_rate, counts } = self;
+        let Counts { running, waiting, .. } = counts;
         write!(
             f,
             "Engine {rank:03}: Avg prompt throughput: {prompt:.1} tokens/s, Avg generation throughput: {generation:.1} \
              tokens/s, Running: {running} reqs, Waiting: {waiting} reqs, GPU KV cache usage: {:.1}%",
-            100.0 * usage
+            100.0 * counts.kv_cache_usage()
         )?;
         match hit_rate {
             Some(rate) => write!(f, ", Prefix cache hit rate: {:.1}%", 100.0 * rate),

@@ -1,12 +1,10 @@
 //! `vllm:…`: what routers and autoscalers read of the engine, under vLLM's names.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, IntCounter, IntGauge, Opts, Registry};
-use rehearsal_engine::{Choice, EngineConfig, EngineEvent, EngineObserver, EngineStatus};
-use tokio::time::Instant;
-
-use crate::wall_clock::since_1970;
+use rehearsal_engine::{AdapterNames, EngineConfig, EngineObserver, SequenceEvent, StepReport};
 
 /// What is measured of the engine.
 pub struct EngineMetrics {
@@ -17,6 +15,7 @@ pub struct EngineMetrics {
     prefix_hits: IntCounter,
     preemptions: IntCounter,
     lora_requests: GaugeVec,
+    adapters: Mutex<AdapterNames>,
     reuses_prefixes: bool,
     max_loras: String,
     /// KV-cache events that nobody was told of.
@@ -66,9 +65,10 @@ impl EngineMetrics {
             prefix_hits: counter(opts("vllm:prefix_cache_hits_total", "Prompt tokens that were found there."))?,
             preemptions: counter(opts(
                 "vllm:num_preemptions_total",
-                "Times that a running request had to make way because no block was free.",
+                "Times that a running request was preempted because no block was free.",
             ))?,
             lora_requests,
+            adapters: Mutex::default(),
             reuses_prefixes: config.reuses_prefixes(),
             max_loras: config.max_loras.to_string(),
             dropped_kv_events: counter_in(
@@ -81,17 +81,13 @@ impl EngineMetrics {
         }))
     }
 
-    /// Takes over what is known only at this moment.
-    pub(super) fn look(&self, status: EngineStatus) {
-        self.running.set(status.running as i64);
-        self.waiting.set(status.waiting as i64);
-        self.preemptions.inc_by(status.preemptions.saturating_sub(self.preemptions.get()));
-        let usage = status.kv_cache_blocks.filter(|(_, all)| *all > 0);
-        self.kv_cache_usage.set(usage.map_or(0.0, |(held, all)| held as f64 / all as f64));
-        // One row, that of this moment: readers take the newest anyway.
+    /// Names the adapters of this moment, which is `unix_time` after 1970.
+    pub(super) fn look(&self, unix_time: Duration) {
+        // One row: readers take the newest anyway.
         self.lora_requests.reset();
-        let (running, waiting) = (status.running_adapters.join(","), status.waiting_adapters.join(","));
-        self.lora_requests.with_label_values(&[&self.max_loras, &running, &waiting]).set(since_1970().as_secs_f64());
+        let AdapterNames { running, waiting } = &*self.adapters.lock().unwrap_or_else(PoisonError::into_inner);
+        let labels = [&self.max_loras, &running.join(","), &waiting.join(",")];
+        self.lora_requests.with_label_values(&labels).set(unix_time.as_secs_f64());
     }
 }
 
@@ -110,12 +106,22 @@ fn register_cache_config(registry: &Registry, config: &EngineConfig, rank: u32) 
 }
 
 impl EngineObserver for EngineMetrics {
-    fn observe(&self, choice: &Choice, event: EngineEvent<'_>, _at: Instant) {
-        if let EngineEvent::Scheduled { cached_tokens } = event
-            && self.reuses_prefixes
-        {
-            self.prefix_queries.inc_by(choice.prompt().n_tokens.into());
-            self.prefix_hits.inc_by(cached_tokens.into());
+    fn observe(&self, report: &StepReport) {
+        self.running.set(report.counts.running as i64);
+        self.waiting.set(report.counts.waiting as i64);
+        self.kv_cache_usage.set(report.counts.kv_cache_usage());
+        for sequence in &report.sequences {
+            match sequence.event {
+                SequenceEvent::Scheduled if self.reuses_prefixes => {
+                    self.prefix_queries.inc_by(sequence.choice.prompt().n_tokens.into());
+                    self.prefix_hits.inc_by(sequence.history.cached_tokens.into());
+                }
+                SequenceEvent::Preempted => self.preemptions.inc(),
+                _ => {}
+            }
+        }
+        if let Some(adapters) = &report.adapters {
+            self.adapters.lock().unwrap_or_else(PoisonError::into_inner).clone_from(adapters);
         }
     }
 }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
-use rehearsal_engine::{Choice, EngineEvent, EngineObserver, StrategyError};
+use rehearsal_engine::{EngineObserver, SequenceEvent, StepReport, StrategyError};
 use rehearsal_plugin_host::{PluginEvent, PluginInfo, PluginObserver, PluginStatus};
-use tokio::time::Instant;
 
 /// From a tenth of what the smallest plugin takes to the usual wall limit.
 const SECONDS: [f64; 13] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1, 0.5, 2.0];
@@ -118,11 +117,13 @@ impl PluginObserver for PluginMetrics {
 }
 
 impl EngineObserver for PluginMetrics {
-    fn observe(&self, _choice: &Choice, event: EngineEvent<'_>, _at: Instant) {
-        if let EngineEvent::Answered(plugin, lateness) = event
-            && lateness > Duration::ZERO
-        {
-            self.outlasted.with_label_values(&[plugin]).inc();
+    fn observe(&self, report: &StepReport) {
+        for sequence in &report.sequences {
+            if let SequenceEvent::Answered { plugin, lateness } = &sequence.event
+                && *lateness > Duration::ZERO
+            {
+                self.outlasted.with_label_values(&[plugin]).inc();
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, Error, ErrorKind, Value};
+use rehearsal_engine::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::PrettyFormatter;
 use tracing::warn;
@@ -98,17 +99,17 @@ struct NamedTemplate {
 impl ChatTemplate {
     /// The template that `config` gives, else the one in a model's folder: a file of its own, or in
     /// `tokenizer_config.json`. `None` if there is none of them.
-    pub(super) fn load(folder: Option<&Path>, config: &ChatTemplateConfig) -> Result<Option<Self>> {
+    pub(super) fn load(folder: Option<&Path>, config: &ChatTemplateConfig, clock: &Clock) -> Result<Option<Self>> {
         let models = folder.map_or(Ok(TokenizerConfigFile::default()), TokenizerConfigFile::read)?;
         let special_tokens = models.special_tokens();
         if let Some(text) = config.source.as_ref().and_then(given).transpose().context("chat-template")? {
-            let template = Self::new(Templates::One(text), special_tokens, config);
+            let template = Self::new(Templates::One(text), special_tokens, config, clock);
             return template.map(Some).context("chat-template: it is not understood");
         }
         let Some(folder) = folder else { return Ok(None) };
         let own_file = std::fs::read_to_string(folder.join("chat_template.jinja")).ok().map(Templates::One);
         let Some(templates) = own_file.or(models.chat_template) else { return Ok(None) };
-        let template = Self::new(templates, special_tokens, config);
+        let template = Self::new(templates, special_tokens, config, clock);
         template.map(Some).with_context(|| format!("the chat template in {} is not understood", folder.display()))
     }
 
@@ -116,6 +117,7 @@ impl ChatTemplate {
         templates: Templates,
         special_tokens: Vec<(String, String)>,
         config: &ChatTemplateConfig,
+        clock: &Clock,
     ) -> Result<Self, Error> {
         let named = match templates {
             Templates::One(template) => vec![NamedTemplate { name: DEFAULT.into(), template }],
@@ -125,7 +127,7 @@ impl ChatTemplate {
         let (default, tool_use) = (called(DEFAULT).or(named.first()), called(TOOL_USE));
         let expected = messages::expected_format(default.map_or("", |template| &template.template));
         let content = config.content_format.unwrap_or(expected);
-        let mut environment = environment();
+        let mut environment = environment(clock.clone());
         for (name, template) in [(DEFAULT, default), (TOOL_USE, tool_use)] {
             if let Some(template) = template {
                 environment.add_template_owned(name, template.template.clone())?;
@@ -156,8 +158,8 @@ impl ChatTemplate {
     }
 }
 
-/// Jinja as `transformers` sets it up.
-fn environment() -> Environment<'static> {
+/// Jinja as `transformers` sets it up. Its time is `clock`'s.
+fn environment(clock: Clock) -> Environment<'static> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.expect("the usual delimiters"));
@@ -166,8 +168,8 @@ fn environment() -> Environment<'static> {
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
-    environment.add_function("strftime_now", |format: String| -> Result<String, Error> {
-        let text = jiff::fmt::strtime::format(&format, &wall_clock::utc());
+    environment.add_function("strftime_now", move |format: String| -> Result<String, Error> {
+        let text = jiff::fmt::strtime::format(&format, &wall_clock::utc(clock.unix_time()));
         text.map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now({format:?}): {error}")))
     });
     environment

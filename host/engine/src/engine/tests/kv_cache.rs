@@ -10,10 +10,8 @@ use rand::RngExt;
 struct Blocks(Mutex<Vec<KvCacheEvent>>);
 
 impl EngineObserver for Blocks {
-    fn observe(&self, _: &Choice, _: EngineEvent<'_>, _: Instant) {}
-
-    fn observe_kv_cache(&self, events: &Arc<[KvCacheEvent]>) {
-        self.0.lock().unwrap().extend(events.iter().cloned());
+    fn observe(&self, report: &StepReport) {
+        self.0.lock().unwrap().extend(report.kv_cache.iter().cloned());
     }
 }
 
@@ -40,7 +38,8 @@ fn caching_blocks_of(block_size: u32, n_blocks: u32, max_num_seqs: u32) -> (Engi
     };
     let (record, blocks) = (Arc::new(Record::default()), Arc::new(Blocks::default()));
     let observers: Vec<Arc<dyn EngineObserver>> = vec![record.clone(), blocks.clone()];
-    (Engine::new(config, latency, Arc::new(BuiltinTokenizer::default()), observers), record, blocks)
+    let tokenizer = Arc::new(BuiltinTokenizer::default());
+    (Engine::new(config, latency, tokenizer, Clock::real(Duration::ZERO), observers), record, blocks)
 }
 
 fn prompt(token_ids: Vec<u32>) -> GenerationRequest {

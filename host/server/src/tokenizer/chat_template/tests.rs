@@ -1,12 +1,18 @@
 //! Templates as models ship them, rendered for bodies as clients send them.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;
 
+fn clock() -> Clock {
+    Clock::manual(Duration::from_secs(1_767_312_000))
+}
+
 fn template(source: &str) -> ChatTemplate {
     let special_tokens = vec![("bos_token".into(), "<s>".into())];
-    ChatTemplate::new(Templates::One(source.into()), special_tokens, &ChatTemplateConfig::default()).unwrap()
+    ChatTemplate::new(Templates::One(source.into()), special_tokens, &ChatTemplateConfig::default(), &clock()).unwrap()
 }
 
 fn rendered(source: &str, body: serde_json::Value) -> String {
@@ -77,7 +83,7 @@ fn python_methods_and_arguments_of_the_request_are_there() {
 #[test]
 fn a_template_can_ask_for_the_date() {
     let date = rendered("{{ strftime_now('%Y-%m-%d') }}", json!({ "messages": [] }));
-    assert!(date.len() == 10 && date.starts_with("20"), "{date}");
+    assert_eq!(date, "2026-01-02", "as the engine's clock shows it");
     let error = template("{{ strftime_now('%') }}").render(br#"{"messages": []}"#).unwrap_err();
     assert!(error.to_string().contains("strftime_now"), "{error}");
 }
@@ -97,6 +103,7 @@ fn another_template_is_taken_where_tools_are_offered() {
         Templates::Several(vec![named("default"), named("tool_use")]),
         Vec::new(),
         &ChatTemplateConfig::default(),
+        &clock(),
     )
     .unwrap();
     let render = |body: serde_json::Value| template.render(body.to_string().as_bytes()).unwrap();
@@ -112,7 +119,7 @@ fn the_server_may_decide_on_content_and_variables() {
     let rendered = |content_format, body: serde_json::Value| {
         let kwargs = serde_json::Map::from_iter([("extra".to_owned(), json!("server's"))]);
         let config = ChatTemplateConfig { content_format, kwargs, ..Default::default() };
-        let template = ChatTemplate::new(Templates::One(source.into()), Vec::new(), &config).unwrap();
+        let template = ChatTemplate::new(Templates::One(source.into()), Vec::new(), &config, &clock()).unwrap();
         template.render(body.to_string().as_bytes()).unwrap()
     };
     let messages = json!([{ "role": "user", "content": "a" }]);

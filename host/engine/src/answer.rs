@@ -1,0 +1,127 @@
+//! Asks the strategies of one request, in the request's own future: first what fails, then, as each choice leaves the
+//! queue and while its simulated prefill runs, what it is answered with.
+
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::join_all;
+use smallvec::SmallVec;
+
+use crate::driver::Driver;
+use crate::failure::{Arrival, FailurePolicy};
+use crate::mailbox::Mailbox;
+use crate::output::{Completion, CompletionOutput, Content, FinishReason};
+use crate::request::ToolChoice;
+use crate::scheduler::SequenceId;
+use crate::seed::{self, Purpose};
+use crate::strategy::{Choice, Fault, Strategies, StrategyError};
+use crate::tokenizer::{Tokenizer, aside};
+
+/// What is to be asked of the strategies of one request.
+pub(crate) struct Questions {
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) strategies: Strategies,
+    /// The engine's, for ids of calls.
+    pub(crate) seed: u64,
+    pub(crate) tokenizer: Arc<dyn Tokenizer>,
+    /// Outputs are to have the ids of their tokens.
+    pub(crate) wants_ids: bool,
+    /// The request's sequences.
+    pub(crate) sequences: SmallVec<[(SequenceId, Arc<Choice>); 1]>,
+    /// What its failure policy is told.
+    pub(crate) arrival: Option<Arrival>,
+}
+
+impl Questions {
+    /// Asks all of them and hands the answers to the engine.
+    pub(crate) async fn ask(self) {
+        if let (Some(policy), Some(arrival)) = (&self.strategies.failure_policy, &self.arrival) {
+            self.select(&**policy, arrival).await;
+        }
+        match &self.sequences[..] {
+            [(id, choice)] => self.answer(*id, choice).await,
+            several => drop(join_all(several.iter().map(|(id, choice)| self.answer(*id, choice))).await),
+        }
+    }
+
+    async fn select(&self, policy: &dyn FailurePolicy, arrival: &Arrival) {
+        let selected = or_lost(policy.select(arrival)).await;
+        self.driver.change(|core, now| match selected {
+            Ok(outcomes) => core.selected(arrival.number, outcomes, now),
+            Err(error) => core.request_failed(arrival.number, error),
+        });
+    }
+
+    async fn answer(&self, id: SequenceId, choice: &Choice) {
+        poll_fn(|context| self.mailbox.poll_admitted(choice.index, context)).await;
+        let answer = or_lost(self.output(choice)).await;
+        self.driver.change(|core, now| match answer {
+            Ok((output, plugin)) => core.answered(id, output, plugin, now),
+            Err(error) => core.failed(id, error, now),
+        });
+    }
+
+    /// What the strategies answer, cut to what the client gets, and which plugin it is from.
+    async fn output(&self, choice: &Choice) -> Result<(Arc<CompletionOutput>, &str), StrategyError> {
+        let generator = &self.strategies.generator;
+        let (completion, plugin) = match self.tool_calls(choice).await? {
+            Some(calls) => calls,
+            None => (generator.generate(choice).await?, generator.name()),
+        };
+        let completion = self.with_call_ids(completion, choice);
+        let sampling = &choice.request.sampling;
+        let (max_tokens, wants_ids) = (choice.max_tokens, self.wants_ids);
+        let tokenizer = &*self.tokenizer;
+        let bytes = completion.content.as_ref().map_or(0, Content::text_bytes);
+        let output = aside(bytes, || CompletionOutput::new(completion, max_tokens, sampling, tokenizer, wants_ids))
+            .map_err(|message| Fault::InvalidOutput(message).of(plugin))?;
+        Ok((Arc::new(output), plugin))
+    }
+
+    /// The calls of offered tools, and the plugin that made them up; `None` if text is to be generated.
+    async fn tool_calls(&self, choice: &Choice) -> Result<Option<(Completion, &str)>, StrategyError> {
+        let wishes = &choice.request.wishes;
+        let Some(tool_caller) = &self.strategies.tool_caller else { return Ok(None) };
+        if self.strategies.generator.sees_to_tools() {
+            return Ok(None);
+        }
+        if wishes.tools.is_empty() || wishes.tool_choice == ToolChoice::None {
+            return Ok(None);
+        }
+        let mut tool_calls = tool_caller.call_tools(choice).await?;
+        if !wishes.parallel_tool_calls {
+            tool_calls.truncate(1);
+        }
+        if tool_calls.is_empty() {
+            return match &wishes.tool_choice {
+                ToolChoice::None | ToolChoice::Auto => Ok(None),
+                ToolChoice::Required | ToolChoice::Function(_) => {
+                    let message = "it returned no call although the tool choice demands one";
+                    Err(Fault::InvalidOutput(message.into()).of(tool_caller.name()))
+                }
+            };
+        }
+        // vLLM's quirk: a call that was demanded by name is a plain stop.
+        let finish = matches!(wishes.tool_choice, ToolChoice::Function(_)).then_some(FinishReason::Stop);
+        Ok(Some((Completion { tool_calls, finish, ..Default::default() }, tool_caller.name())))
+    }
+
+    /// Gives an id in vLLM's format to each call whose strategy did not.
+    fn with_call_ids(&self, mut completion: Completion, choice: &Choice) -> Completion {
+        for (call_idx, call) in (0..).zip(&mut completion.tool_calls) {
+            call.id.get_or_insert_with(|| {
+                let parts = [self.seed, choice.number, choice.index.into(), call_idx];
+                format!("chatcmpl-tool-{:016x}", seed::derive(Purpose::ToolCallId, &parts))
+            });
+        }
+        completion
+    }
+}
+
+/// A panic in a strategy is a defect of this program. It ends its own request and no other.
+async fn or_lost<T>(answer: impl Future<Output = Result<T, StrategyError>>) -> Result<T, StrategyError> {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or(Err(StrategyError::Lost))
+}

@@ -1,0 +1,535 @@
+//! Everything that one engine knows, stepped from moment to moment. Not async, without a clock, and it calls nothing: what
+//! it decides is in the report of the step and in what it delivers.
+//!
+//! Each method that changes anything is told when that is, and is followed by [`Core::step`] for the same moment. Moments
+//! never go backwards, and none is passed before all that is due at it was done. At one moment, failures that are played
+//! come first, and sequences follow in the order of their arrival.
+
+mod request;
+mod sequence;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use fnv::FnvHashMap;
+use smallvec::SmallVec;
+
+use crate::clock::EngineTime;
+use crate::config::EngineConfig;
+use crate::failure::{Failure, Outcome};
+use crate::kv_cache::{BlockHasher, CachedSequence, KvCache};
+use crate::latency::{LatencyModel, Load};
+use crate::lora::AdapterCache;
+use crate::mailbox::{Delivery, Mailbox};
+use crate::output::CompletionOutput;
+use crate::playback::{Pending, Playback, Played};
+use crate::report::{AdapterNames, Counts, SequenceEvent, StepReport};
+use crate::request::GenerationRequest;
+use crate::scheduler::{Admitted, NoRoom, Scheduler, SequenceId};
+use crate::seed::{self, Purpose};
+use crate::strategy::{Choice, StrategyError};
+
+use request::Request;
+use sequence::{Pace, Sequence};
+
+/// The number of a request, in the order of acceptance.
+pub(crate) type RequestNumber = u64;
+
+/// The engine's state.
+pub(crate) struct Core {
+    latency: Box<dyn LatencyModel>,
+    max_num_seqs: usize,
+    seed: u64,
+    scheduler: Scheduler,
+    kv_cache: Option<KvCache>,
+    /// Adapters in memory.
+    adapters: AdapterCache,
+    requests: FnvHashMap<RequestNumber, Request>,
+    sequences: FnvHashMap<SequenceId, Sequence>,
+    /// Nothing that is due is done while a component call is in flight.
+    waits_for_calls: bool,
+    /// What falls due, and when.
+    deadlines: BTreeSet<(EngineTime, Deadline)>,
+    next_number: RequestNumber,
+    /// Component calls that were asked for and have not returned.
+    calls_in_flight: usize,
+    n_preemptions: u64,
+    /// A place, a block or a turn may be free.
+    is_unsettled: bool,
+    /// Of the scheduler, when adapters were last reported.
+    adapters_reported: u64,
+    report: StepReport,
+    deliveries: Vec<(Arc<Mailbox>, Delivery)>,
+}
+
+/// What falls due, in the order in which it is done at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Deadline {
+    Playback(RequestNumber),
+    Token(SequenceId),
+}
+
+impl Core {
+    /// An engine with nothing to do. `waits_for_calls`: nothing that is due is done while a component call is in flight,
+    /// so that the order of what happens at one moment does not depend on which call returns first.
+    pub(crate) fn new(
+        config: &EngineConfig,
+        latency: Box<dyn LatencyModel>,
+        hasher: Option<Arc<BlockHasher>>,
+        waits_for_calls: bool,
+    ) -> Self {
+        let kv_cache = config.kv_cache.as_ref().zip(hasher);
+        Self {
+            latency,
+            max_num_seqs: config.max_num_seqs.get() as usize,
+            seed: config.seed,
+            scheduler: Scheduler::new(config.max_num_seqs, config.max_waiting_queue_length, config.max_loras),
+            kv_cache: kv_cache.map(|(config, hasher)| KvCache::new(config, hasher)),
+            adapters: AdapterCache::new(config.max_cpu_loras.get() as usize),
+            requests: FnvHashMap::default(),
+            sequences: FnvHashMap::default(),
+            waits_for_calls,
+            deadlines: BTreeSet::new(),
+            next_number: 0,
+            calls_in_flight: 0,
+            n_preemptions: 0,
+            is_unsettled: false,
+            adapters_reported: 0,
+            report: StepReport::default(),
+            deliveries: Vec::new(),
+        }
+    }
+
+    /// Queues the choices of a request, all or none. `choices` makes them of the request's number, one for each sequence.
+    pub(crate) fn submit(
+        &mut self,
+        request: &GenerationRequest,
+        cached: Vec<CachedSequence>,
+        mailbox: &Arc<Mailbox>,
+        may_fail: bool,
+        at: EngineTime,
+        choices: impl FnOnce(RequestNumber) -> SmallVec<[Arc<Choice>; 1]>,
+    ) -> Result<(RequestNumber, SmallVec<[SequenceId; 1]>), NoRoom> {
+        let n_choices = request.n_choices();
+        let n_fitting = self.kv_cache.as_ref().map_or(n_choices, |kv_cache| kv_cache.n_fitting(&cached));
+        let ids = self.scheduler.enqueue(n_choices, request.adapter.as_ref(), n_fitting)?;
+        if let Some(kv_cache) = &mut self.kv_cache {
+            ids.iter().zip(cached).for_each(|(id, sequence)| kv_cache.insert(*id, sequence));
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        for (id, choice) in ids.iter().zip(choices(number)) {
+            let rng = seed::rng(Purpose::Latency, &[self.seed, number, choice.index.into()]);
+            let sequence = Sequence::new(choice, mailbox.clone(), rng, at);
+            self.report.sequences.push(sequence.report(SequenceEvent::Arrived));
+            self.sequences.insert(*id, sequence);
+        }
+        let playback = may_fail.then(|| Playback::new(at));
+        self.calls_in_flight += usize::from(may_fail);
+        self.requests.insert(number, Request::new(ids.clone(), mailbox.clone(), playback));
+        self.is_unsettled = true;
+        Ok((number, ids))
+    }
+
+    /// The failure policy has said what is to happen to a request.
+    pub(crate) fn selected(&mut self, number: RequestNumber, outcomes: Vec<Outcome>, at: EngineTime) {
+        let Some(request) = self.requests.get_mut(&number) else { return };
+        let Some(playback) = &mut request.playback else { return };
+        playback.select(outcomes);
+        self.calls_in_flight -= 1;
+        self.play(number, at);
+        let Some(request) = self.requests.get(&number) else { return };
+        for id in request.ids.clone() {
+            self.ask(id);
+        }
+    }
+
+    /// The strategy has answered for a sequence: with `output`, of the plugin of this name.
+    pub(crate) fn answered(&mut self, id: SequenceId, output: Arc<CompletionOutput>, plugin: &str, at: EngineTime) {
+        let Some(sequence) = self.sequences.get_mut(&id).filter(|sequence| sequence.awaits_answer()) else { return };
+        self.calls_in_flight -= 1;
+        let Sequence { choice, mailbox, history, .. } = sequence;
+        let (choice, cached_tokens) = (choice.index, history.cached_tokens);
+        self.deliveries.push((mailbox.clone(), Delivery::Output { choice, output: output.clone(), cached_tokens }));
+        let lateness = sequence.prefilled_at().map_or_else(Default::default, |prefilled_at| at.since(prefilled_at));
+        self.report.sequences.push(sequence.report(SequenceEvent::Answered { plugin: plugin.into(), lateness }));
+        if let Some(due) = sequence.answer(output, at) {
+            self.deadlines.insert((due, Deadline::Token(id)));
+        }
+    }
+
+    /// The strategy gave no output for a sequence, which ends its request.
+    pub(crate) fn failed(&mut self, id: SequenceId, error: StrategyError, at: EngineTime) {
+        let Some(sequence) = self.sequences.get(&id).filter(|sequence| sequence.awaits_answer()) else { return };
+        let number = sequence.choice.number;
+        self.end(id, SequenceEvent::Failed(error.clone()));
+        let Some(request) = self.requests.get_mut(&number) else { return };
+        request.n_generating -= 1;
+        match &mut request.playback {
+            None => self.end_request(number, Some(error)),
+            Some(playback) => {
+                playback.push(Pending::Failed(error));
+                self.play(number, at);
+            }
+        }
+    }
+
+    /// A request ends with an error before any of its strategies was asked.
+    pub(crate) fn request_failed(&mut self, number: RequestNumber, error: StrategyError) {
+        self.end_request(number, Some(error));
+    }
+
+    /// The client of a request has gone away.
+    pub(crate) fn abort(&mut self, number: RequestNumber) {
+        self.end_request(number, None);
+    }
+
+    /// Forgets what could be found in the KV cache; false, and nothing happens, while any block of it is held.
+    /// `preempt_running` first preempts all running sequences.
+    pub(crate) fn reset_prefix_cache(&mut self, preempt_running: bool) -> bool {
+        while preempt_running
+            && self.kv_cache.is_some()
+            && let Some(last) = self.scheduler.last_running()
+        {
+            self.preempt(last);
+        }
+        self.kv_cache.as_mut().is_none_or(KvCache::reset)
+    }
+
+    /// Does all that is due at `at`, the changes before it included. What happened is in [`Self::report`].
+    pub(crate) fn step(&mut self, at: EngineTime) {
+        loop {
+            if std::mem::take(&mut self.is_unsettled) {
+                self.admit(at);
+            }
+            if self.next_due(at).is_none() {
+                break;
+            }
+            let Some((due, deadline)) = self.deadlines.pop_first() else { break };
+            debug_assert_eq!(due, at, "a deadline was missed by a step");
+            match deadline {
+                Deadline::Playback(number) => self.play(number, at),
+                Deadline::Token(id) => self.generate(id, at),
+            }
+        }
+        self.report.at = at;
+        self.report.counts = self.counts();
+        if self.scheduler.adapters_version() != self.adapters_reported {
+            self.adapters_reported = self.scheduler.adapters_version();
+            self.report.adapters = Some(self.adapter_names());
+        }
+        if let Some(kv_cache) = &mut self.kv_cache {
+            kv_cache.move_events(&mut self.report.kv_cache);
+        }
+        self.debug_assert_invariants();
+    }
+
+    /// What happened since [`Self::clear_report`], in the order in which it happened.
+    pub(crate) fn report(&self) -> &StepReport {
+        &self.report
+    }
+
+    /// Forgets what happened, once it was told.
+    pub(crate) fn clear_report(&mut self) {
+        self.report.sequences.clear();
+        self.report.kv_cache.clear();
+        self.report.adapters = None;
+    }
+
+    /// What is to be put into mailboxes, in order.
+    pub(crate) fn take_deliveries(&mut self) -> std::vec::Drain<'_, (Arc<Mailbox>, Delivery)> {
+        self.deliveries.drain(..)
+    }
+
+    /// The next moment until `now` at which something is due and can be done.
+    pub(crate) fn next_due(&self, now: EngineTime) -> Option<EngineTime> {
+        let can_be_done = !self.waits_for_calls || self.calls_in_flight == 0;
+        self.next_deadline().filter(|due| can_be_done && *due <= now)
+    }
+
+    /// The next moment at which something falls due by itself.
+    pub(crate) fn next_deadline(&self) -> Option<EngineTime> {
+        self.deadlines.first().map(|(due, _)| *due)
+    }
+
+    /// Component calls that were asked for and have not returned.
+    pub(crate) fn calls_in_flight(&self) -> usize {
+        self.calls_in_flight
+    }
+
+    /// How things stand.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            running: self.scheduler.n_running(),
+            waiting: self.scheduler.n_waiting(),
+            preemptions: self.n_preemptions,
+            kv_cache_blocks: self.kv_cache.as_ref().map(KvCache::usage),
+        }
+    }
+
+    /// The adapters of sequences.
+    pub(crate) fn adapter_names(&self) -> AdapterNames {
+        AdapterNames { running: self.scheduler.running_adapters(), waiting: self.scheduler.waiting_adapters() }
+    }
+
+    /// Gives free places and memory to the sequences that wait longest.
+    fn admit(&mut self, at: EngineTime) {
+        let kv_cache = &mut self.kv_cache;
+        let allocate = |id| match kv_cache {
+            Some(kv_cache) => kv_cache.allocate(id),
+            None => Some(0),
+        };
+        for Admitted { id, adapter, cached_tokens } in self.scheduler.schedule(allocate) {
+            let loads_adapter = adapter
+                .is_some_and(|adapter| self.adapters.use_adapter(adapter.id, |id| self.scheduler.runs_adapter(id)));
+            // All that are admitted at this moment count.
+            let load = self.load();
+            // A failure that another choice played may have ended it.
+            let Some(sequence) = self.sequences.get_mut(&id) else { continue };
+            let is_first = sequence.history.scheduled.is_none();
+            let due = sequence.admit(cached_tokens, at, &*self.latency, load);
+            let event = if is_first { SequenceEvent::Scheduled } else { SequenceEvent::Resumed };
+            self.report.sequences.push(sequence.report(event));
+            if loads_adapter {
+                self.report.sequences.push(sequence.report(SequenceEvent::AdapterLoaded));
+            }
+            if let Some(due) = due {
+                self.deadlines.insert((due, Deadline::Token(id)));
+            }
+            let number = sequence.choice.number;
+            if let Some(playback) = self.requests.get_mut(&number).and_then(|request| request.playback.as_mut()) {
+                playback.scheduled();
+                self.play(number, at);
+            }
+            self.ask(id);
+        }
+    }
+
+    /// Has the strategy of a running sequence asked, once, unless a failure is to be selected first or keeps it from that.
+    fn ask(&mut self, id: SequenceId) {
+        let Some(sequence) = self.sequences.get_mut(&id) else { return };
+        let Some(request) = self.requests.get(&sequence.choice.number) else { return };
+        if request.may_ask() && sequence.ask() {
+            self.calls_in_flight += 1;
+            let delivery = Delivery::Admitted { choice: sequence.choice.index };
+            self.deliveries.push((sequence.mailbox.clone(), delivery));
+        }
+    }
+
+    /// Tokens of a sequence are due.
+    fn generate(&mut self, id: SequenceId, at: EngineTime) {
+        let load = self.load();
+        let Some(sequence) = self.sequences.get_mut(&id) else { return };
+        let Some(output) = sequence.output.clone() else { return };
+        let (start, n_tokens) = (sequence.generated(), output.n_tokens());
+        let (due, next_due) = sequence.due_at(at, n_tokens, |rng| self.latency.next_token(load, rng));
+        let end = self.make_room(id, &output, due);
+        let is_last = end == n_tokens;
+        let Some(sequence) = self.sequences.get_mut(&id) else { return };
+        let number = sequence.choice.number;
+        if end > start || is_last {
+            sequence.generate(end, at);
+            self.report.sequences.push(sequence.report(SequenceEvent::Tokens(end - start)));
+        }
+        if is_last {
+            sequence.pace = Pace::Over;
+        } else if end == due {
+            sequence.pace = Pace::Due(next_due);
+            self.deadlines.insert((next_due, Deadline::Token(id)));
+        } else {
+            // What it has no room for is due as soon as it runs again.
+            sequence.pace = Pace::NotBefore(at);
+            self.preempt(id);
+        }
+        if end > start || is_last {
+            self.pass_on(id, number, start..end, &output, at);
+        }
+    }
+
+    /// Tokens of a sequence go to its client, through the failures of its request if there are any.
+    fn pass_on(
+        &mut self,
+        id: SequenceId,
+        number: RequestNumber,
+        tokens: Range<usize>,
+        output: &CompletionOutput,
+        at: EngineTime,
+    ) {
+        let (Some(sequence), Some(request)) = (self.sequences.get(&id), self.requests.get_mut(&number)) else { return };
+        let (choice, n_tokens) = (sequence.choice.index, output.n_tokens());
+        request.n_generating -= u32::from(tokens.end == n_tokens);
+        match &mut request.playback {
+            None => {
+                self.deliveries.push((request.mailbox.clone(), Delivery::Tokens { choice, end: tokens.end }));
+                if tokens.end == n_tokens {
+                    self.finish(id, output);
+                }
+            }
+            Some(playback) => {
+                playback.push(Pending::Tokens { choice, start: tokens.start, end: tokens.end, n_tokens });
+                self.play(number, at);
+            }
+        }
+    }
+
+    /// Room for a running sequence to have generated the tokens before `end`; returns how many it may generate. While no
+    /// block is free, the sequence that was admitted last is preempted, as in vLLM. If that is the one that asks, there is
+    /// not enough room. The one that was admitted first never is preempted, so that there is always progress.
+    fn make_room(&mut self, id: SequenceId, output: &CompletionOutput, end: usize) -> usize {
+        loop {
+            let Some(kv_cache) = &mut self.kv_cache else { return end };
+            let may_generate = kv_cache.grow(id, &output.token_ids()[..end]);
+            match self.scheduler.last_running().filter(|_| may_generate < end) {
+                Some(last) if last != id => self.preempt(last),
+                _ => return may_generate,
+            }
+        }
+    }
+
+    /// Takes a running sequence its place and its blocks away. It waits before all others.
+    fn preempt(&mut self, id: SequenceId) {
+        self.n_preemptions += 1;
+        self.scheduler.preempt(id);
+        if let Some(kv_cache) = &mut self.kv_cache {
+            kv_cache.release(id);
+        }
+        self.is_unsettled = true;
+        let Some(sequence) = self.sequences.get_mut(&id) else { return };
+        if let Some(due) = sequence.preempt() {
+            self.deadlines.remove(&(due, Deadline::Token(id)));
+        }
+        self.report.sequences.push(sequence.report(SequenceEvent::Preempted));
+    }
+
+    /// Plays the failures of a request as far as `at`.
+    fn play(&mut self, number: RequestNumber, at: EngineTime) {
+        loop {
+            let Some(request) = self.requests.get_mut(&number).filter(|request| !request.hangs) else { return };
+            if let Some(deadline) = request.play_at.take() {
+                self.deadlines.remove(&(deadline, Deadline::Playback(number)));
+            }
+            let all_generated = request.n_generating == 0;
+            let Some(playback) = &mut request.playback else { return };
+            match playback.next(at, all_generated) {
+                Played::Wait(until) => {
+                    request.play_at = until;
+                    self.deadlines.extend(until.map(|until| (until, Deadline::Playback(number))));
+                    return;
+                }
+                Played::Over => {
+                    self.deliveries.push((request.mailbox.clone(), Delivery::Complete));
+                    self.requests.remove(&number);
+                    return;
+                }
+                Played::PassOn(Pending::Failed(error)) => return self.end_request(number, Some(error)),
+                Played::PassOn(Pending::Tokens { choice, end, n_tokens, .. }) => {
+                    self.deliveries.push((request.mailbox.clone(), Delivery::Tokens { choice, end }));
+                    let id = request.ids[choice as usize];
+                    if end == n_tokens
+                        && let Some(output) = self.sequences.get(&id).and_then(|sequence| sequence.output.clone())
+                    {
+                        // It kept its place until its client had its last token.
+                        self.end(id, SequenceEvent::Finished(output.finish_reason().clone()));
+                    }
+                }
+                Played::Failure(Failure::Stall(time)) => playback.stall_until(at + time),
+                Played::Failure(Failure::Malformed) => {
+                    self.deliveries.push((request.mailbox.clone(), Delivery::Malformed));
+                }
+                Played::Failure(Failure::Error(error)) => {
+                    return self.end_request(number, Some(StrategyError::Rejected(error)));
+                }
+                Played::Failure(Failure::Disconnect) => {
+                    return self.end_request(number, Some(StrategyError::Disconnected));
+                }
+                Played::Failure(Failure::Hang) => return self.hang(number),
+            }
+        }
+    }
+
+    /// A request that hangs keeps its places and its blocks, and nothing more is done for it.
+    fn hang(&mut self, number: RequestNumber) {
+        let Some(request) = self.requests.get_mut(&number) else { return };
+        request.hangs = true;
+        self.deliveries.push((request.mailbox.clone(), Delivery::Hang));
+        for id in &request.ids {
+            let Some(sequence) = self.sequences.get_mut(id) else { continue };
+            self.calls_in_flight -= usize::from(sequence.awaits_answer());
+            if let Some(due) = sequence.freeze() {
+                self.deadlines.remove(&(due, Deadline::Token(*id)));
+            }
+        }
+    }
+
+    /// A sequence of a request without failures has come to its end.
+    fn finish(&mut self, id: SequenceId, output: &CompletionOutput) {
+        let Some(number) = self.sequences.get(&id).map(|sequence| sequence.choice.number) else { return };
+        self.end(id, SequenceEvent::Finished(output.finish_reason().clone()));
+        let Some(request) = self.requests.get(&number) else { return };
+        if request.n_generating == 0 {
+            self.deliveries.push((request.mailbox.clone(), Delivery::Complete));
+            self.requests.remove(&number);
+        }
+    }
+
+    /// Ends a request and all of its sequences that have not ended: with an error, or because its client has gone away.
+    fn end_request(&mut self, number: RequestNumber, error: Option<StrategyError>) {
+        let Some(request) = self.requests.remove(&number) else { return };
+        let is_selecting = request.playback.as_ref().is_some_and(|playback| !playback.is_selected());
+        self.calls_in_flight -= usize::from(is_selecting);
+        if let Some(deadline) = request.play_at {
+            self.deadlines.remove(&(deadline, Deadline::Playback(number)));
+        }
+        for id in request.ids {
+            self.end(id, SequenceEvent::Aborted);
+        }
+        if let Some(error) = error {
+            self.deliveries.push((request.mailbox, Delivery::Failed(error)));
+        }
+    }
+
+    /// Reports the one terminal event of a sequence, and frees its place and its blocks.
+    fn end(&mut self, id: SequenceId, event: SequenceEvent) {
+        let Some(mut sequence) = self.sequences.remove(&id) else { return };
+        self.calls_in_flight -= usize::from(sequence.awaits_answer());
+        if let Some(due) = sequence.freeze() {
+            self.deadlines.remove(&(due, Deadline::Token(id)));
+        }
+        self.scheduler.remove(id);
+        if let Some(kv_cache) = &mut self.kv_cache {
+            kv_cache.remove(id);
+        }
+        self.is_unsettled = true;
+        self.report.sequences.push(sequence.into_report(event));
+    }
+
+    /// How busy it is.
+    fn load(&self) -> Load {
+        Load { running: self.scheduler.n_running(), max_num_seqs: self.max_num_seqs }
+    }
+
+    fn debug_assert_invariants(&self) {
+        #[cfg(debug_assertions)]
+        {
+            let in_flight = self.sequences.values().filter(|sequence| sequence.awaits_answer()).count();
+            let selecting = self.requests.values().filter(|request| request.is_selecting()).count();
+            assert_eq!(self.calls_in_flight, in_flight + selecting);
+            assert_eq!(self.scheduler.n_running() + self.scheduler.n_waiting(), self.sequences.len());
+            for (id, sequence) in &self.sequences {
+                assert!(self.requests.contains_key(&sequence.choice.number), "a sequence without a request");
+                let due =
+                    matches!(sequence.pace, Pace::Due(due) if self.deadlines.contains(&(due, Deadline::Token(*id))));
+                assert_eq!(due, matches!(sequence.pace, Pace::Due(_)), "{id:?} is due and has no deadline");
+                assert_eq!(
+                    self.scheduler.runs(*id),
+                    sequence.prefilled_at().is_some(),
+                    "{id:?} does not know whether it runs"
+                );
+            }
+            let due = self.sequences.values().filter(|sequence| matches!(sequence.pace, Pace::Due(_))).count();
+            let played = self.requests.values().filter(|request| request.play_at.is_some()).count();
+            assert_eq!(self.deadlines.len(), due + played, "a deadline of nothing");
+        }
+    }
+}

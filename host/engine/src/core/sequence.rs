@@ -1,0 +1,185 @@
+//! What the core knows of one sequence: how far it is, and when its next token is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::EngineTime;
+use crate::latency::{LatencyModel, Load, PrefillCounts};
+use crate::mailbox::Mailbox;
+use crate::output::CompletionOutput;
+use crate::report::{SequenceEvent, SequenceHistory, SequenceReport};
+use crate::seed::EngineRng;
+use crate::strategy::Choice;
+
+/// A sequence that has not ended.
+pub(super) struct Sequence {
+    pub(super) choice: Arc<Choice>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) rng: EngineRng,
+    pub(super) history: SequenceHistory,
+    /// Known once the strategy has answered.
+    pub(super) output: Option<Arc<CompletionOutput>>,
+    pub(super) pace: Pace,
+    /// When the KV cache of all that it has is there; `None` while it waits.
+    prefilled_at: Option<EngineTime>,
+    call: Call,
+}
+
+/// When its next token is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Then. A deadline stands for it.
+    Due(EngineTime),
+    /// Not known: it waits, or its strategy has not answered. Not before this moment.
+    NotBefore(EngineTime),
+    /// Never: it has generated its last token, or it hangs.
+    Over,
+}
+
+/// How far its strategy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    NotAsked,
+    InFlight,
+    Returned,
+}
+
+impl Sequence {
+    /// One that took its place in the queue at `at`.
+    pub(super) fn new(choice: Arc<Choice>, mailbox: Arc<Mailbox>, rng: EngineRng, at: EngineTime) -> Self {
+        Self {
+            choice,
+            mailbox,
+            rng,
+            history: SequenceHistory { arrived: at, ..Default::default() },
+            output: None,
+            pace: Pace::NotBefore(at),
+            prefilled_at: None,
+            call: Call::NotAsked,
+        }
+    }
+
+    /// It leaves the queue at `at`. Returns when its next token is due, if that is known.
+    pub(super) fn admit(
+        &mut self,
+        cached_tokens: u32,
+        at: EngineTime,
+        latency: &dyn LatencyModel,
+        load: Load,
+    ) -> Option<EngineTime> {
+        if self.history.scheduled.is_none() {
+            (self.history.scheduled, self.history.cached_tokens) = (Some(at), cached_tokens);
+        }
+        let generated = self.history.generated_tokens;
+        let counts = PrefillCounts {
+            prompt_tokens: self.choice.prompt().n_tokens + generated,
+            cached_tokens,
+            // Only the first time: the other server does not keep it.
+            remote_prefill: self.choice.request.remote_prefill && generated == 0,
+        };
+        let prefilled_at = at + latency.first_token(counts, load, &mut self.rng);
+        self.prefilled_at = Some(prefilled_at);
+        self.pace()
+    }
+
+    /// Its strategy has answered at `at`: the first token waits for the slower of the two. Returns when it is due, if that
+    /// is known.
+    pub(super) fn answer(&mut self, output: Arc<CompletionOutput>, at: EngineTime) -> Option<EngineTime> {
+        self.call = Call::Returned;
+        self.output = Some(output);
+        if let Pace::NotBefore(before) = self.pace {
+            self.pace = Pace::NotBefore(before.max(at));
+        }
+        self.pace()
+    }
+
+    /// Sets its pace if it runs and has an output.
+    fn pace(&mut self) -> Option<EngineTime> {
+        let (Some(prefilled_at), Some(_), Pace::NotBefore(before)) = (self.prefilled_at, &self.output, self.pace)
+        else {
+            return None;
+        };
+        let due = prefilled_at.max(before);
+        self.pace = Pace::Due(due);
+        Some(due)
+    }
+
+    /// It goes back into the queue. Returns the deadline that no longer stands.
+    pub(super) fn preempt(&mut self) -> Option<EngineTime> {
+        self.history.preemptions += 1;
+        self.prefilled_at = None;
+        match self.pace {
+            Pace::Due(due) => {
+                self.pace = Pace::NotBefore(due);
+                Some(due)
+            }
+            Pace::NotBefore(_) | Pace::Over => None,
+        }
+    }
+
+    /// Nothing is due any more. Returns the deadline that no longer stands.
+    pub(super) fn freeze(&mut self) -> Option<EngineTime> {
+        self.call = Call::Returned;
+        match std::mem::replace(&mut self.pace, Pace::Over) {
+            Pace::Due(due) => Some(due),
+            Pace::NotBefore(_) | Pace::Over => None,
+        }
+    }
+
+    /// Whether its strategy is to be asked now; true once.
+    pub(super) fn ask(&mut self) -> bool {
+        let is_first = self.call == Call::NotAsked && self.prefilled_at.is_some();
+        if is_first {
+            self.call = Call::InFlight;
+        }
+        is_first
+    }
+
+    /// Whether its strategy was asked and has not answered.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.call == Call::InFlight
+    }
+
+    /// When the KV cache of all that it has is there; `None` while it waits.
+    pub(super) fn prefilled_at(&self) -> Option<EngineTime> {
+        self.prefilled_at
+    }
+
+    /// Tokens that were generated.
+    pub(super) fn generated(&self) -> usize {
+        self.history.generated_tokens as usize
+    }
+
+    /// Of an output of `n_tokens`, how many are generated once those that are due at `at` are, each a gap after the one
+    /// before; and when the next one is due. An empty output is due once.
+    pub(super) fn due_at(
+        &mut self,
+        at: EngineTime,
+        n_tokens: usize,
+        mut next_gap: impl FnMut(&mut EngineRng) -> Duration,
+    ) -> (usize, EngineTime) {
+        let (mut end, mut due) = (self.generated(), at);
+        while end < n_tokens && due <= at {
+            end += 1;
+            if end < n_tokens {
+                due = due + next_gap(&mut self.rng);
+            }
+        }
+        (end, due)
+    }
+
+    /// It has generated the tokens before `end`, the last ones at `at`.
+    pub(super) fn generate(&mut self, end: usize, at: EngineTime) {
+        self.history.generated_tokens = end as u32;
+        self.history.first_token.get_or_insert(at);
+        self.history.last_token = Some(at);
+    }
+
+    pub(super) fn report(&self, event: SequenceEvent) -> SequenceReport {
+        SequenceReport { choice: self.choice.clone(), history: self.history, event }
+    }
+
+    pub(super) fn into_report(self, event: SequenceEvent) -> SequenceReport {
+        SequenceReport { choice: self.choice, history: self.history, event }
+    }
+}

@@ -1,0 +1,225 @@
+//! What waits for a client to take it: ranges of shared outputs, never copies of them, however slow the client is.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use smallvec::SmallVec;
+
+use crate::output::{CompletionOutput, DueTokens};
+use crate::strategy::StrategyError;
+
+/// Between the engine, which puts in what falls due, and one request's stream, which takes it out.
+#[derive(Debug)]
+pub(crate) struct Mailbox(Mutex<Inbox>);
+
+/// What the engine puts in.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// A choice left the queue: its strategy is to be asked.
+    Admitted { choice: u32 },
+    /// What a choice's tokens will be.
+    Output { choice: u32, output: Arc<CompletionOutput>, cached_tokens: u32 },
+    /// The tokens before `end` are due.
+    Tokens { choice: u32, end: usize },
+    /// A failure that was asked for: something that no client can read.
+    Malformed,
+    /// A failure that was asked for: nothing more comes.
+    Hang,
+    /// An error, which is the end.
+    Failed(StrategyError),
+    /// Everything was put in.
+    Complete,
+}
+
+/// What a stream takes out.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Tokens(DueTokens),
+    Malformed,
+    Hang,
+    Failed(StrategyError),
+}
+
+#[derive(Debug)]
+struct Inbox {
+    choices: SmallVec<[ChoiceInbox; 1]>,
+    entries: VecDeque<Entry>,
+    is_complete: bool,
+    reader: Option<Waker>,
+    /// The reader wants to know of the end alone.
+    reads_at_end: bool,
+}
+
+#[derive(Debug, Default)]
+struct ChoiceInbox {
+    output: Option<Arc<CompletionOutput>>,
+    cached_tokens: u32,
+    /// Tokens that were taken out.
+    taken: usize,
+    is_admitted: bool,
+    asker: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Tokens { choice: u32, end: usize },
+    Malformed,
+    Hang,
+    Failed(StrategyError),
+}
+
+impl Mailbox {
+    /// An empty one for a request of so many choices.
+    pub(crate) fn new(n_choices: u32) -> Self {
+        Self(Mutex::new(Inbox {
+            choices: (0..n_choices).map(|_| ChoiceInbox::default()).collect(),
+            entries: VecDeque::new(),
+            is_complete: false,
+            reader: None,
+            reads_at_end: false,
+        }))
+    }
+
+    /// Puts something in, and returns what is to be woken for it.
+    pub(crate) fn put(&self, delivery: Delivery) -> Option<Waker> {
+        let mut inbox = self.lock();
+        let is_end = matches!(delivery, Delivery::Hang | Delivery::Failed(_) | Delivery::Complete);
+        match delivery {
+            Delivery::Admitted { choice } => {
+                let choice = &mut inbox.choices[choice as usize];
+                choice.is_admitted = true;
+                return choice.asker.take();
+            }
+            Delivery::Output { choice, output, cached_tokens } => {
+                let choice = &mut inbox.choices[choice as usize];
+                (choice.output, choice.cached_tokens) = (Some(output), cached_tokens);
+                return None;
+            }
+            Delivery::Tokens { choice, end } => match inbox.entries.back_mut() {
+                Some(Entry::Tokens { choice: same, end: before }) if *same == choice => *before = end,
+                _ => inbox.entries.push_back(Entry::Tokens { choice, end }),
+            },
+            Delivery::Malformed => inbox.entries.push_back(Entry::Malformed),
+            Delivery::Hang => inbox.entries.push_back(Entry::Hang),
+            Delivery::Failed(error) => inbox.entries.push_back(Entry::Failed(error)),
+            Delivery::Complete => inbox.is_complete = true,
+        }
+        if inbox.reads_at_end && !is_end { None } else { inbox.reader.take() }
+    }
+
+    /// The next item; `None` after the last one. Whoever waits for it is woken when there is one.
+    pub(crate) fn poll_take(&self, context: &Context<'_>) -> Poll<Option<Item>> {
+        let mut inbox = self.lock();
+        match inbox.take() {
+            Some(item) => Poll::Ready(Some(item)),
+            None if inbox.is_complete => Poll::Ready(None),
+            None => {
+                register(&mut inbox.reader, context);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next item, if there is one.
+    pub(crate) fn take(&self) -> Option<Item> {
+        self.lock().take()
+    }
+
+    /// Whether everything was put in and taken out.
+    pub(crate) fn is_finished(&self) -> bool {
+        let inbox = self.lock();
+        inbox.is_complete && inbox.entries.is_empty()
+    }
+
+    /// From now on, tokens wake no reader before the last one is there.
+    pub(crate) fn read_at_end(&self) {
+        self.lock().reads_at_end = true;
+    }
+
+    /// Ready when a choice has left the queue.
+    pub(crate) fn poll_admitted(&self, choice: u32, context: &Context<'_>) -> Poll<()> {
+        let choice = &mut self.lock().choices[choice as usize];
+        if choice.is_admitted {
+            return Poll::Ready(());
+        }
+        register(&mut choice.asker, context);
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox {
+    fn take(&mut self) -> Option<Item> {
+        Some(match self.entries.pop_front()? {
+            Entry::Tokens { choice, end } => {
+                let ChoiceInbox { output, cached_tokens, taken, .. } = &mut self.choices[choice as usize];
+                let tokens = std::mem::replace(taken, end)..end;
+                // It was put in before its tokens.
+                Item::Tokens(DueTokens { choice, output: output.clone()?, tokens, cached_tokens: *cached_tokens })
+            }
+            Entry::Malformed => Item::Malformed,
+            Entry::Hang => Item::Hang,
+            Entry::Failed(error) => {
+                self.is_complete = true;
+                self.entries.clear();
+                Item::Failed(error)
+            }
+        })
+    }
+}
+
+fn register(waker: &mut Option<Waker>, context: &Context<'_>) {
+    match waker {
+        Some(known) => known.clone_from(context.waker()),
+        None => *waker = Some(context.waker().clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::{Completion, Content};
+    use crate::request::SamplingParams;
+    use crate::tokenizer::BuiltinTokenizer;
+
+    fn mailbox(n_choices: u32) -> Mailbox {
+        let content = Content::Text("word ".repeat(1000));
+        let completion = Completion { content: Some(content), ..Default::default() };
+        let tokenizer = BuiltinTokenizer::default();
+        let output = CompletionOutput::new(completion, 1000, &SamplingParams::default(), &tokenizer, false).unwrap();
+        let output = Arc::new(output);
+        let mailbox = Mailbox::new(n_choices);
+        for choice in 0..n_choices {
+            mailbox.put(Delivery::Output { choice, output: output.clone(), cached_tokens: 0 });
+        }
+        mailbox
+    }
+
+    #[test]
+    fn what_waits_for_a_slow_client_is_one_range() {
+        let mailbox = mailbox(1);
+        (1..=1000).for_each(|end| drop(mailbox.put(Delivery::Tokens { choice: 0, end })));
+        assert_eq!(mailbox.lock().entries.len(), 1);
+        let Some(Item::Tokens(due)) = mailbox.take() else { panic!() };
+        assert_eq!(due.tokens, 0..1000);
+    }
+
+    #[test]
+    fn choices_keep_their_order_however_late_they_are_taken() {
+        let mailbox = mailbox(2);
+        for (choice, end) in [(0, 1), (1, 2), (0, 2), (0, 3)] {
+            mailbox.put(Delivery::Tokens { choice, end });
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| mailbox.take())
+            .map(|item| match item {
+                Item::Tokens(due) => (due.choice, due.tokens),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(taken, [(0, 0..1), (1, 0..2), (0, 1..3)]);
+    }
+}

@@ -1,0 +1,120 @@
+//! What one step of an engine did: all that metrics, event publishers and logs ever learn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::EngineTime;
+use crate::kv_cache::KvCacheEvent;
+use crate::output::FinishReason;
+use crate::strategy::{Choice, StrategyError};
+
+/// Everything that happened at one moment, and how things stand after it.
+#[derive(Debug, Default)]
+pub struct StepReport {
+    /// The moment.
+    pub at: EngineTime,
+    /// What happened to sequences, in order.
+    pub sequences: Vec<SequenceReport>,
+    /// Blocks that changed, in order; empty if the engine's configuration says that nothing is to be told of blocks.
+    pub kv_cache: Vec<KvCacheEvent>,
+    /// After the step.
+    pub counts: Counts,
+    /// After the step, if it changed them.
+    pub adapters: Option<AdapterNames>,
+}
+
+impl StepReport {
+    /// Whether nothing happened.
+    pub fn is_empty(&self) -> bool {
+        self.sequences.is_empty() && self.kv_cache.is_empty() && self.adapters.is_none()
+    }
+}
+
+/// What happened to one sequence (one choice of a request).
+#[derive(Debug)]
+pub struct SequenceReport {
+    /// Which.
+    pub choice: Arc<Choice>,
+    /// How it came here, this event included.
+    pub history: SequenceHistory,
+    /// What.
+    pub event: SequenceEvent,
+}
+
+/// One thing that happened to a sequence.
+#[derive(Debug)]
+pub enum SequenceEvent {
+    /// It took its place in the waiting queue.
+    Arrived,
+    /// It left the queue for the first time, and its prefill began.
+    Scheduled,
+    /// Its blocks were taken for another. It waits again, with all that it has generated.
+    Preempted,
+    /// It left the queue again: what it had is computed anew, as far as it is not cached.
+    Resumed,
+    /// Its adapter was brought into memory, for the first time or again.
+    AdapterLoaded,
+    /// Its strategy answered.
+    Answered {
+        /// The plugin that answered.
+        plugin: Arc<str>,
+        /// How much later than the simulated prefill ended; zero if it was in time.
+        lateness: Duration,
+    },
+    /// So many tokens fell due together; the first time, that is the end of prefill. 0 only in an empty output.
+    Tokens(usize),
+    /// Terminal: its last token was sent.
+    Finished(FinishReason),
+    /// Terminal: its strategy gave no output.
+    Failed(StrategyError),
+    /// Terminal: its client went away, a sibling choice failed, or a failure was played.
+    Aborted,
+}
+
+/// When things happened to a sequence, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SequenceHistory {
+    /// It took its place in the queue.
+    pub arrived: EngineTime,
+    /// It left the queue for the first time.
+    pub scheduled: Option<EngineTime>,
+    /// Its first token fell due.
+    pub first_token: Option<EngineTime>,
+    /// The latest token before this event fell due.
+    pub last_token: Option<EngineTime>,
+    /// Tokens that fell due.
+    pub generated_tokens: u32,
+    /// Prompt tokens that were found in the KV cache when it was first scheduled; the others were computed.
+    pub cached_tokens: u32,
+    /// Times that it was preempted.
+    pub preemptions: u32,
+}
+
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Sequences that run.
+    pub running: usize,
+    /// Sequences that wait.
+    pub waiting: usize,
+    /// Times that a running sequence was preempted, since the start.
+    pub preemptions: u64,
+    /// Blocks of the KV cache that running sequences hold, and all blocks; `None` without a KV cache.
+    pub kv_cache_blocks: Option<(usize, usize)>,
+}
+
+impl Counts {
+    /// Share of the KV cache's blocks that running sequences hold, from 0 to 1.
+    pub fn kv_cache_usage(&self) -> f64 {
+        self.kv_cache_blocks.filter(|(_, all)| *all > 0).map_or(0.0, |(held, all)| held as f64 / all as f64)
+    }
+}
+
+/// The adapters of sequences, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AdapterNames {
+    /// Of those that run, in the order of admission.
+    pub running: Vec<String>,
+    /// Of those that wait, in the order of the queue.
+    pub waiting: Vec<String>,
+}

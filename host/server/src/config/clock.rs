@@ -1,0 +1,54 @@
+//! How time passes in the engine.
+
+use serde_json::Value;
+
+use super::key::{Spec, keys};
+use super::reader::Reader;
+use super::values;
+
+keys! { Latency:
+    CLOCK: Kind = Spec::one("clock", "real|manual").default("real")
+        .help("manual: time stands still at 2026-01-01T00:00:00Z until POST /admin/clock advances it"), kind;
+    SPEEDUP_RATIO: f64 = Spec::one("speedup-ratio", "RATIO").default("1")
+        .help("how many times as fast as real time the engine's time passes; what is measured stays engine time"), ratio;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Real,
+    Manual,
+}
+
+/// How time passes in the engine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ClockConfig {
+    /// So many times as fast as real time.
+    Running(f64),
+    /// As it is advanced by hand.
+    Manual,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> ClockConfig {
+    let (kind, ratio) = (reader.read(&CLOCK), reader.given(&SPEEDUP_RATIO));
+    match (kind, ratio) {
+        (Kind::Real, ratio) => ClockConfig::Running(ratio.unwrap_or(1.0)),
+        (Kind::Manual, None) => ClockConfig::Manual,
+        (Kind::Manual, Some(_)) => {
+            reader.refuse(&SPEEDUP_RATIO, "a clock that is advanced by hand has no speed".to_owned());
+            ClockConfig::Manual
+        }
+    }
+}
+
+fn kind(value: &Value) -> Result<Kind, String> {
+    match value.as_str() {
+        Some("real") => Ok(Kind::Real),
+        Some("manual") => Ok(Kind::Manual),
+        _ => Err(format!("{value} is no clock; known are real and manual")),
+    }
+}
+
+fn ratio(value: &Value) -> Result<f64, String> {
+    let ratio = values::number(value)?.as_f64().unwrap_or_default();
+    if (1e-6..=1e6).contains(&ratio) { Ok(ratio) } else { Err(format!("{ratio} is not from 0.000001 to 1000000")) }
+}
