@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod chat_completions;
+pub mod clock;
 pub mod completions;
 pub mod load;
 pub mod lora;

@@ -13,7 +13,9 @@ use tower::util::MapRequestLayer;
 use tower_http::cors::CorsLayer;
 
 use crate::access::{self, ApiKeys};
-use crate::api::{cache, chat_completions, completions, error, load, lora, metrics, models, plugins, probes, tokenize};
+use crate::api::{
+    cache, chat_completions, clock, completions, error, load, lora, metrics, models, plugins, probes, tokenize,
+};
 use crate::app::App;
 use crate::config::{AccessConfig, Config};
 use crate::logs::access as access_log;
@@ -42,6 +44,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics::page))
         .route("/load", get(load::get))
         .route("/rehearsal/plugins", get(plugins::list))
+        .route("/admin/clock", get(clock::status).post(clock::advance))
         .route("/version", get(probes::version))
         .route("/health", get(probes::healthy))
         .route("/health/ready", get(probes::ready))
