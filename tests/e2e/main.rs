@@ -5,6 +5,7 @@
 mod access;
 mod answers;
 mod clients;
+mod clock;
 mod command_lines;
 mod data_parallel;
 mod determinism;

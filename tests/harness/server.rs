@@ -91,6 +91,18 @@ impl Server {
         Command::new("kill").args(["-s", name, &pid]).status().await.expect("kill exists");
     }
 
+    /// Processor time that the process has taken so far, its own and the kernel's for it. Of Linux alone.
+    pub fn cpu_time(&self) -> Duration {
+        /// `USER_HZ`: the same on every Linux that matters.
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let pid = self.child.as_ref().and_then(Child::id).expect("it runs");
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+        // What follows the name, which may have spaces: fields 3 and on.
+        let (_, fields) = stat.rsplit_once(')').expect("the name is in parentheses");
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("a number"));
+        Duration::from_secs_f64(ticks.sum::<f64>() / TICKS_PER_SECOND)
+    }
+
     /// Sends SIGTERM and waits for the end; the exit code.
     pub async fn terminate(self) -> Option<i32> {
         self.signal("TERM").await;

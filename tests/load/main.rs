@@ -1,5 +1,8 @@
-//! Prints what must be measured and not asserted: how a spinning guest disturbs other streams, and how long a
-//! zero-latency stream takes over one connection. Compare figures of one run only. Started by `tests/load/run`.
+//! Prints what must be measured and not asserted: what answers cost, how a spinning guest disturbs other streams, and how
+//! long a zero-latency stream takes over one connection. Compare figures of one run only. Started by `tests/load/run`,
+//! with the path of another binary as its argument if the two are to be compared.
+
+mod cost;
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +17,11 @@ const GAP: Duration = Duration::from_millis(20);
 
 #[tokio::main]
 async fn main() {
-    let exe = std::env::args().nth(1).expect("the path of the binary is the first argument");
-    beside_a_spinning_guest(&exe).await;
-    over_one_connection(&exe).await;
+    let exes: Vec<_> = std::env::args().skip(1).collect();
+    let exe = exes.first().expect("the path of the binary is the first argument");
+    cost::compare(&exes).await;
+    beside_a_spinning_guest(exe).await;
+    over_one_connection(exe).await;
 }
 
 async fn beside_a_spinning_guest(exe: &str) {

@@ -510,8 +510,9 @@ impl Core {
     }
 
     fn debug_assert_invariants(&self) {
+        // In a crowd, looking at all of it would take longer than the step.
         #[cfg(debug_assertions)]
-        {
+        if self.sequences.len() <= 64 {
             let in_flight = self.sequences.values().filter(|sequence| sequence.awaits_answer()).count();
             let selecting = self.requests.values().filter(|request| request.is_selecting()).count();
             assert_eq!(self.calls_in_flight, in_flight + selecting);

@@ -225,7 +225,9 @@ impl Scheduler {
         );
         let may_wait = self.running.len() == self.max_running || self.lacks_memory;
         debug_assert!(may_wait || self.waiting.iter().all(|waiting| waiting.adapter.is_some()), "no reason to wait");
-        debug_assert!(self.waiting.iter().all(|waiting| !self.runs(waiting.id)));
+        // In a crowd, that would take longer than the step.
+        let is_crowded = self.waiting.len() * self.running.len() > 1000;
+        debug_assert!(is_crowded || self.waiting.iter().all(|waiting| !self.runs(waiting.id)));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The engine as its callers see it, on a paused clock: exact times, no sockets.
 
+mod clock;
 mod kv_cache;
 mod lora;
 
@@ -8,8 +9,8 @@ use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::*;
