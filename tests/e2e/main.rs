@@ -23,6 +23,7 @@ mod lora;
 mod plugin_metrics;
 mod plugin_tools;
 mod queue;
+mod reasoning;
 mod recorded;
 mod reload;
 mod serving_flags;

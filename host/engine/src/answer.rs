@@ -75,7 +75,7 @@ impl Questions {
         let sampling = &choice.request.sampling;
         let (max_tokens, wants_ids) = (choice.max_tokens, self.wants_ids);
         let tokenizer = &*self.tokenizer;
-        let bytes = completion.content.as_ref().map_or(0, Content::text_bytes);
+        let bytes = [&completion.reasoning, &completion.content].into_iter().flatten().map(Content::text_bytes).sum();
         let output = aside(bytes, || CompletionOutput::new(completion, max_tokens, sampling, tokenizer, wants_ids))
             .map_err(|message| Fault::InvalidOutput(message).of(plugin))?;
         Ok((Arc::new(output), plugin))

@@ -534,3 +534,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ mod stop;
 use std::ops::Range;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::request::{SamplingParams, ToolCall};
 use crate::tokenizer::Tokenizer;
 
@@ -55,10 +57,39 @@ pub struct OutputCall {
     ends: Vec<u32>,
 }
 
+/// Text, and where each of its tokens ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputText {
+    text: String,
+    ends: Vec<u32>,
+}
+
+/// What an output is made of, in the order of its tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// What the model thinks before it answers.
+    Reasoning(OutputText),
+    /// The answer.
+    Content(OutputText),
+    /// A call of a tool that was offered.
+    Call(OutputCall),
+}
+
+impl Part {
+    fn n_tokens(&self) -> usize {
+        match self {
+            Self::Reasoning(text) | Self::Content(text) => text.ends.len(),
+            Self::Call(call) => 1 + call.ends.len(),
+        }
+    }
+}
+
 /// What one token of an output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// Text; empty where vLLM holds text back.
+    /// Text of the reasoning; empty where vLLM holds text back.
+    Reasoning(&'a str),
+    /// Text of the content, likewise.
     Content(&'a str),
     /// The name of a call.
     CallStart {
@@ -74,14 +105,13 @@ pub enum Piece<'a> {
     },
 }
 
-/// The output of one choice, final before its first token is sent.
+/// The output of one choice, final before its first token is sent. One index counts the tokens of all of its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompletionOutput {
-    text: String,
-    ends: Vec<u32>,
-    /// One for each token, names and arguments of calls included; none where nobody wants them.
+    /// Those that have tokens.
+    parts: SmallVec<[Part; 1]>,
+    /// One for each token, names and arguments of calls included; none where the request has no use for them.
     ids: Vec<u32>,
-    calls: Vec<OutputCall>,
     finish_reason: FinishReason,
     stop_reason: Option<String>,
 }
@@ -96,80 +126,90 @@ impl CompletionOutput {
         tokenizer: &dyn Tokenizer,
         wants_ids: bool,
     ) -> Result<Self, String> {
-        let max_tokens = max_tokens as usize;
-        let mut content = match completion.content {
-            None => Tokens::default(),
-            Some(content) => Tokens::new(content, max_tokens, tokenizer, wants_ids)?,
-        };
-        let wanted = completion.token_limit.map_or(content.len(), |limit| content.len().min(limit as usize));
-        let content_was_cut = wanted > max_tokens;
-        match completion.token_limit {
-            Some(_) => content.truncate_to_count(wanted.min(max_tokens), tokenizer),
-            None => content.truncate(max_tokens),
-        }
-        let room = max_tokens - content.len();
-        let Tokens { mut text, mut ends, mut ids } = content;
-        let calls = FittingCalls::new(completion.tool_calls, room, tokenizer, wants_ids);
-
-        let stop = find_stop(&text, &ends, sampling);
-        let reached_max_tokens = ends.len() >= max_tokens;
-        let finish_reason = match (&stop, completion.finish) {
+        let Completion { reasoning, content, token_limit, tool_calls, finish } = completion;
+        let mut writing = Writing::new(max_tokens as usize, sampling, tokenizer, wants_ids);
+        let reasoning = reasoning.map(|reasoning| writing.text(reasoning, None)).transpose()?.unwrap_or_default();
+        writing.push(reasoning, Part::Reasoning);
+        let content = content.map(|content| writing.text(content, token_limit)).transpose()?.unwrap_or_default();
+        writing.push(content, Part::Content);
+        let reached_max_tokens = writing.room == 0;
+        let has_calls = writing.calls(tool_calls);
+        let finish_reason = match (&writing.stop_reason, finish) {
             (Some(_), _) => FinishReason::Stop,
-            (None, _) if content_was_cut || calls.were_cut => FinishReason::Length,
+            (None, _) if writing.was_cut => FinishReason::Length,
             (None, Some(reason)) => reason,
-            (None, None) if !calls.calls.is_empty() => FinishReason::ToolCalls,
+            (None, None) if has_calls => FinishReason::ToolCalls,
             (None, None) if reached_max_tokens => FinishReason::Length,
             (None, None) => FinishReason::Stop,
         };
-        if let Some(stop) = &stop {
-            ends.truncate(stop.token_idx);
-            // The token that completed it may have more text behind it.
-            ends.push(stop.text_end as u32);
-            text.truncate(stop.text_end);
-            ids.truncate(ends.len());
-        }
-        ids.extend(calls.ids);
-        if !sampling.stop.is_empty() && !sampling.include_stop_str_in_output {
-            hold_back(&text, &mut ends, &sampling.stop);
-        }
-        Ok(Self { text, ends, ids, calls: calls.calls, finish_reason, stop_reason: stop.map(|stop| stop.reason) })
+        let Writing { parts, ids, stop_reason, .. } = writing;
+        Ok(Self { parts, ids, finish_reason, stop_reason })
     }
 
-    /// The whole text.
+    /// The parts that have tokens, in order.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The whole reasoning; `None` if there is none.
+    pub fn reasoning(&self) -> Option<&str> {
+        self.parts.iter().find_map(|part| match part {
+            Part::Reasoning(reasoning) => Some(reasoning.text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The whole content.
     pub fn text(&self) -> &str {
-        &self.text
+        let content = self.parts.iter().find_map(|part| match part {
+            Part::Content(content) => Some(content.text.as_str()),
+            _ => None,
+        });
+        content.unwrap_or_default()
+    }
+
+    /// The calls of tools, in order.
+    pub fn tool_calls(&self) -> impl Iterator<Item = &OutputCall> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Call(call) => Some(call),
+            _ => None,
+        })
     }
 
     /// How many tokens were generated. With a stop string, the one that completed it counts, though its text may
     /// have been cut away.
     pub fn n_tokens(&self) -> usize {
-        self.ends.len() + self.calls.iter().map(|call| 1 + call.ends.len()).sum::<usize>()
+        self.parts.iter().map(Part::n_tokens).sum()
     }
 
-    /// An id for each token; empty if nobody wanted them.
+    /// How many of them are reasoning: the first ones.
+    pub fn n_reasoning_tokens(&self) -> usize {
+        match self.parts.first() {
+            Some(part @ Part::Reasoning(_)) => part.n_tokens(),
+            _ => 0,
+        }
+    }
+
+    /// An id for each token; empty where the request had no use for them.
     pub fn token_ids(&self) -> &[u32] {
         &self.ids
     }
 
-    /// The calls of tools, in order.
-    pub fn tool_calls(&self) -> &[OutputCall] {
-        &self.calls
-    }
-
     /// What a stream carries for one token.
     pub fn piece(&self, token_idx: usize) -> Piece<'_> {
-        if token_idx < self.ends.len() {
-            return Piece::Content(token(&self.text, &self.ends, token_idx));
-        }
-        let mut rest = token_idx - self.ends.len();
-        for (call_idx, call) in self.calls.iter().enumerate() {
-            match rest.checked_sub(1) {
-                None => return Piece::CallStart { call_idx },
-                Some(at) if at < call.ends.len() => {
-                    return Piece::Arguments { call_idx, text: token(&call.arguments, &call.ends, at) };
-                }
-                Some(at) => rest = at - call.ends.len(),
+        let (mut at, mut call_idx) = (token_idx, 0);
+        for part in &self.parts {
+            if let Some(after) = at.checked_sub(part.n_tokens()) {
+                at = after;
+                call_idx += usize::from(matches!(part, Part::Call(_)));
+                continue;
             }
+            return match part {
+                Part::Reasoning(reasoning) => Piece::Reasoning(token(&reasoning.text, &reasoning.ends, at)),
+                Part::Content(content) => Piece::Content(token(&content.text, &content.ends, at)),
+                Part::Call(_) if at == 0 => Piece::CallStart { call_idx },
+                Part::Call(call) => Piece::Arguments { call_idx, text: token(&call.arguments, &call.ends, at - 1) },
+            };
         }
         Piece::Content("")
     }
@@ -185,36 +225,86 @@ impl CompletionOutput {
     }
 }
 
-/// Calls that fit, the last one perhaps in part.
-#[derive(Default)]
-struct FittingCalls {
-    calls: Vec<OutputCall>,
-    /// Of their tokens, if wanted.
+/// An output on its way: parts follow one another until there is no more room or a stop string was found.
+struct Writing<'a> {
+    sampling: &'a SamplingParams,
+    tokenizer: &'a dyn Tokenizer,
+    wants_ids: bool,
+    /// Tokens that may follow.
+    room: usize,
+    n_tokens: usize,
+    parts: SmallVec<[Part; 1]>,
     ids: Vec<u32>,
-    were_cut: bool,
+    /// Something found no room.
+    was_cut: bool,
+    stop_reason: Option<String>,
 }
 
-impl FittingCalls {
-    /// As many of `calls` as fit into `room` tokens.
-    fn new(calls: Vec<ToolCall>, mut room: usize, tokenizer: &dyn Tokenizer, wants_ids: bool) -> Self {
-        let mut fitting = Self::default();
-        for call in calls {
-            if room == 0 {
-                return Self { were_cut: true, ..fitting };
-            }
-            room -= 1;
-            let mut arguments = Tokens::split(call.arguments, tokenizer, wants_ids);
-            fitting.were_cut |= arguments.len() > room;
-            arguments.truncate(room);
-            room -= arguments.len();
-            let Tokens { text: arguments, ends, ids } = arguments;
-            if wants_ids {
-                fitting.ids.push(tokenizer.id_of_piece(&call.name));
-                fitting.ids.extend(ids);
-            }
-            fitting.calls.push(OutputCall { id: call.id.unwrap_or_default(), name: call.name, arguments, ends });
+impl<'a> Writing<'a> {
+    fn new(room: usize, sampling: &'a SamplingParams, tokenizer: &'a dyn Tokenizer, wants_ids: bool) -> Self {
+        let (parts, ids) = (SmallVec::new(), Vec::new());
+        Self { sampling, tokenizer, wants_ids, room, n_tokens: 0, parts, ids, was_cut: false, stop_reason: None }
+    }
+
+    /// As much of a text as fits, cut at `limit` by its strategy's own choice.
+    fn text(&mut self, content: Content, limit: Option<u32>) -> Result<Tokens, String> {
+        let mut tokens = Tokens::new(content, self.room, self.tokenizer, self.wants_ids)?;
+        let wanted = limit.map_or(tokens.len(), |limit| tokens.len().min(limit as usize));
+        self.was_cut |= wanted > self.room;
+        match limit {
+            Some(_) => tokens.truncate_to_count(wanted.min(self.room), self.tokenizer),
+            None => tokens.truncate(self.room),
         }
-        fitting
+        Ok(tokens)
+    }
+
+    /// Adds a text up to the first stop string in it.
+    fn push(&mut self, tokens: Tokens, part: fn(OutputText) -> Part) {
+        if self.stop_reason.is_some() || tokens.len() == 0 {
+            return;
+        }
+        let Tokens { mut text, mut ends, mut ids } = tokens;
+        let stop = find_stop(&text, &ends, self.sampling, self.n_tokens);
+        self.room -= ends.len();
+        if let Some(stop) = stop {
+            ends.truncate(stop.token_idx);
+            // The token that completed it may have more text behind it.
+            ends.push(stop.text_end as u32);
+            text.truncate(stop.text_end);
+            ids.truncate(ends.len());
+            self.stop_reason = Some(stop.reason);
+        }
+        if !self.sampling.stop.is_empty() && !self.sampling.include_stop_str_in_output {
+            hold_back(&text, &mut ends, &self.sampling.stop);
+        }
+        self.n_tokens += ends.len();
+        self.ids.append(&mut ids);
+        self.parts.push(part(OutputText { text, ends }));
+    }
+
+    /// Adds as many calls as there is room for, the last one perhaps in part; whether there is any. None follows a stop
+    /// string.
+    fn calls(&mut self, calls: Vec<ToolCall>) -> bool {
+        let n_parts = self.parts.len();
+        for call in calls.into_iter().take_while(|_| self.stop_reason.is_none()) {
+            if self.room == 0 {
+                self.was_cut = true;
+                break;
+            }
+            self.room -= 1;
+            let mut arguments = Tokens::split(call.arguments, self.tokenizer, self.wants_ids);
+            self.was_cut |= arguments.len() > self.room;
+            arguments.truncate(self.room);
+            self.room -= arguments.len();
+            let Tokens { text: arguments, ends, ids } = arguments;
+            if self.wants_ids {
+                self.ids.push(self.tokenizer.id_of_piece(&call.name));
+                self.ids.extend(ids);
+            }
+            let id = call.id.unwrap_or_default();
+            self.parts.push(Part::Call(OutputCall { id, name: call.name, arguments, ends }));
+        }
+        self.parts.len() > n_parts
     }
 }
 

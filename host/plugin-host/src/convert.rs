@@ -143,11 +143,8 @@ pub(crate) fn completion(
     plugin: &str,
 ) -> Result<Completion, StrategyError> {
     let answer = answer.map_err(|error| call_error(error, plugin))?;
-    let invalid = |message: &str| Fault::InvalidOutput(message.into()).of(plugin);
-    if answer.reasoning.is_some() {
-        return Err(invalid("it returned reasoning, which this server does not serve yet"));
-    }
     Ok(Completion {
+        reasoning: answer.reasoning.map(content),
         content: answer.content.map(content),
         token_limit: answer.token_limit,
         tool_calls: checked_calls(answer.tool_calls, plugin)?,

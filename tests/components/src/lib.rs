@@ -66,6 +66,12 @@ impl Generator for Misbehave {
             "split a character" => return Ok(split("né", &[2, 3])),
             "go back" => return Ok(split("four", &[3, 2, 4])),
             "stop short" => return Ok(split("four", &[1])),
+            "think" => {
+                return Ok(Completion {
+                    reasoning: Some(Content::Text("Let me see. ".into())),
+                    ..Completion::text("Two.")
+                });
+            }
             "internal" => return Err(CallError::Internal("out of ideas".into())),
             "reject" => return Err(reject()),
             "reject with 200" => return Err(CallError::reject(200, "no error at all")),

@@ -345,9 +345,9 @@ async fn offered_tools_are_called_as_the_tool_choice_wants() {
         let event = engine.submit(request, strategies).unwrap().next().await.unwrap();
         match (event.map(|event| due(Ok(event))), expected) {
             (Ok(event), Ok((n_calls, finish_reason))) => {
-                assert_eq!(event.output.tool_calls().len(), n_calls, "{tool_choice:?}");
+                assert_eq!(event.output.tool_calls().count(), n_calls, "{tool_choice:?}");
                 assert_eq!(*event.output.finish_reason(), finish_reason, "{tool_choice:?}");
-                let ids: Vec<_> = event.output.tool_calls().iter().map(|call| &call.id).collect();
+                let ids: Vec<_> = event.output.tool_calls().map(|call| &call.id).collect();
                 assert!(ids.iter().all(|id| id.starts_with("chatcmpl-tool-") && id.len() == 30), "{ids:?}");
             }
             (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),

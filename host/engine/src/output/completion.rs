@@ -6,6 +6,8 @@ use crate::tokenizer::{Encoded, Tokenizer};
 /// What a strategy returns.
 #[derive(Debug, Clone, Default)]
 pub struct Completion {
+    /// What the model thinks before it answers.
+    pub reasoning: Option<Content>,
     /// The output; none is an empty one.
     pub content: Option<Content>,
     /// The length that the strategy chose: the content is cut there.

@@ -12,10 +12,10 @@ pub(super) struct StopFound {
     pub(super) reason: String,
 }
 
-/// The stop string that is completed first. Where one token completes several, the list's order decides, and none
-/// counts before `min_tokens` were generated (vLLM's `check_stop_strings`).
-pub(super) fn find_stop(text: &str, ends: &[u32], sampling: &SamplingParams) -> Option<StopFound> {
-    let first_checked = sampling.min_tokens as usize;
+/// The stop string that is completed first in a text that follows `n_before` tokens. Where one token completes several,
+/// the list's order decides, and none counts before `min_tokens` were generated (vLLM's `check_stop_strings`).
+pub(super) fn find_stop(text: &str, ends: &[u32], sampling: &SamplingParams, n_before: usize) -> Option<StopFound> {
+    let first_checked = (sampling.min_tokens as usize).saturating_sub(n_before);
     let completed_by = |match_end: usize| ends.partition_point(|end| (*end as usize) < match_end);
     sampling
         .stop

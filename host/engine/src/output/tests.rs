@@ -14,8 +14,8 @@ fn stopping_at(stop: &[&str]) -> SamplingParams {
 
 fn streamed(output: &CompletionOutput) -> Vec<&str> {
     let text = |token_idx| match output.piece(token_idx) {
-        Piece::Content(text) | Piece::Arguments { text, .. } => text,
-        Piece::CallStart { call_idx } => &output.tool_calls()[call_idx].name,
+        Piece::Reasoning(text) | Piece::Content(text) | Piece::Arguments { text, .. } => text,
+        Piece::CallStart { call_idx } => &output.tool_calls().nth(call_idx).unwrap().name,
     };
     (0..output.n_tokens()).map(text).collect()
 }
@@ -101,6 +101,39 @@ fn a_call_is_its_name_and_then_its_arguments() {
 fn calls_are_cut_at_the_limit_too() {
     let output = calling(&[("f", "{\"a\":1}"), ("g", "{}")], 3);
     assert_eq!(streamed(&output), ["f", "{", "\""]);
-    assert_eq!((output.tool_calls().len(), output.finish_reason()), (1, &FinishReason::Length));
+    assert_eq!((output.tool_calls().count(), output.finish_reason()), (1, &FinishReason::Length));
     assert_eq!(calling(&[("f", "{}")], 3).finish_reason(), &FinishReason::ToolCalls);
+}
+
+fn thinking(reasoning: &str, content: &str, max_tokens: u32, sampling: &SamplingParams) -> CompletionOutput {
+    let text = |text: &str| Some(Content::Text(text.into()));
+    let completion = Completion { reasoning: text(reasoning), content: text(content), ..Default::default() };
+    CompletionOutput::new(completion, max_tokens, sampling, &BuiltinTokenizer::default(), true).unwrap()
+}
+
+#[test]
+fn reasoning_comes_before_content_and_one_index_counts_both() {
+    let output = thinking("Let me see. ", "It is two.", 100, &SamplingParams::default());
+    assert_eq!((output.reasoning(), output.text()), (Some("Let me see. "), "It is two."));
+    assert_eq!((output.n_reasoning_tokens(), output.n_tokens()), (4, 8));
+    assert_eq!([output.piece(2), output.piece(4)], [Piece::Reasoning("see"), Piece::Content("It ")]);
+    assert_eq!(output.token_ids().len(), 8);
+}
+
+#[test]
+fn an_output_that_is_cut_while_it_thinks_has_no_content() {
+    let output = thinking("Let me see. ", "It is two.", 3, &SamplingParams::default());
+    assert_eq!((output.reasoning(), output.text()), (Some("Let me see"), ""));
+    assert_eq!((output.n_tokens(), output.finish_reason()), (3, &FinishReason::Length));
+    let later = thinking("Let me see. ", "It is two.", 5, &SamplingParams::default());
+    assert_eq!((later.text(), later.finish_reason()), ("It ", &FinishReason::Length));
+}
+
+#[test]
+fn a_stop_string_ends_reasoning_too_and_min_tokens_counts_it() {
+    let thinks = thinking("one two three", "four", 100, &stopping_at(&["two"]));
+    assert_eq!((thinks.reasoning(), thinks.text(), thinks.stop_reason()), (Some("one "), "", Some("two")));
+    let sampling = SamplingParams { min_tokens: 4, ..stopping_at(&["o"]) };
+    let answers = thinking("one two three", "four five so", 100, &sampling);
+    assert_eq!((answers.reasoning(), answers.text()), (Some("one two three"), "four five s"));
 }

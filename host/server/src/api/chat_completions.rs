@@ -28,6 +28,7 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let answering = app.load.begin();
     let (transfer, streaming) = (request.common.transfer, Streaming::of(&request.common, &app));
     let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
+    let shows_reasoning = request.include_reasoning;
     let role = request.continued_role.clone().unwrap_or_else(|| app.answers.role.clone());
     let request = validate::chat(request, &headers, &body, &app)?;
     let (stream, n_choices, facts) = (request.streaming, request.n_choices(), RequestFacts::of(&request));
@@ -39,12 +40,13 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let envelope = Envelope::new("chatcmpl-", output.request_id(), facts, transfer, &app);
     log.accepted(&envelope.id);
     if stream {
-        let chunks = ChatChunks::new(envelope, role, n_choices, streaming);
+        let chunks = ChatChunks::new(envelope, role, n_choices, streaming, shows_reasoning);
         return sse::respond(output, chunks, app.answers.keep_alive, answering).await;
     }
     let (outputs, counts) = collect(output, n_choices, &envelope).await?;
     let choice = |(index, output): (u32, &Arc<CompletionOutput>)| {
-        ChatChoice::new(index, output, role.clone(), chooses_freely, &envelope)
+        let message = Message::new(output, role.clone(), chooses_freely, shows_reasoning);
+        ChatChoice::new(index, output, message, &envelope)
     };
     let choices = (0..).zip(&outputs).map(choice).collect();
     Ok(Json(Answer::new("chat.completion", envelope, counts, choices, Some(ChatOnly::default()))).into_response())
@@ -72,7 +74,7 @@ struct Message {
     function_call: Option<()>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Call>,
-    reasoning: Option<()>,
+    reasoning: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -96,21 +98,30 @@ impl Call {
     }
 }
 
+impl Message {
+    fn new(output: &CompletionOutput, role: String, chooses_freely: bool, shows_reasoning: bool) -> Self {
+        let tool_calls: Vec<_> = output.tool_calls().map(Call::new).collect();
+        // Nor is there any where the output ended while it was still thinking.
+        let may_have_none = (chooses_freely && !tool_calls.is_empty()) || output.reasoning().is_some();
+        let has_no_content = may_have_none && output.text().is_empty();
+        Self {
+            role,
+            content: (!has_no_content).then(|| output.text().to_owned()),
+            refusal: None,
+            annotations: None,
+            audio: None,
+            function_call: None,
+            tool_calls,
+            reasoning: output.reasoning().filter(|_| shows_reasoning).map(str::to_owned),
+        }
+    }
+}
+
 impl ChatChoice {
-    fn new(index: u32, output: &CompletionOutput, role: String, chooses_freely: bool, envelope: &Envelope) -> Self {
-        let has_no_content = chooses_freely && output.text().is_empty() && !output.tool_calls().is_empty();
+    fn new(index: u32, output: &CompletionOutput, message: Message, envelope: &Envelope) -> Self {
         Self {
             index,
-            message: Message {
-                role,
-                content: (!has_no_content).then(|| output.text().to_owned()),
-                refusal: None,
-                annotations: None,
-                audio: None,
-                function_call: None,
-                tool_calls: output.tool_calls().iter().map(Call::new).collect(),
-                reasoning: None,
-            },
+            message,
             logprobs: None,
             finish_reason: envelope.finish_reason(output.finish_reason()).to_owned(),
             stop_reason: output.stop_reason().map(str::to_owned),
@@ -128,13 +139,14 @@ struct ChatChunks {
     role: String,
     n_choices: u32,
     streaming: Streaming,
+    shows_reasoning: bool,
     counts: TokenCounts,
 }
 
 impl ChatChunks {
-    fn new(envelope: Envelope, role: String, n_choices: u32, streaming: Streaming) -> Self {
+    fn new(envelope: Envelope, role: String, n_choices: u32, streaming: Streaming, shows_reasoning: bool) -> Self {
         let writer = ChunkWriter::new("chat.completion.chunk", &envelope, streaming.include_usage);
-        Self { writer, envelope, role, n_choices, streaming, counts: TokenCounts::default() }
+        Self { writer, envelope, role, n_choices, streaming, shows_reasoning, counts: TokenCounts::default() }
     }
 }
 
@@ -153,6 +165,11 @@ impl Chunks for ChatChunks {
     fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
         self.counts.add(event, &self.envelope);
         self.streaming.each_run(event, |run, is_last| {
+            let run = Some(run).filter(|run| self.shows_reasoning || !matches!(run, Run::Reasoning(_)));
+            // What is not shown has no chunk, but for one that ends a choice.
+            if run.is_none() && !is_last {
+                return;
+            }
             if !is_last {
                 return self.writer.middle(out, |out| {
                     write_delta(out, event, run);
@@ -176,16 +193,19 @@ impl Chunks for ChatChunks {
     }
 }
 
-/// What a run of tokens adds: text, the beginning of a call, or more of its arguments.
-fn write_delta(out: &mut Vec<u8>, event: &DueTokens, run: &Run<'_>) {
+/// What a run of tokens adds: text, the beginning of a call, or more of its arguments; nothing if it is not shown.
+fn write_delta(out: &mut Vec<u8>, event: &DueTokens, run: Option<&Run<'_>>) {
     write_number(out, r#"{"index":"#, event.choice);
+    let Some(run) = run else { return out.extend_from_slice(br#","delta":{}"#) };
     match run {
+        Run::Reasoning(text) => write_pair(out, r#","delta":{"reasoning":"#, text),
         Run::Content(text) => write_pair(out, r#","delta":{"content":"#, text),
         Run::CallStart { call_idx } => {
-            let call = &event.output.tool_calls()[*call_idx];
-            write_pair(out, r#","delta":{"tool_calls":[{"id":"#, &call.id);
+            let call = event.output.tool_calls().nth(*call_idx);
+            let (id, name) = call.map_or_else(Default::default, |call| (call.id.as_str(), call.name.as_str()));
+            write_pair(out, r#","delta":{"tool_calls":[{"id":"#, id);
             write_number(out, r#","type":"function","index":"#, *call_idx as u32);
-            write_pair(out, r#","function":{"name":"#, &call.name);
+            write_pair(out, r#","function":{"name":"#, name);
             out.extend_from_slice(br#","arguments":""}}]"#);
         }
         Run::Arguments { call_idx, text } => {

@@ -93,7 +93,7 @@ impl TextChoice {
     fn new(index: u32, output: &CompletionOutput, echoes: &Echoes, envelope: &Envelope) -> Self {
         Self {
             index,
-            text: [echoes.before(index), output.text()].concat(),
+            text: [echoes.before(index), output.reasoning().unwrap_or_default(), output.text()].concat(),
             logprobs: None,
             finish_reason: envelope.finish_reason(output.finish_reason()).to_owned(),
             stop_reason: output.stop_reason().map(str::to_owned),
@@ -106,10 +106,10 @@ impl TextChoice {
     }
 }
 
-/// Text completions offer no tools, so every token is text.
+/// Text completions offer no tools, so every token is text. Reasoning is too: here vLLM parses nothing.
 fn text_of<'a>(run: &'a Run<'_>) -> &'a str {
     match run {
-        Run::Content(text) | Run::Arguments { text, .. } => text,
+        Run::Reasoning(text) | Run::Content(text) | Run::Arguments { text, .. } => text,
         Run::CallStart { .. } => "",
     }
 }

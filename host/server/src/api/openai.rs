@@ -68,7 +68,7 @@ impl Envelope {
 
     /// Token counts of an answer.
     pub fn usage(&self, counts: TokenCounts) -> Usage {
-        let TokenCounts { completion_tokens, cached_tokens } = counts;
+        let TokenCounts { completion_tokens, reasoning_tokens, cached_tokens } = counts;
         Usage {
             prompt_tokens: self.prompt_tokens,
             total_tokens: self.prompt_tokens + completion_tokens,
@@ -78,7 +78,7 @@ impl Envelope {
                 created_cache_tokens: 0,
                 multimodal_tokens: None,
             }),
-            completion_tokens_details: None,
+            completion_tokens_details: (reasoning_tokens > 0).then_some(CompletionTokensDetails { reasoning_tokens }),
         }
     }
 }
@@ -106,6 +106,8 @@ impl RequestFacts {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokenCounts {
     completion_tokens: u32,
+    /// Those of them that are reasoning.
+    reasoning_tokens: u32,
     /// Each prompt's once, like `prompt_tokens`: those that its first choice found.
     cached_tokens: u32,
 }
@@ -114,6 +116,8 @@ impl TokenCounts {
     /// Counts what fell due.
     pub fn add(&mut self, due: &DueTokens, envelope: &Envelope) {
         self.completion_tokens += due.tokens.len() as u32;
+        let reasoning = due.output.n_reasoning_tokens();
+        self.reasoning_tokens += due.tokens.end.min(reasoning).saturating_sub(due.tokens.start) as u32;
         if due.tokens.start == 0 && due.choice.is_multiple_of(envelope.n) {
             self.cached_tokens += due.cached_tokens;
         }
@@ -131,7 +135,15 @@ pub struct Usage {
     pub completion_tokens: u32,
     /// More of the input.
     pub prompt_tokens_details: Option<PromptTokensDetails>,
-    completion_tokens_details: Option<()>,
+    /// More of the output; only where there is reasoning.
+    pub completion_tokens_details: Option<CompletionTokensDetails>,
+}
+
+/// `usage.completion_tokens_details`
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct CompletionTokensDetails {
+    /// Tokens of reasoning.
+    pub reasoning_tokens: u32,
 }
 
 /// `usage.prompt_tokens_details`

@@ -38,7 +38,7 @@ keys! { Serving:
     TOOL_PARSER_PLUGIN: String = Spec::one("tool-parser-plugin", "FILE")
         .help("never opened; with it, tool-call-parser may have any name"), values::any_text;
     REASONING_PARSER: String = Spec::one("reasoning-parser", "NAME")
-        .help("one of vLLM's; answers have no reasoning yet"), values::any_text;
+        .help("one of vLLM's; reasoning is what a plugin returns as such"), values::any_text;
     REASONING_PARSER_PLUGIN: String = Spec::one("reasoning-parser-plugin", "FILE")
         .help("never opened; with it, reasoning-parser may have any name"), values::any_text;
     MAX_N_SEQUENCES: i64 = Spec::environment("VLLM_MAX_N_SEQUENCES").default("16384")

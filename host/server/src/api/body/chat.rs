@@ -26,6 +26,8 @@ pub struct ChatCompletionRequest {
     pub parallel_tool_calls: bool,
     /// `low`, `medium`, …
     pub reasoning_effort: Option<String>,
+    /// The answer is to show its reasoning.
+    pub include_reasoning: bool,
     /// The role of the last message, if the answer continues that; `None`: the server's usual role.
     pub continued_role: Option<String>,
 }
@@ -56,6 +58,7 @@ impl ChatCompletionRequest {
             reasoning_effort: fields
                 .word("reasoning_effort", &["none", "minimal", "low", "medium", "high", "xhigh", "max"])
                 .map(str::to_owned),
+            include_reasoning: fields.switch_or("include_reasoning", true),
         };
         fields.finish()?;
         Ok(request)

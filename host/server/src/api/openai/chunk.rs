@@ -66,8 +66,11 @@ impl ChunkWriter {
             let cached = details.cached_tokens;
             format!(r#","prompt_tokens_details":{{"cached_tokens":{cached},"created_cache_tokens":0}}"#)
         });
+        let completion_details = usage.completion_tokens_details.map_or_else(String::new, |details| {
+            format!(r#","completion_tokens_details":{{"reasoning_tokens":{}}}"#, details.reasoning_tokens)
+        });
         let tail = format!(
-            r#"],"usage":{{"prompt_tokens":{},"total_tokens":{},"completion_tokens":{}{details}}},"system_fingerprint":{}}}"#,
+            r#"],"usage":{{"prompt_tokens":{},"total_tokens":{},"completion_tokens":{}{details}{completion_details}}},"system_fingerprint":{}}}"#,
             usage.prompt_tokens, usage.total_tokens, usage.completion_tokens, self.fingerprint
         );
         self.chunk(out, tail.as_bytes(), |_| {});

@@ -63,6 +63,7 @@ fn chunk_that_ends_with(token_idx: usize, n_tokens: usize, interval: usize) -> O
 /// Neighbouring tokens that one delta can carry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Run<'a> {
+    Reasoning(Cow<'a, str>),
     Content(Cow<'a, str>),
     CallStart { call_idx: usize },
     Arguments { call_idx: usize, text: Cow<'a, str> },
@@ -76,12 +77,14 @@ fn runs(output: &CompletionOutput, chunk: Range<usize>) -> SmallVec<[Run<'_>; 1]
     }
     for token_idx in chunk {
         match (output.piece(token_idx), runs.last_mut()) {
+            (Piece::Reasoning(text), Some(Run::Reasoning(before))) => before.to_mut().push_str(text),
             (Piece::Content(text), Some(Run::Content(before))) => before.to_mut().push_str(text),
             (Piece::Arguments { call_idx, text }, Some(Run::Arguments { call_idx: same, text: before }))
                 if *same == call_idx =>
             {
                 before.to_mut().push_str(text);
             }
+            (Piece::Reasoning(text), _) => runs.push(Run::Reasoning(text.into())),
             (Piece::Content(text), _) => runs.push(Run::Content(text.into())),
             (Piece::CallStart { call_idx }, _) => runs.push(Run::CallStart { call_idx }),
             (Piece::Arguments { call_idx, text }, _) => runs.push(Run::Arguments { call_idx, text: text.into() }),

@@ -1,0 +1,171 @@
+//! What must be true of any engine, told by its reports and deliveries alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::clock::EngineTime;
+use crate::core::RequestNumber;
+use crate::mailbox::{Delivery, Mailbox};
+use crate::report::{SequenceEvent, SequenceReport, StepReport};
+use crate::scheduler::SequenceId;
+use crate::strategy::Choice;
+
+type Key = (RequestNumber, u32);
+
+/// Sequences that have not ended, and streams.
+pub(super) struct Model {
+    ttft: Duration,
+    itl: Duration,
+    sequences: BTreeMap<Key, Sequence>,
+    n_tokens: BTreeMap<Key, usize>,
+    streams: Vec<Stream>,
+    /// Those whose strategies were asked and have not answered.
+    asked: Vec<Key>,
+}
+
+/// As the reports tell of it.
+struct Sequence {
+    choice: Arc<Choice>,
+    prefilled_at: Option<EngineTime>,
+    is_answered: bool,
+    not_before: EngineTime,
+    due: Option<EngineTime>,
+    tokens: usize,
+}
+
+struct Stream {
+    ids: SmallVec<[SequenceId; 1]>,
+    mailbox: Arc<Mailbox>,
+    delivered: Vec<usize>,
+    has_ended: bool,
+    hangs: bool,
+}
+
+impl Model {
+    pub(super) fn new(ttft: Duration, itl: Duration) -> Self {
+        let (sequences, n_tokens) = (BTreeMap::new(), BTreeMap::new());
+        Self { ttft, itl, sequences, n_tokens, streams: Vec::new(), asked: Vec::new() }
+    }
+
+    pub(super) fn submitted(&mut self, number: RequestNumber, ids: SmallVec<[SequenceId; 1]>, mailbox: Arc<Mailbox>) {
+        assert_eq!(number as usize, self.streams.len());
+        let delivered = vec![0; ids.len()];
+        self.streams.push(Stream { ids, mailbox, delivered, has_ended: false, hangs: false });
+    }
+
+    pub(super) fn take_asked(&mut self, which: usize) -> Option<(SequenceId, Arc<Choice>)> {
+        // What has ended meanwhile is no longer asked for.
+        let Self { asked, sequences, streams, .. } = self;
+        asked.retain(|key| sequences.contains_key(key) && !streams[key.0 as usize].hangs);
+        let key = (!asked.is_empty()).then(|| asked.remove(which % asked.len()))?;
+        Some((streams[key.0 as usize].ids[key.1 as usize], sequences[&key].choice.clone()))
+    }
+
+    pub(super) fn will_answer(&mut self, choice: &Choice, n_tokens: usize) {
+        self.n_tokens.insert((choice.number, choice.index), n_tokens);
+    }
+
+    pub(super) fn gone(&mut self, number: RequestNumber) {
+        self.streams[number as usize].has_ended = true;
+    }
+
+    pub(super) fn observe(&mut self, report: &StepReport) {
+        report.sequences.iter().for_each(|sequence| self.happened(sequence, report.at));
+        let running = self.sequences.values().filter(|sequence| sequence.prefilled_at.is_some()).count();
+        assert_eq!((report.counts.running, report.counts.waiting), (running, self.sequences.len() - running));
+    }
+
+    fn happened(&mut self, report: &SequenceReport, at: EngineTime) {
+        let key = (report.choice.number, report.choice.index);
+        if matches!(report.event, SequenceEvent::Arrived) {
+            let choice = report.choice.clone();
+            let sequence =
+                Sequence { choice, prefilled_at: None, is_answered: false, not_before: at, due: None, tokens: 0 };
+            assert!(self.sequences.insert(key, sequence).is_none(), "{key:?} arrives twice");
+            return;
+        }
+        if let SequenceEvent::Scheduled = report.event
+            && report.choice.request.adapter.is_none()
+        {
+            let waits =
+                |sequence: &Sequence| sequence.prefilled_at.is_none() && sequence.choice.request.adapter.is_none();
+            assert!(self.sequences.range(..key).all(|(_, before)| !waits(before)), "{key:?} overtakes another");
+        }
+        let sequence = self.sequences.get_mut(&key).expect("it has not ended");
+        let n_tokens = self.n_tokens.get(&key).copied().unwrap_or_default();
+        match &report.event {
+            SequenceEvent::Scheduled | SequenceEvent::Resumed => {
+                assert!(sequence.prefilled_at.replace(at + self.ttft).is_none(), "{key:?} runs already");
+            }
+            SequenceEvent::Preempted => {
+                assert!(sequence.prefilled_at.take().is_some(), "{key:?} does not run");
+                sequence.not_before = sequence.due.take().unwrap_or(sequence.not_before);
+            }
+            SequenceEvent::Answered { .. } => {
+                sequence.is_answered = true;
+                sequence.not_before = sequence.not_before.max(at);
+            }
+            SequenceEvent::Tokens(n) => {
+                assert_eq!(sequence.due, Some(at), "{key:?} has {n} tokens at another moment");
+                assert!(self.itl.is_zero() || *n == n_tokens.min(1));
+                sequence.tokens += n;
+                (sequence.due, sequence.not_before) = (Some(at + self.itl), at);
+                assert!(sequence.tokens <= n_tokens);
+                if sequence.tokens == n_tokens {
+                    (sequence.due, sequence.is_answered) = (None, false);
+                }
+            }
+            SequenceEvent::Finished(_) => assert_eq!(sequence.tokens, n_tokens),
+            SequenceEvent::Arrived | SequenceEvent::AdapterLoaded => {}
+            SequenceEvent::Failed(_) | SequenceEvent::Aborted => {}
+        }
+        if let (Some(prefilled_at), true, None) = (sequence.prefilled_at, sequence.is_answered, sequence.due) {
+            sequence.due = Some(prefilled_at.max(sequence.not_before));
+        }
+        if let SequenceEvent::Finished(_) | SequenceEvent::Failed(_) | SequenceEvent::Aborted = report.event {
+            self.sequences.remove(&key);
+        }
+    }
+
+    pub(super) fn deliver(&mut self, mailbox: &Arc<Mailbox>, delivery: Delivery) {
+        let number = self.streams.iter().position(|stream| Arc::ptr_eq(&stream.mailbox, mailbox)).expect("it is known");
+        let stream = &mut self.streams[number];
+        let is_end = matches!(delivery, Delivery::Failed(_) | Delivery::Complete);
+        assert!(!std::mem::replace(&mut stream.has_ended, is_end), "{delivery:?} after the end of {number}");
+        match delivery {
+            Delivery::Admitted { choice } => self.asked.push((number as u64, choice)),
+            Delivery::Tokens { choice, end } => {
+                let before = std::mem::replace(&mut stream.delivered[choice as usize], end);
+                assert!(before < end || end == 0, "tokens before {end} are delivered twice");
+                assert!(!stream.hangs);
+            }
+            Delivery::Complete => {
+                let delivered = stream.delivered.iter().enumerate();
+                let all =
+                    delivered.map(|(choice, end)| (self.n_tokens.get(&(number as u64, choice as u32)), Some(end)));
+                assert!(all.into_iter().all(|(all, end)| all == end), "{number} is not whole");
+            }
+            Delivery::Hang => {
+                stream.hangs = true;
+                // Nothing is due any more.
+                let hung = self.sequences.range_mut((number as u64, 0)..(number as u64 + 1, 0));
+                hung.for_each(|(_, sequence)| (sequence.due, sequence.is_answered) = (None, false));
+            }
+            Delivery::Output { .. } | Delivery::Malformed | Delivery::Failed(_) => {}
+        }
+    }
+
+    /// After a step.
+    pub(super) fn check(&self, now: EngineTime) {
+        let late = self.sequences.iter().find(|(_, sequence)| sequence.due.is_some_and(|due| due <= now));
+        assert!(late.is_none(), "{:?} was due", late.map(|(key, _)| key));
+    }
+
+    pub(super) fn assert_all_ended(&self) {
+        assert!(self.sequences.is_empty());
+        assert!(self.streams.iter().all(|stream| stream.has_ended));
+    }
+}
