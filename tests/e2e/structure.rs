@@ -1,4 +1,5 @@
-//! The house stays what its plan says: no file imports another in a circle.
+//! The house stays what its plan says: no file imports another in a circle, and one file of each crate knows what time
+//! it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,9 +30,11 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        if path.file_stem().unwrap() == "tests" {
+            continue;
+        } else if path.is_dir() {
             files.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") && path.file_stem().unwrap() != "tests" {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             files.push(path);
         }
     }
@@ -145,4 +148,42 @@ fn a_circle_is_found() {
     assert_eq!(circle(&imports(folder.path())), None);
     write("c.rs", "\nuse crate::b;\n");
     assert!(circle(&imports(folder.path())).is_some());
+}
+
+/// What tells the time or waits for it.
+const CLOCKS: [&str; 7] = [
+    "tokio::time",
+    "std::time::Instant",
+    "SystemTime::now",
+    "Zoned::now",
+    "Timestamp::now",
+    "thread::sleep",
+    "recv_timeout(",
+];
+
+/// The engine's clock; real time, for guests and for peers; the time of day. And a probe of a container's health, which is
+/// a program of its own.
+const KNOW_THE_TIME: [&str; 5] = [
+    "host/engine/src/clock.rs",
+    "host/plugin-host/src/real_time.rs",
+    "host/server/src/real_time.rs",
+    "host/server/src/wall_clock.rs",
+    "host/server/src/commands/health.rs",
+];
+
+#[test]
+fn one_file_of_each_crate_reads_the_clock_and_sleeps() {
+    let mut knowing = BTreeSet::new();
+    for crate_folder in ["host/engine", "host/plugin-host", "host/server"] {
+        for file in sources(&Path::new(ROOT).join(crate_folder).join("src")) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let mut lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let is_listed = |line: &str| line.starts_with("use std::time::{") && line.contains("Instant");
+            if lines.any(|line| is_listed(line) || CLOCKS.iter().any(|clock| line.contains(clock))) {
+                knowing.insert(file.strip_prefix(ROOT).unwrap().display().to_string());
+            }
+        }
+    }
+    assert_eq!(knowing, KNOW_THE_TIME.map(str::to_owned).into());
 }

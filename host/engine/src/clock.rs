@@ -144,8 +144,8 @@ impl Clock {
 }
 
 /// Sleeps for so long in real time, whatever the engine's clock says: for what is the client's patience.
-pub(crate) fn real_sleep(duration: Duration) -> tokio::time::Sleep {
-    tokio::time::sleep(duration)
+pub(crate) async fn real_sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
 }
 
 fn scaled(duration: Duration, factor: f64) -> Duration {

@@ -9,7 +9,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::Stream;
 use tokio::task::JoinSet;
-use tokio::time::Sleep;
 
 use crate::answer::Questions;
 use crate::clock::real_sleep;
@@ -31,7 +30,7 @@ pub struct OutputStream {
     mailbox: Arc<Mailbox>,
     asking: Asking,
     /// A hang that is played, until its client loses patience.
-    hang: Option<Pin<Box<Sleep>>>,
+    hang: Option<BoxFuture<'static, ()>>,
 }
 
 /// Where the request's strategies are asked.

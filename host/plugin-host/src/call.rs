@@ -7,7 +7,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cpu_time::ThreadTime;
 use futures::future::BoxFuture;
@@ -23,6 +23,7 @@ use crate::instances::{Exports, Instances, Live, Prepared};
 use crate::limits::{BudgetSpent, HANDLES, MemoryDenied, RESULT_BYTES};
 use crate::observer::PluginEvent;
 use crate::panic_text;
+use crate::real_time::{Instant, timeout};
 use crate::stage::Stage;
 
 /// Epochs that a slice may see begin. With 1 it could end within its first microsecond.
@@ -100,7 +101,7 @@ impl Instances {
         if stage <= Stage::Guests {
             let patience = stages.patience();
             let with_patience = async move {
-                let done = tokio::time::timeout(patience, &mut call).await;
+                let done = timeout(patience, &mut call).await;
                 done.map_err(|_| call)
             };
             match elsewhere(runtime.guest_threads(), with_patience).await? {
@@ -110,7 +111,7 @@ impl Instances {
             stages.went_past(Stage::Guests, self.age());
         }
         let wall = limits.wall;
-        let limited = async move { tokio::time::timeout(wall, call).await.unwrap_or(Err(Fault::Timeout(wall).into())) };
+        let limited = async move { timeout(wall, call).await.unwrap_or(Err(Fault::Timeout(wall).into())) };
         let patience = stages.patience();
         let result = elsewhere(runtime.background_threads(), limited).await?;
         match result {

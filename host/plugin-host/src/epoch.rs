@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::EngineWeak;
+
+use crate::real_time::{Instant, sleep_thread};
 
 /// One epoch. Guest code that runs longer than two of them yields.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -74,7 +76,7 @@ impl Pulse {
                 next = Instant::now();
             }
             next += TICK;
-            thread::sleep(next.saturating_duration_since(Instant::now()));
+            sleep_thread(next.saturating_duration_since(Instant::now()));
             let Some(engine) = engine.upgrade() else { return };
             engine.increment_epoch();
         }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
@@ -11,6 +10,7 @@ use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
 use crate::contract::Interface;
 use crate::guest::Guest;
 use crate::limits::Limits;
+use crate::real_time::Instant;
 use crate::runtime::Runtime;
 use crate::shared::PluginShared;
 use crate::stage::StagePolicy;

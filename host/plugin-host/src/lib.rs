@@ -13,6 +13,7 @@
 
 mod error;
 mod panic_text;
+mod real_time;
 
 mod limits;
 mod needs;

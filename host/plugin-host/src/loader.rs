@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use rehearsal_engine::Tokenizer;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 use tracing::info;
 use wasmtime::component::Component;
 
@@ -20,6 +19,7 @@ use crate::info::PluginInfo;
 use crate::instances::{Instances, Prepared};
 use crate::needs::Needs;
 use crate::plugin::{Plugin, Version};
+use crate::real_time::{Instant, timeout};
 use crate::runtime::Runtime;
 use crate::shared::PluginShared;
 use crate::spec::{PluginSource, PluginSpec};
@@ -82,7 +82,7 @@ async fn compile(name: &str, bytes: Vec<u8>, runtime: &Arc<Runtime>) -> Result<C
     let engine = runtime.engine.clone();
     let start = Instant::now();
     let mut compiling = tokio::task::spawn_blocking(move || Component::new(&engine, bytes));
-    let compiled = match tokio::time::timeout(SLOW_COMPILATION, &mut compiling).await {
+    let compiled = match timeout(SLOW_COMPILATION, &mut compiling).await {
         Ok(compiled) => compiled,
         Err(_) => {
             info!(plugin = name, "compiling its component, which takes a while");

@@ -1,7 +1,6 @@
 //! A plugin as the engine's strategies: which of them it can be depends on what it exports.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::future::BoxFuture;
 use rehearsal_engine::request::ToolCall;
@@ -11,6 +10,7 @@ use rehearsal_engine::{
 
 use crate::ask;
 use crate::contract::Interface;
+use crate::real_time::Instant;
 use crate::replica::ReplicaPlugin;
 
 /// Asks whichever version of a plugin serves.

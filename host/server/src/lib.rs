@@ -36,6 +36,7 @@ pub mod logs;
 pub mod metrics;
 mod nearest;
 pub mod plugin_tools;
+mod real_time;
 pub mod reload;
 pub mod said;
 mod stale_socket;

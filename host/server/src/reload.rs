@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rehearsal_plugin_host::{PluginHost, Watch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::info;
+
+use crate::real_time::{MissedTickBehavior, interval};
 
 /// From one look at the files to the next.
 const INTERVAL: Duration = Duration::from_secs(1);

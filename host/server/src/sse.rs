@@ -13,6 +13,7 @@ use rehearsal_engine::{DueTokens, OutputEvent, OutputStream, StrategyError};
 use crate::api::broken;
 use crate::api::error::ApiError;
 use crate::load::Answering;
+use crate::real_time::timeout;
 
 /// Writes one endpoint's chunks, each as `data: …` and an empty line.
 pub trait Chunks: Send + 'static {
@@ -123,7 +124,7 @@ enum Next {
 async fn next(output: &mut OutputStream, keep_alive: Option<Duration>) -> Next {
     match keep_alive {
         None => Next::Event(output.next().await),
-        Some(longest) => tokio::time::timeout(longest, output.next()).await.map_or(Next::Silence, Next::Event),
+        Some(longest) => timeout(longest, output.next()).await.map_or(Next::Silence, Next::Event),
     }
 }
 

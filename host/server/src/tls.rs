@@ -15,6 +15,7 @@ use rustls::{RootCertStore, ServerConfig};
 use tracing::{error, info};
 
 use crate::config::{Certificate, ClientCertificates, TlsConfig};
+use crate::real_time::sleep;
 
 /// From one look at the files to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -92,7 +93,7 @@ fn provider() -> Arc<CryptoProvider> {
 pub async fn keep_fresh(config: TlsConfig, tls: RustlsConfig) {
     let mut known = contents(&config);
     loop {
-        tokio::time::sleep(INTERVAL).await;
+        sleep(INTERVAL).await;
         let found = contents(&config);
         if found == known {
             continue;

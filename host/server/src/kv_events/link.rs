@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 use zeromq::{PubSocket, Socket, SocketEvent, SocketOptions, SocketSend, ZmqMessage};
 
 use crate::config::ZmqEndpoint;
+use crate::real_time::{Instant, sleep_until};
 use crate::stale_socket;
 
 /// A try to connect takes no longer, and the next one begins no sooner after it. The library's own pauses between tries

@@ -6,13 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use rehearsal_engine::{Clock, KvCacheEvent};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zeromq::ZmqMessage;
 
 use super::link::Link;
 use super::replay::{Published, Replay};
 use super::wire;
 use crate::config::KvEventsConfig;
+use crate::real_time::{Instant, sleep, sleep_until, timeout};
 
 /// No event waits longer for others to fill its message.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);

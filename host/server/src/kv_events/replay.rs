@@ -10,12 +10,12 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tracing::{debug, info};
 
 use super::link::{remove_stale, wildcard_replaced};
 use super::zmtp::Peer;
 use crate::config::ZmqEndpoint;
+use crate::real_time::{sleep, timeout};
 
 /// A client that does not greet, or does not take an answer within this time, is left.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -124,7 +124,7 @@ async fn answer_all(listener: Listener, kept: Arc<Mutex<Kept>>) {
                 Err(error) => {
                     debug!(%error, "somebody who missed events could not be let in");
                     // Out of file descriptors, most likely: a moment later there may be one.
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    sleep(Duration::from_millis(100)).await;
                 }
             },
             Some(_) = clients.join_next() => {}

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rehearsal_engine::{Clock, Counts, EngineObserver, SequenceEvent, StepReport};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{debug, info};
+
+use crate::real_time::{Instant, MissedTickBehavior, interval_at};
 
 /// What an engine computed since its start, and how busy it is.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cpu_time::ProcessTime;
 use rehearsal_engine::request::{Message, Tool, ToolChoice};
@@ -13,6 +13,7 @@ use rehearsal_engine::{
 use rehearsal_plugin_host::{Limits, PluginSpec, Plugins};
 
 use super::{Given, load, messages, progress};
+use crate::real_time::Instant;
 
 /// Calls that one instance serves where a plugin is measured without the cost of instances.
 const REUSED: u32 = 10_000;

@@ -8,13 +8,13 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use rehearsal_plugin_host::{Interface, Limits, PluginSpec, PluginStatus};
 use serde_json::Value;
-use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::{Given, progress};
 use crate::app::{self, App};
 use crate::args::{self, Parsed};
 use crate::config::Config;
+use crate::real_time::Instant;
 use crate::tokenizer::ServedTokenizer;
 use crate::{logs, routes, wall_clock};
 

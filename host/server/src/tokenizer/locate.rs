@@ -12,6 +12,7 @@ use tracing::info;
 
 use super::{FILE, Found};
 use crate::config::TokenizerConfig;
+use crate::real_time::timeout;
 
 /// Files beside the tokenizer that a model may or may not have.
 const OPTIONAL_FILES: [&str; 2] = ["tokenizer_config.json", "chat_template.jinja"];
@@ -83,7 +84,7 @@ async fn fetch(config: &TokenizerConfig, id: &str, limit: Duration) -> Result<Fo
         // Nobody waits any more if it took too long.
         let _ = send.send(fetch());
     });
-    let Ok(fetched) = tokio::time::timeout(limit, done).await else {
+    let Ok(fetched) = timeout(limit, done).await else {
         bail!("it took longer than {limit:?}");
     };
     fetched.context("the download ended without a word")??;
