@@ -18,6 +18,7 @@ mod guests;
 mod kv_cache;
 mod languages;
 mod life;
+mod logprobs;
 mod logs;
 mod lora;
 mod plugin_metrics;

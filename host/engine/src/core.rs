@@ -121,7 +121,7 @@ impl Core {
         self.next_number += 1;
         for (id, choice) in ids.iter().zip(choices(number)) {
             let rng = seed::rng(Purpose::Latency, &[self.seed, number, choice.index.into()]);
-            let sequence = Sequence::new(choice, mailbox.clone(), rng, at);
+            let sequence = Sequence::new(choice, mailbox.clone(), may_fail, rng, at);
             self.report.sequences.push(sequence.report(SequenceEvent::Arrived));
             self.sequences.insert(*id, sequence);
         }
@@ -321,14 +321,14 @@ impl Core {
     fn generate(&mut self, id: SequenceId, at: EngineTime) {
         let load = self.load();
         let Some(sequence) = self.sequences.get_mut(&id) else { return };
-        let Some(output) = sequence.output.clone() else { return };
-        let (start, n_tokens) = (sequence.generated(), output.n_tokens());
-        let (due, next_due) = sequence.due_at(at, n_tokens, |rng| self.latency.next_token(load, rng));
-        let end = self.make_room(id, &output, due);
-        let is_last = end == n_tokens;
+        let start = sequence.generated();
+        let (due, next_due) = sequence.due_at(at, |rng| self.latency.next_token(load, rng));
+        // Without a KV cache there is always room, and the output need not be looked at.
+        let end = if self.kv_cache.is_some() { self.make_room(id, due) } else { due };
         let Some(sequence) = self.sequences.get_mut(&id) else { return };
-        let number = sequence.choice.number;
-        if end > start || is_last {
+        let is_last = end == sequence.n_tokens;
+        let has_tokens = end > start || is_last;
+        if has_tokens {
             sequence.generate(end, at);
             self.report.sequences.push(sequence.report(SequenceEvent::Tokens(end - start)));
         }
@@ -340,43 +340,41 @@ impl Core {
         } else {
             // What it has no room for is due as soon as it runs again.
             sequence.pace = Pace::NotBefore(at);
-            self.preempt(id);
         }
-        if end > start || is_last {
-            self.pass_on(id, number, start..end, &output, at);
+        if has_tokens {
+            self.pass_on(id, start..end, at);
+        }
+        // Unless a failure has ended it.
+        if end < due && self.sequences.contains_key(&id) {
+            self.preempt(id);
         }
     }
 
     /// Tokens of a sequence go to its client, through the failures of its request if there are any.
-    fn pass_on(
-        &mut self,
-        id: SequenceId,
-        number: RequestNumber,
-        tokens: Range<usize>,
-        output: &CompletionOutput,
-        at: EngineTime,
-    ) {
-        let (Some(sequence), Some(request)) = (self.sequences.get(&id), self.requests.get_mut(&number)) else { return };
-        let (choice, n_tokens) = (sequence.choice.index, output.n_tokens());
-        request.n_generating -= u32::from(tokens.end == n_tokens);
-        match &mut request.playback {
-            None => {
-                self.deliveries.push((request.mailbox.clone(), Delivery::Tokens { choice, end: tokens.end }));
-                if tokens.end == n_tokens {
-                    self.finish(id, output);
-                }
+    fn pass_on(&mut self, id: SequenceId, tokens: Range<usize>, at: EngineTime) {
+        let Some(sequence) = self.sequences.get(&id) else { return };
+        let (choice, number, n_tokens) = (sequence.choice.index, sequence.choice.number, sequence.n_tokens);
+        let is_last = tokens.end == n_tokens;
+        if !sequence.is_played {
+            self.deliveries.push((sequence.mailbox.clone(), Delivery::Tokens { choice, end: tokens.end }));
+            if is_last {
+                self.finish(id);
             }
-            Some(playback) => {
-                playback.push(Pending::Tokens { choice, start: tokens.start, end: tokens.end, n_tokens });
-                self.play(number, at);
-            }
+            return;
+        }
+        let Some(request) = self.requests.get_mut(&number) else { return };
+        request.n_generating -= u32::from(is_last);
+        if let Some(playback) = &mut request.playback {
+            playback.push(Pending::Tokens { choice, start: tokens.start, end: tokens.end, n_tokens });
+            self.play(number, at);
         }
     }
 
     /// Room for a running sequence to have generated the tokens before `end`; returns how many it may generate. While no
     /// block is free, the sequence that was admitted last is preempted, as in vLLM. If that is the one that asks, there is
     /// not enough room. The one that was admitted first never is preempted, so that there is always progress.
-    fn make_room(&mut self, id: SequenceId, output: &CompletionOutput, end: usize) -> usize {
+    fn make_room(&mut self, id: SequenceId, end: usize) -> usize {
+        let Some(output) = self.sequences.get(&id).and_then(|sequence| sequence.output.clone()) else { return end };
         loop {
             let Some(kv_cache) = &mut self.kv_cache else { return end };
             let may_generate = kv_cache.grow(id, &output.token_ids()[..end]);
@@ -426,11 +424,9 @@ impl Core {
                 Played::PassOn(Pending::Tokens { choice, end, n_tokens, .. }) => {
                     self.deliveries.push((request.mailbox.clone(), Delivery::Tokens { choice, end }));
                     let id = request.ids[choice as usize];
-                    if end == n_tokens
-                        && let Some(output) = self.sequences.get(&id).and_then(|sequence| sequence.output.clone())
-                    {
+                    if end == n_tokens {
                         // It kept its place until its client had its last token.
-                        self.end(id, SequenceEvent::Finished(output.finish_reason().clone()));
+                        self.finished(id);
                     }
                 }
                 Played::Failure(Failure::Stall(time)) => playback.stall_until(at + time),
@@ -462,15 +458,23 @@ impl Core {
         }
     }
 
-    /// A sequence of a request without failures has come to its end.
-    fn finish(&mut self, id: SequenceId, output: &CompletionOutput) {
-        let Some(number) = self.sequences.get(&id).map(|sequence| sequence.choice.number) else { return };
-        self.end(id, SequenceEvent::Finished(output.finish_reason().clone()));
-        let Some(request) = self.requests.get(&number) else { return };
+    /// The client of a sequence has its last token; of a request without failures, which that may be the end of.
+    fn finish(&mut self, id: SequenceId) {
+        let Some(number) = self.finished(id) else { return };
+        let Some(request) = self.requests.get_mut(&number) else { return };
+        request.n_generating -= 1;
         if request.n_generating == 0 {
             self.deliveries.push((request.mailbox.clone(), Delivery::Complete));
             self.requests.remove(&number);
         }
+    }
+
+    /// Ends a sequence as its output does; the number of its request.
+    fn finished(&mut self, id: SequenceId) -> Option<RequestNumber> {
+        let sequence = self.sequences.get(&id)?;
+        let (number, reason) = (sequence.choice.number, sequence.output.as_ref()?.finish_reason().clone());
+        self.end(id, SequenceEvent::Finished(reason));
+        Some(number)
     }
 
     /// Ends a request and all of its sequences that have not ended: with an error, or because its client has gone away.

@@ -105,7 +105,7 @@ impl Engine {
             strategies,
             seed: self.config.seed,
             tokenizer: self.tokenizer.clone(),
-            wants_ids: self.hasher.is_some(),
+            wants_ids: self.hasher.is_some() || request.wants_token_ids,
             sequences: ids.into_iter().zip(choices).collect(),
             arrival,
         };

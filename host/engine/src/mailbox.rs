@@ -190,7 +190,7 @@ mod tests {
         let content = Content::Text("word ".repeat(1000));
         let completion = Completion { content: Some(content), ..Default::default() };
         let tokenizer = BuiltinTokenizer::default();
-        let output = CompletionOutput::new(completion, 1000, &SamplingParams::default(), &tokenizer, false).unwrap();
+        let output = CompletionOutput::new(completion, 1000, 7, &SamplingParams::default(), &tokenizer, false).unwrap();
         let output = Arc::new(output);
         let mailbox = Mailbox::new(n_choices);
         for choice in 0..n_choices {

@@ -2,6 +2,7 @@
 //! finish reason. Decided once per choice; streaming then only hands out ranges of it.
 
 mod completion;
+mod logprobs;
 mod stop;
 
 use std::ops::Range;
@@ -14,6 +15,7 @@ use crate::tokenizer::Tokenizer;
 
 pub use completion::{Completion, Content, FinishReason};
 use completion::{Tokens, token};
+pub use logprobs::TokenLogprob;
 use stop::{find_stop, hold_back};
 
 /// What comes out of a request.
@@ -112,16 +114,19 @@ pub struct CompletionOutput {
     parts: SmallVec<[Part; 1]>,
     /// One for each token, names and arguments of calls included; none where the request has no use for them.
     ids: Vec<u32>,
+    /// Of its choice: what is made up about it follows from that.
+    seed: u64,
     finish_reason: FinishReason,
     stop_reason: Option<String>,
 }
 
 impl CompletionOutput {
-    /// Splits, cuts and judges `completion`; with the ids of its tokens if `wants_ids`. Fails, with the reason, if it
-    /// breaks the contract.
+    /// Splits, cuts and judges `completion`, of the choice with this seed; with the ids of its tokens if `wants_ids`. Fails,
+    /// with the reason, if it breaks the contract.
     pub fn new(
         completion: Completion,
         max_tokens: u32,
+        seed: u64,
         sampling: &SamplingParams,
         tokenizer: &dyn Tokenizer,
         wants_ids: bool,
@@ -143,7 +148,7 @@ impl CompletionOutput {
             (None, None) => FinishReason::Stop,
         };
         let Writing { parts, ids, stop_reason, .. } = writing;
-        Ok(Self { parts, ids, finish_reason, stop_reason })
+        Ok(Self { parts, ids, seed, finish_reason, stop_reason })
     }
 
     /// The parts that have tokens, in order.

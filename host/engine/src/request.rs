@@ -32,6 +32,8 @@ pub struct GenerationRequest {
     pub streaming: bool,
     /// The prompt was prefilled elsewhere and its KV cache is transferred: transfer latency replaces TTFT.
     pub remote_prefill: bool,
+    /// The answer tells ids of its tokens, or something that follows from them: they are to be kept.
+    pub wants_token_ids: bool,
     /// Keeps its KV cache apart from that of requests with another salt, or none.
     pub cache_salt: Option<Arc<str>>,
     /// What the client offered and asked for beyond text.
@@ -54,6 +56,7 @@ impl GenerationRequest {
             sampling: SamplingParams::default(),
             streaming: false,
             remote_prefill: false,
+            wants_token_ids: false,
             cache_salt: None,
             wishes: Wishes::default(),
             headers: Vec::new(),

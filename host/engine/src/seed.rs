@@ -22,6 +22,8 @@ pub enum Purpose {
     Failure = 4,
     /// Seeds of data-parallel ranks.
     Rank = 5,
+    /// Log-probabilities.
+    Logprobs = 6,
 }
 
 /// Folds `parts` into one seed. Order matters; neighbouring inputs give unrelated seeds.

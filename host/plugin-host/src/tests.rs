@@ -38,7 +38,8 @@ fn user(text: &str) -> PromptContent {
 async fn output(host: &Plugins, plugin: &str, choice: &Choice) -> CompletionOutput {
     let completion = host.generator(plugin).unwrap().generate(choice).await.unwrap();
     let sampling = &choice.request.sampling;
-    CompletionOutput::new(completion, choice.max_tokens, sampling, &BuiltinTokenizer::default(), false).unwrap()
+    CompletionOutput::new(completion, choice.max_tokens, choice.seed, sampling, &BuiltinTokenizer::default(), false)
+        .unwrap()
 }
 
 #[tokio::test]

@@ -102,6 +102,7 @@ impl<'a> Incoming<'a> {
             sampling,
             streaming: common.stream,
             cache_salt: common.cache_salt.as_deref().map(Arc::from),
+            wants_token_ids: common.ranged.logprobs.is_some(),
             remote_prefill: common.transfer.is_some_and(|transfer| transfer.leg == Leg::Decode),
             wishes,
             headers: wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),

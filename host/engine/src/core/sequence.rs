@@ -15,10 +15,14 @@ use crate::strategy::Choice;
 pub(super) struct Sequence {
     pub(super) choice: Arc<Choice>,
     pub(super) mailbox: Arc<Mailbox>,
+    /// Failures may be played on its request.
+    pub(super) is_played: bool,
     pub(super) rng: EngineRng,
     pub(super) history: SequenceHistory,
     /// Known once the strategy has answered.
     pub(super) output: Option<Arc<CompletionOutput>>,
+    /// Of its output, so that a token need not look at it.
+    pub(super) n_tokens: usize,
     pub(super) pace: Pace,
     /// When the KV cache of all that it has is there; `None` while it waits.
     prefilled_at: Option<EngineTime>,
@@ -46,13 +50,21 @@ enum Call {
 
 impl Sequence {
     /// One that took its place in the queue at `at`.
-    pub(super) fn new(choice: Arc<Choice>, mailbox: Arc<Mailbox>, rng: EngineRng, at: EngineTime) -> Self {
+    pub(super) fn new(
+        choice: Arc<Choice>,
+        mailbox: Arc<Mailbox>,
+        is_played: bool,
+        rng: EngineRng,
+        at: EngineTime,
+    ) -> Self {
         Self {
             choice,
             mailbox,
+            is_played,
             rng,
             history: SequenceHistory { arrived: at, ..Default::default() },
             output: None,
+            n_tokens: 0,
             pace: Pace::NotBefore(at),
             prefilled_at: None,
             call: Call::NotAsked,
@@ -86,6 +98,7 @@ impl Sequence {
     /// is known.
     pub(super) fn answer(&mut self, output: Arc<CompletionOutput>, at: EngineTime) -> Option<EngineTime> {
         self.call = Call::Returned;
+        self.n_tokens = output.n_tokens();
         self.output = Some(output);
         if let Pace::NotBefore(before) = self.pace {
             self.pace = Pace::NotBefore(before.max(at));
@@ -150,18 +163,17 @@ impl Sequence {
         self.history.generated_tokens as usize
     }
 
-    /// Of an output of `n_tokens`, how many are generated once those that are due at `at` are, each a gap after the one
-    /// before; and when the next one is due. An empty output is due once.
+    /// How many of its tokens are generated once those that are due at `at` are, each a gap after the one before; and when
+    /// the next one is due. An empty output is due once.
     pub(super) fn due_at(
         &mut self,
         at: EngineTime,
-        n_tokens: usize,
         mut next_gap: impl FnMut(&mut EngineRng) -> Duration,
     ) -> (usize, EngineTime) {
         let (mut end, mut due) = (self.generated(), at);
-        while end < n_tokens && due <= at {
+        while end < self.n_tokens && due <= at {
             end += 1;
-            if end < n_tokens {
+            if end < self.n_tokens {
                 due = due + next_gap(&mut self.rng);
             }
         }

@@ -144,7 +144,7 @@ impl Run {
                     let content = Content::Text("w ".repeat(n_tokens));
                     let completion = Completion { content: Some(content), ..Default::default() };
                     let (sampling, tokenizer) = (SamplingParams::default(), BuiltinTokenizer::default());
-                    let output = CompletionOutput::new(completion, choice.max_tokens, &sampling, &tokenizer, true);
+                    let output = CompletionOutput::new(completion, choice.max_tokens, 7, &sampling, &tokenizer, true);
                     let output = Arc::new(output.unwrap());
                     self.model.will_answer(&choice, output.n_tokens());
                     self.core.answered(id, output, "p", now);

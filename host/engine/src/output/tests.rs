@@ -5,7 +5,7 @@ use crate::tokenizer::BuiltinTokenizer;
 
 fn output(text: &str, max_tokens: u32, sampling: SamplingParams) -> CompletionOutput {
     let completion = Completion { content: Some(Content::Text(text.into())), ..Default::default() };
-    CompletionOutput::new(completion, max_tokens, &sampling, &BuiltinTokenizer::default(), false).unwrap()
+    CompletionOutput::new(completion, max_tokens, 7, &sampling, &BuiltinTokenizer::default(), false).unwrap()
 }
 
 fn stopping_at(stop: &[&str]) -> SamplingParams {
@@ -46,7 +46,7 @@ fn a_strategy_can_choose_a_length_below_the_limit() {
     for max_tokens in [10, 3] {
         let sampling = SamplingParams::default();
         let tokenizer = BuiltinTokenizer::default();
-        let output = CompletionOutput::new(completion.clone(), max_tokens, &sampling, &tokenizer, false).unwrap();
+        let output = CompletionOutput::new(completion.clone(), max_tokens, 7, &sampling, &tokenizer, false).unwrap();
         assert_eq!((output.text(), output.finish_reason()), ("one two ", &FinishReason::Stop));
     }
 }
@@ -85,7 +85,7 @@ fn calling(calls: &[(&str, &str)], max_tokens: u32) -> CompletionOutput {
         arguments: arguments.to_string(),
     };
     let completion = Completion { tool_calls: calls.iter().map(call).collect(), ..Default::default() };
-    CompletionOutput::new(completion, max_tokens, &SamplingParams::default(), &BuiltinTokenizer::default(), false)
+    CompletionOutput::new(completion, max_tokens, 7, &SamplingParams::default(), &BuiltinTokenizer::default(), false)
         .unwrap()
 }
 
@@ -108,7 +108,7 @@ fn calls_are_cut_at_the_limit_too() {
 fn thinking(reasoning: &str, content: &str, max_tokens: u32, sampling: &SamplingParams) -> CompletionOutput {
     let text = |text: &str| Some(Content::Text(text.into()));
     let completion = Completion { reasoning: text(reasoning), content: text(content), ..Default::default() };
-    CompletionOutput::new(completion, max_tokens, sampling, &BuiltinTokenizer::default(), true).unwrap()
+    CompletionOutput::new(completion, max_tokens, 7, sampling, &BuiltinTokenizer::default(), true).unwrap()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `POST /v1/chat/completions`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,8 +15,8 @@ use serde::Serialize;
 use super::body::{ChatCompletionRequest, json_object};
 use super::error::ApiError;
 use super::openai::{
-    Answer, ChatOnly, ChunkWriter, Envelope, RequestFacts, Run, Streaming, TokenCounts, collect, write_number,
-    write_pair,
+    Answer, ChatLogprobs, ChatOnly, ChunkWriter, Envelope, Logprobs, RequestFacts, Run, Streaming, TokenCounts,
+    collect, write_number, write_pair,
 };
 use crate::app::App;
 use crate::logs::requests::RequestLog;
@@ -28,7 +29,7 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let answering = app.load.begin();
     let (transfer, streaming) = (request.common.transfer, Streaming::of(&request.common, &app));
     let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
-    let shows_reasoning = request.include_reasoning;
+    let shows = Shows { reasoning: request.include_reasoning, logprobs: Logprobs::of(&request.common, &app) };
     let role = request.continued_role.clone().unwrap_or_else(|| app.answers.role.clone());
     let request = validate::chat(request, &headers, &body, &app)?;
     let (stream, n_choices, facts) = (request.streaming, request.n_choices(), RequestFacts::of(&request));
@@ -40,23 +41,37 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let envelope = Envelope::new("chatcmpl-", output.request_id(), facts, transfer, &app);
     log.accepted(&envelope.id);
     if stream {
-        let chunks = ChatChunks::new(envelope, role, n_choices, streaming, shows_reasoning);
+        let chunks = ChatChunks::new(envelope, role, n_choices, streaming, shows);
         return sse::respond(output, chunks, app.answers.keep_alive, answering).await;
     }
     let (outputs, counts) = collect(output, n_choices, &envelope).await?;
     let choice = |(index, output): (u32, &Arc<CompletionOutput>)| {
-        let message = Message::new(output, role.clone(), chooses_freely, shows_reasoning);
-        ChatChoice::new(index, output, message, &envelope)
+        let message = Message::new(output, role.clone(), chooses_freely, shows.reasoning);
+        ChatChoice::new(index, output, message, &shows, &envelope)
     };
     let choices = (0..).zip(&outputs).map(choice).collect();
     Ok(Json(Answer::new("chat.completion", envelope, counts, choices, Some(ChatOnly::default()))).into_response())
+}
+
+/// What a request wants to see of its answer.
+struct Shows {
+    reasoning: bool,
+    logprobs: Logprobs,
+}
+
+impl Shows {
+    /// Log-probabilities of tokens, but for those of reasoning that is not shown.
+    fn logprobs(&self, output: &CompletionOutput, tokens: Range<usize>) -> Option<ChatLogprobs> {
+        let first = if self.reasoning { 0 } else { output.n_reasoning_tokens() };
+        self.logprobs.chat(output, tokens.start.max(first)..tokens.end)
+    }
 }
 
 #[derive(Debug, Serialize)]
 struct ChatChoice {
     index: u32,
     message: Message,
-    logprobs: Option<()>,
+    logprobs: Option<ChatLogprobs>,
     finish_reason: String,
     stop_reason: Option<String>,
     token_ids: Option<()>,
@@ -118,11 +133,11 @@ impl Message {
 }
 
 impl ChatChoice {
-    fn new(index: u32, output: &CompletionOutput, message: Message, envelope: &Envelope) -> Self {
+    fn new(index: u32, output: &CompletionOutput, message: Message, shows: &Shows, envelope: &Envelope) -> Self {
         Self {
             index,
             message,
-            logprobs: None,
+            logprobs: shows.logprobs(output, 0..output.n_tokens()),
             finish_reason: envelope.finish_reason(output.finish_reason()).to_owned(),
             stop_reason: output.stop_reason().map(str::to_owned),
             token_ids: None,
@@ -139,14 +154,14 @@ struct ChatChunks {
     role: String,
     n_choices: u32,
     streaming: Streaming,
-    shows_reasoning: bool,
+    shows: Shows,
     counts: TokenCounts,
 }
 
 impl ChatChunks {
-    fn new(envelope: Envelope, role: String, n_choices: u32, streaming: Streaming, shows_reasoning: bool) -> Self {
+    fn new(envelope: Envelope, role: String, n_choices: u32, streaming: Streaming, shows: Shows) -> Self {
         let writer = ChunkWriter::new("chat.completion.chunk", &envelope, streaming.include_usage);
-        Self { writer, envelope, role, n_choices, streaming, shows_reasoning, counts: TokenCounts::default() }
+        Self { writer, envelope, role, n_choices, streaming, shows, counts: TokenCounts::default() }
     }
 }
 
@@ -164,8 +179,11 @@ impl Chunks for ChatChunks {
 
     fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
         self.counts.add(event, &self.envelope);
-        self.streaming.each_run(event, |run, is_last| {
-            let run = Some(run).filter(|run| self.shows_reasoning || !matches!(run, Run::Reasoning(_)));
+        let n_tokens = event.output.n_tokens();
+        self.streaming.each_run(event, |run, tokens| {
+            let is_last = tokens.end == n_tokens;
+            let logprobs = self.shows.logprobs(&event.output, tokens);
+            let run = Some(run).filter(|run| self.shows.reasoning || !matches!(run, Run::Reasoning(_)));
             // What is not shown has no chunk, but for one that ends a choice.
             if run.is_none() && !is_last {
                 return;
@@ -173,13 +191,15 @@ impl Chunks for ChatChunks {
             if !is_last {
                 return self.writer.middle(out, |out| {
                     write_delta(out, event, run);
-                    out.extend_from_slice(br#","logprobs":null,"finish_reason":null,"token_ids":null}"#);
+                    write_pair(out, r#","logprobs":"#, &logprobs);
+                    out.extend_from_slice(br#","finish_reason":null,"token_ids":null}"#);
                 });
             }
             self.writer.last(out, |out| {
                 write_delta(out, event, run);
                 let finish_reason = self.envelope.finish_reason(event.output.finish_reason());
-                write_pair(out, r#","logprobs":null,"finish_reason":"#, finish_reason);
+                write_pair(out, r#","logprobs":"#, &logprobs);
+                write_pair(out, r#","finish_reason":"#, finish_reason);
                 write_pair(out, r#","stop_reason":"#, &event.output.stop_reason());
                 out.extend_from_slice(br#","token_ids":null,"weight_versions":null}"#);
             });

@@ -13,7 +13,8 @@ use serde::Serialize;
 use super::body::{CompletionRequest, json_object};
 use super::error::ApiError;
 use super::openai::{
-    Answer, ChunkWriter, Envelope, RequestFacts, Run, Streaming, TokenCounts, collect, write_number, write_pair,
+    Answer, ChunkWriter, Envelope, Logprobs, RequestFacts, Run, Streaming, TextLogprobs, TokenCounts, collect,
+    write_number, write_pair,
 };
 use crate::app::App;
 use crate::logs::requests::RequestLog;
@@ -25,7 +26,7 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let request = CompletionRequest::read(&json_object(&headers, &body)?, &app.limits)?;
     let answering = app.load.begin();
     let (transfer, streaming) = (request.common.transfer, Streaming::of(&request.common, &app));
-    let echo = request.echo;
+    let (echo, logprobs) = (request.echo, Logprobs::of(&request.common, &app));
     let strategies = app.answerers.strategies(request.common.model.as_deref(), &headers)?;
     let request = validate::completion(request, &headers, &body, &app)?;
     let (stream, n_choices, facts) = (request.streaming, request.n_choices(), RequestFacts::of(&request));
@@ -40,12 +41,16 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let envelope = Envelope::new("cmpl-", output.request_id(), facts, transfer, &app);
     log.accepted(&envelope.id);
     if stream {
-        let chunks = TextChunks::new(envelope, echoes, n_choices, streaming);
+        let chunks = TextChunks::new(envelope, echoes, n_choices, streaming, logprobs);
         return sse::respond(output, chunks, app.answers.keep_alive, answering).await;
     }
     let (outputs, counts) = collect(output, n_choices, &envelope).await?;
-    let choices =
-        (0..).zip(&outputs).map(|(index, output)| TextChoice::new(index, output, &echoes, &envelope)).collect();
+    let choice = |(index, output): (u32, &Arc<CompletionOutput>)| {
+        let mut offset = echoes.before(index).chars().count();
+        let logprobs = logprobs.text(output, 0..output.n_tokens(), &mut offset);
+        TextChoice::new(index, output, &echoes, logprobs, &envelope)
+    };
+    let choices = (0..).zip(&outputs).map(choice).collect();
     Ok(Json(Answer::new("text_completion", envelope, counts, choices, None)).into_response())
 }
 
@@ -79,7 +84,7 @@ impl Echoes {
 struct TextChoice {
     index: u32,
     text: String,
-    logprobs: Option<()>,
+    logprobs: Option<TextLogprobs>,
     finish_reason: String,
     stop_reason: Option<String>,
     token_ids: Option<()>,
@@ -90,11 +95,17 @@ struct TextChoice {
 }
 
 impl TextChoice {
-    fn new(index: u32, output: &CompletionOutput, echoes: &Echoes, envelope: &Envelope) -> Self {
+    fn new(
+        index: u32,
+        output: &CompletionOutput,
+        echoes: &Echoes,
+        logprobs: Option<TextLogprobs>,
+        envelope: &Envelope,
+    ) -> Self {
         Self {
             index,
             text: [echoes.before(index), output.reasoning().unwrap_or_default(), output.text()].concat(),
-            logprobs: None,
+            logprobs,
             finish_reason: envelope.finish_reason(output.finish_reason()).to_owned(),
             stop_reason: output.stop_reason().map(str::to_owned),
             token_ids: None,
@@ -121,15 +132,19 @@ struct TextChunks {
     echoes: Echoes,
     /// By choice: whether its first chunk, which carries the echo, was written.
     begun: Vec<bool>,
+    logprobs: Logprobs,
+    /// By choice: characters of its text that were written, echo included.
+    offsets: Vec<usize>,
     streaming: Streaming,
     counts: TokenCounts,
 }
 
 impl TextChunks {
-    fn new(envelope: Envelope, echoes: Echoes, n_choices: u32, streaming: Streaming) -> Self {
+    fn new(envelope: Envelope, echoes: Echoes, n_choices: u32, streaming: Streaming, logprobs: Logprobs) -> Self {
         let writer = ChunkWriter::new("text_completion", &envelope, streaming.include_usage);
         let begun = vec![false; n_choices as usize];
-        Self { writer, envelope, echoes, begun, streaming, counts: TokenCounts::default() }
+        let offsets = (0..n_choices).map(|choice| echoes.before(choice).chars().count()).collect();
+        Self { writer, envelope, echoes, begun, logprobs, offsets, streaming, counts: TokenCounts::default() }
     }
 }
 
@@ -148,18 +163,23 @@ impl Chunks for TextChunks {
             }
         };
         const TAIL: &[u8] = br#","prompt_token_ids":null,"token_ids":null,"weight_versions":null}"#;
-        self.streaming.each_run(event, |run, is_last| {
+        let (n_tokens, offset) = (event.output.n_tokens(), &mut self.offsets[event.choice as usize]);
+        self.streaming.each_run(event, |run, tokens| {
+            let is_last = tokens.end == n_tokens;
+            let logprobs = self.logprobs.text(&event.output, tokens, offset);
             if !is_last {
                 return self.writer.middle(out, |out| {
                     text(out, text_of(run));
-                    out.extend_from_slice(br#","logprobs":null,"finish_reason":null,"stop_reason":null"#);
+                    write_pair(out, r#","logprobs":"#, &logprobs);
+                    out.extend_from_slice(br#","finish_reason":null,"stop_reason":null"#);
                     out.extend_from_slice(TAIL);
                 });
             }
             self.writer.last(out, |out| {
                 text(out, text_of(run));
                 let finish_reason = self.envelope.finish_reason(event.output.finish_reason());
-                write_pair(out, r#","logprobs":null,"finish_reason":"#, finish_reason);
+                write_pair(out, r#","logprobs":"#, &logprobs);
+                write_pair(out, r#","finish_reason":"#, finish_reason);
                 write_pair(out, r#","stop_reason":"#, &event.output.stop_reason());
                 out.extend_from_slice(TAIL);
             });

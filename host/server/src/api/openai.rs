@@ -1,6 +1,7 @@
 //! What both completion endpoints answer with, in vLLM's order of keys, its nulls present.
 
 mod chunk;
+mod logprobs;
 mod streaming;
 
 use rehearsal_engine::{
@@ -17,6 +18,7 @@ use crate::transfer::{Form, Here, Leg, PrefillResult, TopLevel, Transfer};
 
 pub use chunk::ChunkWriter;
 pub(crate) use chunk::{write_number, write_pair};
+pub(crate) use logprobs::{ChatLogprobs, Logprobs, TextLogprobs};
 pub(crate) use streaming::{Run, Streaming};
 
 /// Facts of one answer that all of its chunks and bodies share.

@@ -87,7 +87,7 @@ fn half_a_character_at_the_end_is_shown_as_such() {
 fn cut_to(text: &str, limit: u32) -> CompletionOutput {
     let content = Some(Content::Text(text.into()));
     let completion = Completion { content, token_limit: Some(limit), ..Completion::default() };
-    CompletionOutput::new(completion, 1000, &SamplingParams::default(), &tiny(), true).unwrap()
+    CompletionOutput::new(completion, 1000, 7, &SamplingParams::default(), &tiny(), true).unwrap()
 }
 
 /// The promise that clients check: what was cut to a length has that length when it is tokenized again.

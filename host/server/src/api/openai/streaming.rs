@@ -27,13 +27,11 @@ impl Streaming {
         }
     }
 
-    /// Gives `each` every run of the chunks that `event` completes, and whether it is the last one of the answer.
-    pub(crate) fn each_run(self, event: &DueTokens, mut each: impl FnMut(&Run<'_>, bool)) {
+    /// Gives `each` every run of the chunks that `event` completes, with its tokens.
+    pub(crate) fn each_run(self, event: &DueTokens, mut each: impl FnMut(&Run<'_>, Range<usize>)) {
         for chunk in self.chunks(event) {
-            let is_last_chunk = chunk.end == event.output.n_tokens();
-            let runs = runs(&event.output, chunk);
-            for (run_idx, run) in runs.iter().enumerate() {
-                each(run, is_last_chunk && run_idx + 1 == runs.len());
+            for (run, tokens) in runs(&event.output, chunk) {
+                each(&run, tokens);
             }
         }
     }
@@ -69,28 +67,43 @@ pub(crate) enum Run<'a> {
     Arguments { call_idx: usize, text: Cow<'a, str> },
 }
 
-/// The runs of a chunk; at least one, empty if the chunk is.
-fn runs(output: &CompletionOutput, chunk: Range<usize>) -> SmallVec<[Run<'_>; 1]> {
-    let mut runs: SmallVec<[Run<'_>; 1]> = SmallVec::new();
+/// The runs of a chunk with their tokens; at least one, empty if the chunk is.
+fn runs(output: &CompletionOutput, chunk: Range<usize>) -> SmallVec<[(Run<'_>, Range<usize>); 1]> {
+    let mut runs: SmallVec<[(Run<'_>, Range<usize>); 1]> = SmallVec::new();
     if chunk.is_empty() {
-        runs.push(Run::Content("".into()));
+        runs.push((Run::Content("".into()), chunk.clone()));
     }
     for token_idx in chunk {
-        match (output.piece(token_idx), runs.last_mut()) {
-            (Piece::Reasoning(text), Some(Run::Reasoning(before))) => before.to_mut().push_str(text),
-            (Piece::Content(text), Some(Run::Content(before))) => before.to_mut().push_str(text),
-            (Piece::Arguments { call_idx, text }, Some(Run::Arguments { call_idx: same, text: before }))
-                if *same == call_idx =>
-            {
-                before.to_mut().push_str(text);
-            }
-            (Piece::Reasoning(text), _) => runs.push(Run::Reasoning(text.into())),
-            (Piece::Content(text), _) => runs.push(Run::Content(text.into())),
-            (Piece::CallStart { call_idx }, _) => runs.push(Run::CallStart { call_idx }),
-            (Piece::Arguments { call_idx, text }, _) => runs.push(Run::Arguments { call_idx, text: text.into() }),
+        let next = match output.piece(token_idx) {
+            Piece::Reasoning(text) => Run::Reasoning(text.into()),
+            Piece::Content(text) => Run::Content(text.into()),
+            Piece::CallStart { call_idx } => Run::CallStart { call_idx },
+            Piece::Arguments { call_idx, text } => Run::Arguments { call_idx, text: text.into() },
+        };
+        if let Some((run, tokens)) = runs.last_mut()
+            && run.goes_on_with(&next)
+        {
+            tokens.end = token_idx + 1;
+        } else {
+            runs.push((next, token_idx..token_idx + 1));
         }
     }
     runs
+}
+
+impl Run<'_> {
+    /// Takes the text of `next` over, if one delta can carry both.
+    fn goes_on_with(&mut self, next: &Run<'_>) -> bool {
+        let (text, more) = match (self, next) {
+            (Run::Reasoning(text), Run::Reasoning(more)) | (Run::Content(text), Run::Content(more)) => (text, more),
+            (Run::Arguments { call_idx, text }, Run::Arguments { call_idx: same, text: more }) if call_idx == same => {
+                (text, more)
+            }
+            _ => return false,
+        };
+        text.to_mut().push_str(more);
+        true
+    }
 }
 
 #[cfg(test)]

@@ -63,7 +63,8 @@ async fn generated(
 async fn output(generator: &dyn ResponseStrategy, choice: &Choice) -> Result<Option<CompletionOutput>, String> {
     let Some(completion) = answer(generator.generate(choice).await)? else { return Ok(None) };
     let sampling = &choice.request.sampling;
-    CompletionOutput::new(completion, choice.max_tokens, sampling, &BuiltinTokenizer::default(), false).map(Some)
+    CompletionOutput::new(completion, choice.max_tokens, choice.seed, sampling, &BuiltinTokenizer::default(), false)
+        .map(Some)
 }
 
 async fn called(

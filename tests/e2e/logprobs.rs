@@ -1,0 +1,76 @@
+//! Log-probabilities: made up, but whole, in vLLM's shape, and the same each time.
+
+use rehearsal_tests::Server;
+use serde_json::{Value, json};
+
+use crate::serve;
+
+const CHAT: &str = "/v1/chat/completions";
+const TEXT: &str = "/v1/completions";
+
+/// What all chunks of a stream say together.
+fn joined(chunks: &[Value], list: &str) -> Vec<Value> {
+    let parts = chunks.iter().filter_map(|chunk| chunk["choices"][0]["logprobs"][list].as_array());
+    parts.flatten().cloned().collect()
+}
+
+#[tokio::test]
+async fn a_chat_has_one_entry_for_each_token_whole_or_streamed() {
+    let server = serve("--mode echo").await;
+    let body = |top: u32| {
+        let more = json!({ "logprobs": true, "top_logprobs": top, "seed": 1, "max_tokens": 4 });
+        Server::chat("one two three four five", &more)
+    };
+    let answer = server.post(CHAT, &body(3)).await.json;
+    let content = answer["choices"][0]["logprobs"]["content"].as_array().unwrap().clone();
+    let tokens: Vec<_> = content.iter().map(|entry| entry["token"].as_str().unwrap()).collect();
+    assert_eq!(tokens, ["one ", "two ", "three ", "four "]);
+    for entry in &content {
+        let keys: Vec<_> = entry.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["bytes", "logprob", "token", "top_logprobs"], "as sorted by the reader");
+        let bytes: Vec<_> =
+            entry["bytes"].as_array().unwrap().iter().map(|byte| byte.as_u64().unwrap() as u8).collect();
+        assert_eq!(String::from_utf8(bytes).unwrap(), entry["token"].as_str().unwrap());
+        let top = entry["top_logprobs"].as_array().unwrap();
+        assert_eq!((top.len(), &top[0]["token"], &top[0]["logprob"]), (3, &entry["token"], &entry["logprob"]));
+        assert!(top.is_sorted_by(|one, next| one["logprob"].as_f64() > next["logprob"].as_f64()), "{top:?}");
+    }
+    assert_eq!(joined(&server.stream(CHAT, &body(3)).await.chunks(), "content"), content);
+    let bare = server.post(CHAT, &body(0)).await.json;
+    assert_eq!(bare["choices"][0]["logprobs"]["content"][0]["top_logprobs"], json!([]));
+    assert_eq!(bare["choices"][0]["logprobs"]["content"][2]["logprob"], content[2]["logprob"]);
+}
+
+#[tokio::test]
+async fn a_text_completion_has_lists_of_its_tokens() {
+    let server = serve("--mode echo").await;
+    let body = json!({ "prompt": "né one two", "logprobs": 2, "seed": 1 });
+    let logprobs = server.post(TEXT, &body).await.json["choices"][0]["logprobs"].clone();
+    assert_eq!(logprobs["tokens"], json!(["né ", "one ", "two"]));
+    assert_eq!(logprobs["text_offset"], json!([0, 3, 7]));
+    for (at, top) in logprobs["top_logprobs"].as_array().unwrap().iter().enumerate() {
+        let top = top.as_object().unwrap();
+        assert_eq!((top.len(), &top[logprobs["tokens"][at].as_str().unwrap()]), (2, &logprobs["token_logprobs"][at]));
+    }
+    let chunks = server.stream(TEXT, &body).await.chunks();
+    for list in ["tokens", "text_offset", "token_logprobs", "top_logprobs"] {
+        assert_eq!(joined(&chunks, list), *logprobs[list].as_array().unwrap(), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn hidden_reasoning_hides_its_log_probabilities() {
+    let plugin = format!("guest={}", rehearsal_tests::MISBEHAVE);
+    let server = Server::start(crate::EXE, &["--model", "m", "--mode", "guest", "--plugin", &plugin]).await;
+    for (include_reasoning, tokens) in
+        [(true, json!(["Let ", "me ", "see", ". ", "Two", "."])), (false, json!(["Two", "."]))]
+    {
+        let body = Server::chat("think", &json!({ "logprobs": true, "include_reasoning": include_reasoning }));
+        let whole = server.post(CHAT, &body).await.json["choices"][0]["logprobs"]["content"].clone();
+        let streamed = joined(&server.stream(CHAT, &body).await.chunks(), "content");
+        for content in [whole.as_array().unwrap(), &streamed] {
+            let shown: Vec<_> = content.iter().map(|entry| entry["token"].clone()).collect();
+            assert_eq!(Value::from(shown), tokens);
+        }
+    }
+}
