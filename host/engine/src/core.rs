@@ -219,9 +219,7 @@ impl Core {
             self.adapters_reported = self.scheduler.adapters_version();
             self.report.adapters = Some(self.adapter_names());
         }
-        if let Some(kv_cache) = &mut self.kv_cache {
-            kv_cache.move_events(&mut self.report.kv_cache);
-        }
+        self.report.kv_cache = self.kv_cache.as_mut().and_then(KvCache::take_events);
         self.debug_assert_invariants();
     }
 
@@ -233,7 +231,7 @@ impl Core {
     /// Forgets what happened, once it was told.
     pub(crate) fn clear_report(&mut self) {
         self.report.sequences.clear();
-        self.report.kv_cache.clear();
+        self.report.kv_cache = None;
         self.report.adapters = None;
     }
 

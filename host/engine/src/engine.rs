@@ -78,7 +78,7 @@ impl Engine {
     pub fn submit(&self, request: GenerationRequest, strategies: Strategies) -> Result<OutputStream, QueueFull> {
         let n_choices = request.n_choices();
         let request = Arc::new(request);
-        let cached = self.hasher.as_ref().map(|hasher| cached_sequences(&request, hasher)).unwrap_or_default();
+        let cached = if self.hasher.is_some() { self.cached_sequences(&request) } else { Vec::new() };
         let mailbox = Arc::new(Mailbox::new(n_choices));
         let may_fail = strategies.failure_policy.is_some();
         let mut choices = SmallVec::new();
@@ -118,6 +118,18 @@ impl Engine {
         self.driver.change(|core, _| core.reset_prefix_cache(preempt_running))
     }
 
+    /// What the KV cache has to know of each choice; choices of one prompt are neighbours.
+    fn cached_sequences(&self, request: &GenerationRequest) -> Vec<CachedSequence> {
+        let keys = ExtraKeys { adapter: request.adapter.clone(), cache_salt: request.cache_salt.clone() };
+        let hasher = self.hasher.as_deref().filter(|_| self.config.reuses_prefixes());
+        let sequence = |prompt: &Prompt| {
+            debug_assert_eq!(prompt.token_ids.len(), prompt.n_tokens as usize, "a prompt with its ids");
+            CachedSequence::new(prompt.token_ids.clone(), keys.clone(), hasher)
+        };
+        let n = request.sampling.n as usize;
+        request.prompts.iter().map(sequence).flat_map(|sequence| std::iter::repeat_n(sequence, n)).collect()
+    }
+
     fn choices(&self, request: &Arc<GenerationRequest>, number: RequestNumber) -> SmallVec<[Arc<Choice>; 1]> {
         let request_id: Arc<str> = match &request.id {
             Some(id) => id.as_str().into(),
@@ -143,17 +155,6 @@ impl Engine {
         choice.max_tokens = request.sampling.max_tokens.unwrap_or(left).min(left);
         choice
     }
-}
-
-/// What the KV cache has to know of each choice; choices of one prompt are neighbours.
-fn cached_sequences(request: &GenerationRequest, hasher: &BlockHasher) -> Vec<CachedSequence> {
-    let keys = ExtraKeys { adapter: request.adapter.clone(), cache_salt: request.cache_salt.clone() };
-    let sequence = |prompt: &Prompt| {
-        debug_assert_eq!(prompt.token_ids.len(), prompt.n_tokens as usize, "a prompt with its ids");
-        CachedSequence::new(prompt.token_ids.clone(), keys.clone(), hasher)
-    };
-    let n = request.sampling.n as usize;
-    request.prompts.iter().map(sequence).flat_map(|sequence| std::iter::repeat_n(sequence, n)).collect()
 }
 
 #[cfg(test)]

@@ -79,10 +79,14 @@ struct HashedTokens {
 }
 
 impl CachedSequence {
-    /// A sequence that holds nothing yet. Hashes its prompt: best done where nobody waits for it.
-    pub fn new(prompt: Vec<u32>, keys: ExtraKeys, hasher: &BlockHasher) -> Self {
-        let mut hashes = Vec::with_capacity(prompt.len() / hasher.block_size());
-        hasher.extend(&mut hashes, &prompt, &keys);
+    /// A sequence that holds nothing yet. Hashes its prompt, unless prefixes are never found again and there is no
+    /// `hasher`: best done where nothing waits for it.
+    pub fn new(prompt: Vec<u32>, keys: ExtraKeys, hasher: Option<&BlockHasher>) -> Self {
+        let mut hashes = Vec::new();
+        if let Some(hasher) = hasher {
+            hashes.reserve_exact(prompt.len() / hasher.block_size());
+            hasher.extend(&mut hashes, &prompt, &keys);
+        }
         let n_prompt_tokens = prompt.len();
         Self {
             keys,
@@ -186,11 +190,10 @@ impl KvCache {
         is_reset
     }
 
-    /// Appends what happened since the last time, in order; nothing if nothing is to be told.
-    pub fn move_events(&mut self, to: &mut Vec<KvCacheEvent>) {
-        if let Some(events) = &mut self.events {
-            to.append(events);
-        }
+    /// What happened since the last time, in order; `None` if nothing did, or if nothing is to be told.
+    pub fn take_events(&mut self) -> Option<Arc<[KvCacheEvent]>> {
+        let events = self.events.as_mut().filter(|events| !events.is_empty())?;
+        Some(std::mem::take(events).into())
     }
 
     /// Held blocks and all blocks.

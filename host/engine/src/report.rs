@@ -15,8 +15,9 @@ pub struct StepReport {
     pub at: EngineTime,
     /// What happened to sequences, in order.
     pub sequences: Vec<SequenceReport>,
-    /// Blocks that changed, in order; empty if the engine's configuration says that nothing is to be told of blocks.
-    pub kv_cache: Vec<KvCacheEvent>,
+    /// Blocks that changed, in order; `None` if none did, or if the engine's configuration says that nothing is to be told
+    /// of them.
+    pub kv_cache: Option<Arc<[KvCacheEvent]>>,
     /// After the step.
     pub counts: Counts,
     /// After the step, if it changed them.
@@ -26,7 +27,7 @@ pub struct StepReport {
 impl StepReport {
     /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
-        self.sequences.is_empty() && self.kv_cache.is_empty() && self.adapters.is_none()
+        self.sequences.is_empty() && self.kv_cache.is_none() && self.adapters.is_none()
     }
 }
 

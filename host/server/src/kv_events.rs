@@ -29,8 +29,9 @@ pub struct KvEventObserver {
 
 impl EngineObserver for KvEventObserver {
     fn observe(&self, report: &StepReport) {
-        let events = &report.kv_cache;
-        if !events.is_empty() && self.events.try_send(events.as_slice().into()).is_err() {
+        if let Some(events) = &report.kv_cache
+            && self.events.try_send(events.clone()).is_err()
+        {
             self.dropped.inc_by(events.len() as u64);
         }
     }

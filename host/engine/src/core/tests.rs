@@ -186,7 +186,7 @@ impl Run {
         let request = Arc::new(request);
         let cached = self.hasher.iter().flat_map(|hasher| {
             let keys = ExtraKeys { adapter: adapter.clone(), cache_salt: None };
-            std::iter::repeat_n(CachedSequence::new(token_ids.clone(), keys, hasher), n as usize)
+            std::iter::repeat_n(CachedSequence::new(token_ids.clone(), keys, Some(hasher)), n as usize)
         });
         let mailbox = Arc::new(Mailbox::new(n));
         let max_tokens = self.config.most_output_tokens(token_ids.len() as u32);

@@ -30,7 +30,7 @@ impl Fixture {
 
     fn wait(&mut self, prompt: &[u32], keys: ExtraKeys) -> SequenceId {
         let id = self.scheduler.enqueue(1, None, 1).unwrap()[0];
-        self.cache.insert(id, CachedSequence::new(prompt.to_vec(), keys, &self.hasher));
+        self.cache.insert(id, CachedSequence::new(prompt.to_vec(), keys, Some(&self.hasher)));
         id
     }
 
@@ -50,9 +50,7 @@ impl Fixture {
             KvCacheEvent::BlockRemoved(_) => "removed".into(),
             KvCacheEvent::AllBlocksCleared => "cleared".into(),
         };
-        let mut events = Vec::new();
-        self.cache.move_events(&mut events);
-        events.into_iter().map(show).collect()
+        self.cache.take_events().iter().flat_map(|events| events.iter().cloned()).map(show).collect()
     }
 }
 
@@ -154,7 +152,7 @@ fn who_finds_no_room_changes_nothing() {
 fn choices_of_one_prompt_share_all_but_its_end() {
     let mut f = Fixture::new(6);
     let hasher = f.hasher.clone();
-    let sequence = |range| CachedSequence::new(tokens(range), ExtraKeys::default(), &hasher);
+    let sequence = |range| CachedSequence::new(tokens(range), ExtraKeys::default(), Some(&hasher));
     let (one, other) = (sequence(0..10), sequence(100..110));
     assert_eq!(f.cache.n_fitting(&[one.clone(), one.clone(), one.clone(), one.clone()]), 4);
     assert_eq!(f.cache.n_fitting(&[one.clone(), other.clone(), other]), 2);

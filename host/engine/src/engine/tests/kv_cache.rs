@@ -11,7 +11,7 @@ struct Blocks(Mutex<Vec<KvCacheEvent>>);
 
 impl EngineObserver for Blocks {
     fn observe(&self, report: &StepReport) {
-        self.0.lock().unwrap().extend(report.kv_cache.iter().cloned());
+        self.0.lock().unwrap().extend(report.kv_cache.iter().flat_map(|events| events.iter().cloned()));
     }
 }
 
