@@ -1,6 +1,7 @@
 //! What steps an engine: whoever changes its state, and a task that wakes when something falls due. The only place from
 //! which mailboxes are filled and observers told.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -101,7 +102,11 @@ impl Shared {
     fn step(&self, state: &mut State, at: EngineTime) {
         state.core.step(at);
         if !state.core.report().is_empty() {
-            self.observers.iter().for_each(|observer| observer.observe(state.core.report()));
+            for observer in &self.observers {
+                // One that panics, because nothing reads standard error any more, must not take the engine with it. The
+                // panic has been reported where it happened.
+                let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(state.core.report())));
+            }
             state.core.clear_report();
         }
         for (mailbox, delivery) in state.core.take_deliveries() {

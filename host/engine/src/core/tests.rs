@@ -125,7 +125,8 @@ impl Run {
             Arc::new(BlockHasher::new(kv_cache.algorithm, size, None, 0, "m".into()))
         });
         let core = Core::new(&config, Box::new(constant(setup.ttft, setup.itl)), hasher.clone(), false);
-        let model = Model::new(setup.ttft, setup.itl);
+        let places = setup.n_blocks.is_none().then_some(setup.max_num_seqs as usize);
+        let model = Model::new(setup.ttft, setup.itl, places);
         Self { core, hasher, config, now: EngineTime::START, model, selecting: Vec::new() }
     }
 

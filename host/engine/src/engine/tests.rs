@@ -298,6 +298,23 @@ async fn a_panic_ends_its_own_request_with_an_error_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_changes_nothing() {
+    struct Broken;
+    impl EngineObserver for Broken {
+        fn observe(&self, _: &StepReport) {
+            panic!("nothing reads standard error")
+        }
+    }
+    let (latency, tokenizer) = (constant(10 * MS, 10 * MS), Arc::new(BuiltinTokenizer::default()));
+    let record = Arc::new(Record::default());
+    let observers: Vec<Arc<dyn EngineObserver>> = vec![Arc::new(Broken), record.clone()];
+    let engine = Engine::new(engine_config(1, 10), latency, tokenizer, Clock::real(Duration::ZERO), observers);
+    let events = tokio::join!(timeline(submit(&engine, 2)), timeline(submit(&engine, 1)));
+    assert_eq!(events, (vec![(10 * MS, 1), (20 * MS, 1)], vec![(30 * MS, 1)]));
+    record.assert_each_ends_once();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_empty_answer_is_one_event() {
     let (engine, _) = engine(1, 10, constant(10 * MS, 10 * MS));
     let events: Vec<_> = submit(&engine, 0).map(due).collect().await;

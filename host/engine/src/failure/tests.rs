@@ -94,7 +94,8 @@ async fn an_error_comes_at_its_moment_and_is_the_end() {
 #[tokio::test(start_paused = true)]
 async fn an_event_is_split_where_a_moment_falls_into_it() {
     let (engine, _) = engine_without_latency();
-    let events: Vec<_> = submit(&engine, vec![(Failure::Malformed, Moment::AfterTokens(2))]).collect().await;
+    let malformed = [2, 3].map(|tokens| (Failure::Malformed, Moment::AfterTokens(tokens)));
+    let events: Vec<_> = submit(&engine, malformed.into()).collect().await;
     let lengths: Vec<_> = events
         .iter()
         .map(|event| match event {
@@ -102,7 +103,7 @@ async fn an_event_is_split_where_a_moment_falls_into_it() {
             _ => 0..0,
         })
         .collect();
-    assert_eq!(lengths, [0..2, 0..0, 2..5]);
+    assert_eq!(lengths, [0..2, 0..0, 2..3, 0..0, 3..5]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,6 +19,8 @@ type Key = (RequestNumber, u32);
 pub(super) struct Model {
     ttft: Duration,
     itl: Duration,
+    /// Places, if memory never runs out.
+    places: Option<usize>,
     sequences: BTreeMap<Key, Sequence>,
     n_tokens: BTreeMap<Key, usize>,
     streams: Vec<Stream>,
@@ -45,9 +47,9 @@ struct Stream {
 }
 
 impl Model {
-    pub(super) fn new(ttft: Duration, itl: Duration) -> Self {
+    pub(super) fn new(ttft: Duration, itl: Duration, places: Option<usize>) -> Self {
         let (sequences, n_tokens) = (BTreeMap::new(), BTreeMap::new());
-        Self { ttft, itl, sequences, n_tokens, streams: Vec::new(), asked: Vec::new() }
+        Self { ttft, itl, places, sequences, n_tokens, streams: Vec::new(), asked: Vec::new() }
     }
 
     pub(super) fn submitted(&mut self, number: RequestNumber, ids: SmallVec<[SequenceId; 1]>, mailbox: Arc<Mailbox>) {
@@ -162,6 +164,11 @@ impl Model {
     pub(super) fn check(&self, now: EngineTime) {
         let late = self.sequences.iter().find(|(_, sequence)| sequence.due.is_some_and(|due| due <= now));
         assert!(late.is_none(), "{:?} was due", late.map(|(key, _)| key));
+        let mut waiting = self.sequences.values().filter(|sequence| sequence.prefilled_at.is_none());
+        let n_running = self.sequences.len() - waiting.clone().count();
+        if self.places.is_some_and(|places| n_running < places) {
+            assert!(waiting.all(|sequence| sequence.choice.request.adapter.is_some()), "a place is free");
+        }
     }
 
     pub(super) fn assert_all_ended(&self) {
