@@ -160,7 +160,7 @@ async fn the_readmes_commands_work() {
     let commands = blocks(&readme, "sh");
     let servers: Vec<_> = commands.iter().filter_map(|command| command.trim().strip_prefix("cargo run -- ")).collect();
     let requests: Vec<_> = commands.iter().filter(|command| command.starts_with("curl ")).collect();
-    assert_eq!((servers.len(), requests.len()), (2, 2), "each server is followed by a request");
+    assert_eq!((servers.len(), requests.len()), (3, 3), "each server is followed by a request");
     for (arguments, request) in servers.iter().zip(requests) {
         let arguments: Vec<_> = arguments.split_whitespace().collect();
         let server = Server::start(EXE, &arguments).await;
