@@ -200,7 +200,8 @@ impl Core {
     /// Does all that is due at `at`, the changes before it included. What happened is in [`Self::report`].
     pub(crate) fn step(&mut self, at: EngineTime) {
         loop {
-            if std::mem::take(&mut self.is_unsettled) {
+            // A failure that is played on what was admitted frees its place again.
+            while std::mem::take(&mut self.is_unsettled) {
                 self.admit(at);
             }
             if self.next_due(at).is_none() {

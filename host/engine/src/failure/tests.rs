@@ -92,6 +92,20 @@ async fn an_error_comes_at_its_moment_and_is_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_place_that_a_failure_frees_at_once_is_given_on_at_once() {
+    let (engine, record) = paced();
+    let running = submit(&engine, vec![]);
+    let failing = submit(&engine, vec![(error(), Moment::OnSchedule)]);
+    let waiting = submit(&engine, vec![]);
+    let selected = tokio::spawn(failing.collect::<Vec<_>>());
+    let start = Instant::now();
+    tokio::join!(running.collect::<Vec<_>>(), waiting.collect::<Vec<_>>());
+    assert_eq!(start.elapsed(), 100 * MS);
+    assert_eq!(selected.await.unwrap().len(), 1);
+    record.assert_each_ends_once();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_is_split_where_a_moment_falls_into_it() {
     let (engine, _) = engine_without_latency();
     let malformed = [2, 3].map(|tokens| (Failure::Malformed, Moment::AfterTokens(tokens)));
