@@ -5,11 +5,12 @@
 //! never go backwards, and none is passed before all that is due at it was done. At one moment, failures that are played
 //! come first, and sequences follow in the order of their arrival.
 
+mod generate;
+mod play;
 mod request;
 mod sequence;
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 
 use fnv::FnvHashMap;
@@ -17,13 +18,13 @@ use smallvec::SmallVec;
 
 use crate::clock::EngineTime;
 use crate::config::EngineConfig;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::kv_cache::{BlockHasher, CachedSequence, KvCache};
 use crate::latency::{LatencyModel, Load};
 use crate::lora::AdapterCache;
 use crate::mailbox::{Delivery, Mailbox};
 use crate::output::CompletionOutput;
-use crate::playback::{Pending, Playback, Played};
+use crate::playback::{Pending, Playback};
 use crate::report::{AdapterNames, Counts, SequenceEvent, StepReport};
 use crate::request::GenerationRequest;
 use crate::scheduler::{Admitted, NoRoom, Scheduler, SequenceId};
@@ -314,166 +315,6 @@ impl Core {
             let delivery = Delivery::Admitted { choice: sequence.choice.index };
             self.deliveries.push((sequence.mailbox.clone(), delivery));
         }
-    }
-
-    /// Tokens of a sequence are due.
-    fn generate(&mut self, id: SequenceId, at: EngineTime) {
-        let load = self.load();
-        let Some(sequence) = self.sequences.get_mut(&id) else { return };
-        let start = sequence.generated();
-        let (due, next_due) = sequence.due_at(at, |rng| self.latency.next_token(load, rng));
-        // Without a KV cache there is always room, and the output need not be looked at.
-        let end = if self.kv_cache.is_some() { self.make_room(id, due) } else { due };
-        let Some(sequence) = self.sequences.get_mut(&id) else { return };
-        let is_last = end == sequence.n_tokens;
-        let has_tokens = end > start || is_last;
-        if has_tokens {
-            sequence.generate(end, at);
-            self.report.sequences.push(sequence.report(SequenceEvent::Tokens(end - start)));
-        }
-        if is_last {
-            sequence.pace = Pace::Over;
-        } else if end == due {
-            sequence.pace = Pace::Due(next_due);
-            self.deadlines.insert((next_due, Deadline::Token(id)));
-        } else {
-            // What it has no room for is due as soon as it runs again.
-            sequence.pace = Pace::NotBefore(at);
-        }
-        if has_tokens {
-            self.pass_on(id, start..end, at);
-        }
-        // Unless a failure has ended it.
-        if end < due && self.sequences.contains_key(&id) {
-            self.preempt(id);
-        }
-    }
-
-    /// Tokens of a sequence go to its client, through the failures of its request if there are any.
-    fn pass_on(&mut self, id: SequenceId, tokens: Range<usize>, at: EngineTime) {
-        let Some(sequence) = self.sequences.get(&id) else { return };
-        let (choice, number, n_tokens) = (sequence.choice.index, sequence.choice.number, sequence.n_tokens);
-        let is_last = tokens.end == n_tokens;
-        if !sequence.is_played {
-            self.deliveries.push((sequence.mailbox.clone(), Delivery::Tokens { choice, end: tokens.end }));
-            if is_last {
-                self.finish(id);
-            }
-            return;
-        }
-        let Some(request) = self.requests.get_mut(&number) else { return };
-        request.n_generating -= u32::from(is_last);
-        if let Some(playback) = &mut request.playback {
-            playback.push(Pending::Tokens { choice, start: tokens.start, end: tokens.end, n_tokens });
-            self.play(number, at);
-        }
-    }
-
-    /// Room for a running sequence to have generated the tokens before `end`; returns how many it may generate. While no
-    /// block is free, the sequence that was admitted last is preempted, as in vLLM. If that is the one that asks, there is
-    /// not enough room. The one that was admitted first never is preempted, so that there is always progress.
-    fn make_room(&mut self, id: SequenceId, end: usize) -> usize {
-        let Some(output) = self.sequences.get(&id).and_then(|sequence| sequence.output.clone()) else { return end };
-        loop {
-            let Some(kv_cache) = &mut self.kv_cache else { return end };
-            let may_generate = kv_cache.grow(id, &output.token_ids()[..end]);
-            match self.scheduler.last_running().filter(|_| may_generate < end) {
-                Some(last) if last != id => self.preempt(last),
-                _ => return may_generate,
-            }
-        }
-    }
-
-    /// Takes a running sequence its place and its blocks away. It waits before all others.
-    fn preempt(&mut self, id: SequenceId) {
-        self.n_preemptions += 1;
-        self.scheduler.preempt(id);
-        if let Some(kv_cache) = &mut self.kv_cache {
-            kv_cache.release(id);
-        }
-        self.is_unsettled = true;
-        let Some(sequence) = self.sequences.get_mut(&id) else { return };
-        if let Some(due) = sequence.preempt() {
-            self.deadlines.remove(&(due, Deadline::Token(id)));
-        }
-        self.report.sequences.push(sequence.report(SequenceEvent::Preempted));
-    }
-
-    /// Plays the failures of a request as far as `at`.
-    fn play(&mut self, number: RequestNumber, at: EngineTime) {
-        loop {
-            let Some(request) = self.requests.get_mut(&number).filter(|request| !request.hangs) else { return };
-            if let Some(deadline) = request.play_at.take() {
-                self.deadlines.remove(&(deadline, Deadline::Playback(number)));
-            }
-            let all_generated = request.n_generating == 0;
-            let Some(playback) = &mut request.playback else { return };
-            match playback.next(at, all_generated) {
-                Played::Wait(until) => {
-                    request.play_at = until;
-                    self.deadlines.extend(until.map(|until| (until, Deadline::Playback(number))));
-                    return;
-                }
-                Played::Over => {
-                    self.deliveries.push((request.mailbox.clone(), Delivery::Complete));
-                    self.requests.remove(&number);
-                    return;
-                }
-                Played::PassOn(Pending::Failed(error)) => return self.end_request(number, Some(error)),
-                Played::PassOn(Pending::Tokens { choice, end, n_tokens, .. }) => {
-                    self.deliveries.push((request.mailbox.clone(), Delivery::Tokens { choice, end }));
-                    let id = request.ids[choice as usize];
-                    if end == n_tokens {
-                        // It kept its place until its client had its last token.
-                        self.finished(id);
-                    }
-                }
-                Played::Failure(Failure::Stall(time)) => playback.stall_until(at + time),
-                Played::Failure(Failure::Malformed) => {
-                    self.deliveries.push((request.mailbox.clone(), Delivery::Malformed));
-                }
-                Played::Failure(Failure::Error(error)) => {
-                    return self.end_request(number, Some(StrategyError::Rejected(error)));
-                }
-                Played::Failure(Failure::Disconnect) => {
-                    return self.end_request(number, Some(StrategyError::Disconnected));
-                }
-                Played::Failure(Failure::Hang) => return self.hang(number),
-            }
-        }
-    }
-
-    /// A request that hangs keeps its places and its blocks, and nothing more is done for it.
-    fn hang(&mut self, number: RequestNumber) {
-        let Some(request) = self.requests.get_mut(&number) else { return };
-        request.hangs = true;
-        self.deliveries.push((request.mailbox.clone(), Delivery::Hang));
-        for id in &request.ids {
-            let Some(sequence) = self.sequences.get_mut(id) else { continue };
-            self.calls_in_flight -= usize::from(sequence.awaits_answer());
-            if let Some(due) = sequence.freeze() {
-                self.deadlines.remove(&(due, Deadline::Token(*id)));
-            }
-        }
-    }
-
-    /// The client of a sequence has its last token; of a request without failures, which that may be the end of.
-    fn finish(&mut self, id: SequenceId) {
-        let Some(number) = self.finished(id) else { return };
-        let Some(request) = self.requests.get_mut(&number) else { return };
-        request.n_generating -= 1;
-        if request.n_generating == 0 {
-            self.deliveries.push((request.mailbox.clone(), Delivery::Complete));
-            self.requests.remove(&number);
-        }
-    }
-
-    /// Ends a sequence as its output does; the number of its request.
-    fn finished(&mut self, id: SequenceId) -> Option<RequestNumber> {
-        let sequence = self.sequences.get(&id)?;
-        let (number, reason) = (sequence.choice.number, sequence.output.as_ref()?.finish_reason().clone());
-        self.end(id, SequenceEvent::Finished(reason));
-        Some(number)
     }
 
     /// Ends a request and all of its sequences that have not ended: with an error, or because its client has gone away.

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::tests::{MS, constant, engine_config, request};
-use crate::failure::Moment;
+use crate::failure::{Failure, Moment};
 use crate::kv_cache::{ExtraKeys, HashAlgorithm, KvCacheConfig};
 use crate::lora::Adapter;
 use crate::output::{Completion, Content};

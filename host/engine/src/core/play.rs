@@ -1,0 +1,68 @@
+//! Failures as they happen to a request.
+
+use super::{Core, Deadline, RequestNumber};
+use crate::clock::EngineTime;
+use crate::failure::Failure;
+use crate::mailbox::Delivery;
+use crate::playback::{Pending, Played};
+use crate::strategy::StrategyError;
+
+impl Core {
+    /// Plays the failures of a request as far as `at`.
+    pub(super) fn play(&mut self, number: RequestNumber, at: EngineTime) {
+        loop {
+            let Some(request) = self.requests.get_mut(&number).filter(|request| !request.hangs) else { return };
+            if let Some(deadline) = request.play_at.take() {
+                self.deadlines.remove(&(deadline, Deadline::Playback(number)));
+            }
+            let all_generated = request.n_generating == 0;
+            let Some(playback) = &mut request.playback else { return };
+            match playback.next(at, all_generated) {
+                Played::Wait(until) => {
+                    request.play_at = until;
+                    self.deadlines.extend(until.map(|until| (until, Deadline::Playback(number))));
+                    return;
+                }
+                Played::Over => {
+                    self.deliveries.push((request.mailbox.clone(), Delivery::Complete));
+                    self.requests.remove(&number);
+                    return;
+                }
+                Played::PassOn(Pending::Failed(error)) => return self.end_request(number, Some(error)),
+                Played::PassOn(Pending::Tokens { choice, end, n_tokens, .. }) => {
+                    self.deliveries.push((request.mailbox.clone(), Delivery::Tokens { choice, end }));
+                    let id = request.ids[choice as usize];
+                    if end == n_tokens {
+                        // It kept its place until its client had its last token.
+                        self.finished(id);
+                    }
+                }
+                Played::Failure(Failure::Stall(time)) => playback.stall_until(at + time),
+                Played::Failure(Failure::Malformed) => {
+                    self.deliveries.push((request.mailbox.clone(), Delivery::Malformed));
+                }
+                Played::Failure(Failure::Error(error)) => {
+                    return self.end_request(number, Some(StrategyError::Rejected(error)));
+                }
+                Played::Failure(Failure::Disconnect) => {
+                    return self.end_request(number, Some(StrategyError::Disconnected));
+                }
+                Played::Failure(Failure::Hang) => return self.hang(number),
+            }
+        }
+    }
+
+    /// A request that hangs keeps its places and its blocks, and nothing more is done for it.
+    fn hang(&mut self, number: RequestNumber) {
+        let Some(request) = self.requests.get_mut(&number) else { return };
+        request.hangs = true;
+        self.deliveries.push((request.mailbox.clone(), Delivery::Hang));
+        for id in &request.ids {
+            let Some(sequence) = self.sequences.get_mut(id) else { continue };
+            self.calls_in_flight -= usize::from(sequence.awaits_answer());
+            if let Some(due) = sequence.freeze() {
+                self.deadlines.remove(&(due, Deadline::Token(*id)));
+            }
+        }
+    }
+}
