@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rehearsal_tests::ROOT;
 
-/// By file: the files of the same crate that its `use` lines name.
+/// By file: the files of the same crate that its `use` and `mod` lines name.
 type Imports = BTreeMap<PathBuf, BTreeSet<PathBuf>>;
 
 /// Only paths that lead to a file count; what a file takes from the module that it is part of does not.
@@ -17,13 +17,20 @@ fn imports(crate_folder: &Path) -> Imports {
         let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
         let statements = code.split("\nuse ").skip(1).chain(code.split("\npub use ").skip(1));
         let statements = statements.filter_map(|rest| rest.split_once(';')).map(|(statement, _)| statement.to_owned());
-        let named: BTreeSet<_> = statements
-            .flat_map(|statement| targets(&statement, file, crate_folder))
-            .filter(|target| target != file)
-            .collect();
+        let used = statements.flat_map(|statement| targets(&statement, file, crate_folder));
+        let has_part = |target: &PathBuf| file.starts_with(target.with_extension(""));
+        let named: BTreeSet<_> =
+            used.filter(|used| used != file && !has_part(used)).chain(parts(&code, file)).collect();
         (file.clone(), named)
     };
     sources.iter().map(of).collect()
+}
+
+/// The files that a module declares as its parts.
+fn parts(code: &str, file: &Path) -> Vec<PathBuf> {
+    let declared = code.lines().filter_map(|line| line.strip_suffix(';')?.split_once("mod ").map(|(_, name)| name));
+    let folder = if file.ends_with("src/lib.rs") { file.parent().unwrap().to_owned() } else { file.with_extension("") };
+    declared.map(|name| folder.join(name).with_extension("rs")).filter(|part| part.is_file()).collect()
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -147,6 +154,12 @@ fn a_circle_is_found() {
     write("c.rs", "\n");
     assert_eq!(circle(&imports(folder.path())), None);
     write("c.rs", "\nuse crate::b;\n");
+    assert!(circle(&imports(folder.path())).is_some());
+    // By way of a part, which the module names without a `use`.
+    write("a.rs", "\n");
+    write("c.rs", "\nuse crate::a::A;\n");
+    assert_eq!(circle(&imports(folder.path())), None);
+    write("a.rs", "\nmod inner;\n");
     assert!(circle(&imports(folder.path())).is_some());
 }
 

@@ -40,4 +40,4 @@ mod real_time;
 pub mod reload;
 pub mod said;
 mod stale_socket;
-pub mod wall_clock;
+mod wall_clock;

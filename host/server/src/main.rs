@@ -13,7 +13,7 @@ use rehearsal_server::said::Said;
 use rehearsal_server::serve::{self, Built, Front};
 use rehearsal_server::signals::StopSignals;
 use rehearsal_server::tokenizer::ServedTokenizer;
-use rehearsal_server::{commands, logs, wall_clock};
+use rehearsal_server::{commands, logs};
 
 /// The user asked for something that cannot be had.
 const USAGE: u8 = 2;
@@ -83,7 +83,7 @@ async fn build(
 ) -> Result<(Front, Arc<PluginHost>, Vec<Built>), Vec<String>> {
     let front = Front::new(config).map_err(|problem| vec![problem])?;
     // All ranks share one tokenizer, which knows nothing of requests, and what plugins are made of.
-    let clock = wall_clock::start(config.clock);
+    let clock = config.clock.start();
     let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name, &clock);
     let served = served.await.map_err(|problem| vec![problem])?;
     let plugins = app::load_plugins(config, &served).await?;

@@ -4,12 +4,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
-use rehearsal_engine::Clock;
-
-use crate::config::ClockConfig;
-
-/// 2026-01-01T00:00:00Z, after 1970: what a manual clock shows at its start, whenever that is.
-const MANUAL_EPOCH: Duration = Duration::from_secs(1_767_225_600);
 
 /// Since 1970; zero on a machine that lives before.
 pub(crate) fn since_1970() -> Duration {
@@ -26,12 +20,4 @@ pub(crate) fn utc(since_1970: Duration) -> Zoned {
     // Later than jiff's last year, it is that year.
     let since_1970 = SignedDuration::try_from(since_1970).unwrap_or(SignedDuration::MAX);
     Timestamp::from_duration(since_1970).unwrap_or(Timestamp::MAX).to_zoned(TimeZone::UTC)
-}
-
-/// The clock of all engines of a process, started now.
-pub fn start(config: ClockConfig) -> Clock {
-    match config {
-        ClockConfig::Running(speedup) => Clock::scaled(since_1970(), speedup),
-        ClockConfig::Manual => Clock::manual(MANUAL_EPOCH),
-    }
 }

@@ -7,7 +7,6 @@ use crate::logs;
 use crate::said::Said;
 use crate::serve::Front;
 use crate::tokenizer::ServedTokenizer;
-use crate::wall_clock;
 
 /// Understands `words`, a configuration file or flags, as the server would; loads and tries what it would load. Nothing is
 /// listened on or connected to, but for a tokenizer that must be fetched.
@@ -33,7 +32,7 @@ pub(super) async fn run(
     let _logs = logs::init(&LogConfig { filter: "warn".into(), files: None, ..config.log.clone() });
     let mut problems = missing_folders(&config);
     problems.extend(Front::new(&config).err());
-    let clock = wall_clock::start(config.clock);
+    let clock = config.clock.start();
     let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name, &clock).await;
     let served = served.unwrap_or_else(|problem| {
         problems.push(problem);

@@ -1,10 +1,14 @@
 //! How time passes in the engine.
 
+use std::time::Duration;
+
+use rehearsal_engine::Clock;
 use serde_json::Value;
 
 use super::key::{Spec, keys};
 use super::reader::Reader;
 use super::values;
+use crate::wall_clock::since_1970;
 
 keys! { Latency:
     CLOCK: Kind = Spec::one("clock", "real|manual").default("real")
@@ -19,6 +23,9 @@ enum Kind {
     Manual,
 }
 
+/// 2026-01-01T00:00:00Z, after 1970: what a manual clock shows at its start, whenever that is.
+const MANUAL_EPOCH: Duration = Duration::from_secs(1_767_225_600);
+
 /// How time passes in the engine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ClockConfig {
@@ -26,6 +33,16 @@ pub enum ClockConfig {
     Running(f64),
     /// As it is advanced by hand.
     Manual,
+}
+
+impl ClockConfig {
+    /// The clock of all engines of a process, started now.
+    pub fn start(self) -> Clock {
+        match self {
+            Self::Running(speedup) => Clock::scaled(since_1970(), speedup),
+            Self::Manual => Clock::manual(MANUAL_EPOCH),
+        }
+    }
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> ClockConfig {

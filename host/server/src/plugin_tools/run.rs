@@ -16,7 +16,7 @@ use crate::args::{self, Parsed};
 use crate::config::Config;
 use crate::real_time::Instant;
 use crate::tokenizer::ServedTokenizer;
-use crate::{logs, routes, wall_clock};
+use crate::{logs, routes};
 
 /// Arguments of `plugin run`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ impl Run {
         let waiting = progress::spinner("compiling");
         let served = ServedTokenizer::builtin();
         let plugins = app::load_plugins(&config, &served).await?;
-        let app = Arc::new(App::new(&config, &wall_clock::start(config.clock), served, &plugins).await?);
+        let app = Arc::new(App::new(&config, &config.clock.start(), served, &plugins).await?);
         waiting.finish_and_clear();
 
         let request = self.request(path, body)?;
