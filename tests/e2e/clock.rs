@@ -71,7 +71,7 @@ async fn a_thousand_slow_requests_take_no_time_and_repeat_exactly() {
 async fn time_stands_still_until_it_is_advanced() {
     let server = Arc::new(serve(&format!("{SLOW} --mode echo")).await);
     let clock = server.get(CLOCK).await.json;
-    let expected = json!({ "clock": "manual", "now": 0.0, "unix_time": 1_767_225_600.0, "next_deadline": null, "calls_in_flight": 0 });
+    let expected = json!({ "clock": "manual", "speedup_ratio": null, "now": 0.0, "unix_time": 1_767_225_600.0, "next_deadline": null, "calls_in_flight": 0 });
     assert_eq!(clock, expected);
     let asking = server.clone();
     let answer = tokio::spawn(async move { asking.post(TEXT, &json!({ "prompt": "one two" })).await.json });

@@ -1,13 +1,13 @@
 //! The engine's time: real, scaled, or advanced by hand. The only file of this crate that reads a clock or sleeps.
 //!
 //! A process has one clock, whatever the number of its engines. Engines see [`EngineTime`] alone. On the manual clock
-//! no engine has a driver: whoever advances the clock steps all of them, one moment after the other.
+//! no driver has a task: whoever advances the clock steps all engines, one moment after the other.
 
 mod engines;
 mod manual;
 
 use std::ops::Add;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -122,6 +122,19 @@ impl Clock {
         self.as_manual().is_some()
     }
 
+    /// Keeps a manual clock from moving for as long as the guard lives. Taken before the lock of any engine.
+    pub(crate) fn stand_still(&self) -> Option<MutexGuard<'_, ()>> {
+        self.as_manual().map(ManualClock::stand_still)
+    }
+
+    /// How many times as fast as real time it runs; `None` if it is advanced by hand.
+    pub fn speedup(&self) -> Option<f64> {
+        match &self.kind {
+            Kind::Running { speedup, .. } => Some(*speedup),
+            Kind::Manual(_) => None,
+        }
+    }
+
     /// An engine has no component call in flight.
     pub(crate) fn no_call_in_flight(&self) {
         if let Kind::Manual(manual) = &self.kind {
@@ -133,9 +146,11 @@ impl Clock {
     pub(crate) async fn sleep_until(&self, deadline: Option<EngineTime>) {
         match (&self.kind, deadline) {
             (Kind::Running { started, speedup }, Some(deadline)) => {
-                let deadline = *started + scaled(deadline.since_start(), 1.0 / speedup);
-                if deadline > Instant::now() {
-                    sleep_until(deadline).await;
+                match started.checked_add(scaled(deadline.since_start(), 1.0 / speedup)) {
+                    Some(deadline) if deadline <= Instant::now() => {}
+                    Some(deadline) => sleep_until(deadline).await,
+                    // After the end of time.
+                    None => std::future::pending().await,
                 }
             }
             _ => std::future::pending().await,

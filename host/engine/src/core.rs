@@ -26,16 +26,13 @@ use crate::mailbox::{Delivery, Mailbox};
 use crate::output::CompletionOutput;
 use crate::playback::{Pending, Playback};
 use crate::report::{AdapterNames, Counts, SequenceEvent, StepReport};
-use crate::request::GenerationRequest;
+use crate::request::{GenerationRequest, RequestNumber};
 use crate::scheduler::{Admitted, NoRoom, Scheduler, SequenceId};
 use crate::seed::{self, Purpose};
 use crate::strategy::{Choice, StrategyError};
 
 use request::Request;
 use sequence::{Pace, Sequence};
-
-/// The number of a request, in the order of acceptance.
-pub(crate) type RequestNumber = u64;
 
 /// The engine's state.
 pub(crate) struct Core {
@@ -176,7 +173,7 @@ impl Core {
         }
     }
 
-    /// A request ends with an error before any of its strategies was asked.
+    /// A request ends with an error that is none of a sequence's.
     pub(crate) fn request_failed(&mut self, number: RequestNumber, error: StrategyError) {
         self.end_request(number, Some(error));
     }
@@ -222,6 +219,7 @@ impl Core {
             self.report.adapters = Some(self.adapter_names());
         }
         self.report.kv_cache = self.kv_cache.as_mut().and_then(KvCache::take_events);
+        debug_assert!(!self.is_unsettled, "a place may be free");
         self.debug_assert_invariants();
     }
 

@@ -2,16 +2,23 @@
 //! which mailboxes are filled and observers told.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::clock::{Clock, EngineTime, Stepped};
+use crate::clock::{Clock, EngineTime, Stepped, real_sleep};
 use crate::core::Core;
+use crate::mailbox::Delivery;
 use crate::observer::EngineObserver;
+use crate::request::RequestNumber;
+use crate::strategy::StrategyError;
+
+/// A hang that is played ends after this long in real time, even if the client is more patient.
+const HANG_LIMIT: Duration = Duration::from_secs(600);
 
 /// An engine's state with its clock and its observers. Its task ends with it.
 pub(crate) struct Driver {
@@ -20,6 +27,7 @@ pub(crate) struct Driver {
 }
 
 struct Shared {
+    this: Weak<Self>,
     clock: Clock,
     observers: Vec<Arc<dyn EngineObserver>>,
     state: Mutex<State>,
@@ -39,10 +47,10 @@ impl Driver {
     /// Drives `core` from now on. Must be called within a tokio runtime.
     pub(crate) fn new(core: Core, clock: Clock, observers: Vec<Arc<dyn EngineObserver>>) -> Self {
         let state = Mutex::new(State { core, wakes_at: None, wakers: SmallVec::new() });
-        let shared = Arc::new(Shared { clock, observers, state, sooner: Notify::new() });
+        let shared =
+            Arc::new_cyclic(|this| Shared { this: this.clone(), clock, observers, state, sooner: Notify::new() });
         let mut task = JoinSet::new();
-        let engine = Arc::downgrade(&shared);
-        if !shared.clock.add(engine) {
+        if !shared.clock.add(shared.this.clone()) {
             task.spawn(shared.clone().run());
         }
         Self { shared, _task: task }
@@ -66,7 +74,7 @@ impl Shared {
         loop {
             let deadline = {
                 let mut state = self.lock();
-                self.do_all_due(&mut state);
+                self.do_all_due(&mut state, self.clock.now());
                 let deadline = state.core.next_deadline();
                 state.wakes_at = deadline;
                 self.release(state);
@@ -80,22 +88,23 @@ impl Shared {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Core, EngineTime) -> T) -> T {
+        let standing = self.clock.stand_still();
         let mut state = self.lock();
-        let now = self.do_all_due(&mut state);
+        // Asked for under the lock, so that the moments of steps never go backwards.
+        let now = self.clock.now();
+        self.do_all_due(&mut state, now);
         let result = change(&mut state.core, now);
         self.step(&mut state, now);
         self.release(state);
+        drop(standing);
         result
     }
 
-    /// Moment by moment, all that is due until now.
-    fn do_all_due(&self, state: &mut State) -> EngineTime {
-        // Asked for under the lock, so that the moments of steps never go backwards.
-        let now = self.clock.now();
+    /// Moment by moment, all that is due until `now`.
+    fn do_all_due(&self, state: &mut State, now: EngineTime) {
         while let Some(due) = state.core.next_due(now) {
             self.step(state, due);
         }
-        now
     }
 
     /// Does what is due at one moment. Observers know of it before any client can.
@@ -110,8 +119,24 @@ impl Shared {
             state.core.clear_report();
         }
         for (mailbox, delivery) in state.core.take_deliveries() {
+            if let Delivery::Hang { number } = delivery {
+                mailbox.hold(self.end_hang(number));
+            }
             state.wakers.extend(mailbox.put(delivery));
         }
+    }
+
+    /// Ends a request that hangs, when its time has come; nothing if it is dropped before.
+    fn end_hang(&self, number: RequestNumber) -> JoinSet<()> {
+        let mut task = JoinSet::new();
+        let shared = self.this.clone();
+        task.spawn(async move {
+            real_sleep(HANG_LIMIT).await;
+            if let Some(shared) = shared.upgrade() {
+                shared.change(|core, _| core.request_failed(number, StrategyError::Disconnected));
+            }
+        });
+        task
     }
 
     /// Unlocks the state, and wakes whatever waits for what was done to it.
@@ -148,9 +173,9 @@ impl Stepped for Shared {
         self.lock().core.calls_in_flight()
     }
 
-    fn catch_up(&self) {
+    fn catch_up(&self, now: EngineTime) {
         let mut state = self.lock();
-        self.do_all_due(&mut state);
+        self.do_all_due(&mut state, now);
         self.release(state);
     }
 }

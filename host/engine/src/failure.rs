@@ -48,7 +48,7 @@ pub enum Failure {
     Error(Box<Rejection>),
     /// The connection is cut.
     Disconnect,
-    /// Nothing more is sent until the client gives up.
+    /// No token is sent any more, until the client gives up or ten minutes are over.
     Hang,
     /// Nothing is sent for so long; then it goes on as if nothing had been.
     Stall(Duration),

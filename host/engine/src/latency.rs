@@ -50,7 +50,8 @@ impl Jittered {
     }
 
     fn slowed(&self, factor: f64) -> Self {
-        Self { mean: self.mean.mul_f64(factor), std_dev: self.std_dev }
+        let mean = if factor == 1.0 { self.mean } else { seconds(self.mean.as_secs_f64() * factor) };
+        Self { mean, std_dev: self.std_dev }
     }
 
     fn draw(&self, rng: &mut EngineRng) -> Duration {
@@ -59,8 +60,13 @@ impl Jittered {
         if self.std_dev.is_zero() {
             return self.mean;
         }
-        Duration::from_secs_f64(normal.sample(rng).clamp(0.3 * mean, 1.7 * mean))
+        seconds(normal.sample(rng).clamp(0.3 * mean, 1.7 * mean))
     }
+}
+
+/// So many seconds; the longest duration there is, if that is too many.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// How long it takes to compute, or to fetch, the KV cache of a prompt.
@@ -90,7 +96,7 @@ impl PromptLatency {
         let latency = match *self {
             Self::Constant(latency) => latency,
             Self::PerToken { overhead, per_token, std_dev } => {
-                Jittered { mean: overhead + per_token * tokens, std_dev }
+                Jittered { mean: overhead.saturating_add(per_token.saturating_mul(tokens)), std_dev }
             }
         };
         latency.slowed(factor).draw(rng)
@@ -196,6 +202,16 @@ mod tests {
         assert_eq!(latency.first_token(prompt(100, 64), full, &mut rng), ms(3 * 102));
         let remote = PrefillCounts { remote_prefill: true, ..prompt(100, 64) };
         assert_eq!(latency.first_token(remote, full, &mut rng), ms(100));
+    }
+
+    #[test]
+    fn what_is_longer_than_any_duration_is_the_longest() {
+        let year = Duration::from_secs(366 * 24 * 3600);
+        let prefill = PromptLatency::PerToken { overhead: year, per_token: year, std_dev: year };
+        let latency = ConfiguredLatency { prefill, time_factor_under_load: 1e300, ..Default::default() };
+        let full = Load { running: 5, ..ALONE };
+        let mut rng = seed::rng(Purpose::Latency, &[1]);
+        assert_eq!(latency.first_token(prompt(u32::MAX, 0), full, &mut rng), Duration::MAX);
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use smallvec::SmallVec;
+use tokio::task::JoinSet;
 
 use crate::output::{CompletionOutput, DueTokens};
+use crate::request::RequestNumber;
 use crate::strategy::StrategyError;
 
 /// Between the engine, which puts in what falls due, and one request's stream, which takes it out.
@@ -25,7 +27,7 @@ pub(crate) enum Delivery {
     /// A failure that was asked for: something that no client can read.
     Malformed,
     /// A failure that was asked for: nothing more comes.
-    Hang,
+    Hang { number: RequestNumber },
     /// An error, which is the end.
     Failed(StrategyError),
     /// Everything was put in.
@@ -47,15 +49,18 @@ struct Inbox {
     entries: VecDeque<Entry>,
     is_complete: bool,
     reader: Option<Waker>,
-    /// The reader wants to know of the end alone.
+    /// The reader wants to know of the end alone. In which order the tokens of different choices came is of no use to it.
     reads_at_end: bool,
+    /// What is to end with the request.
+    held: Option<JoinSet<()>>,
 }
 
 #[derive(Debug, Default)]
 struct ChoiceInbox {
     output: Option<Arc<CompletionOutput>>,
     cached_tokens: u32,
-    /// Tokens that were taken out.
+    /// Tokens that were put in, and those of them that were taken out.
+    due: usize,
     taken: usize,
     is_admitted: bool,
     asker: Option<Waker>,
@@ -78,13 +83,14 @@ impl Mailbox {
             is_complete: false,
             reader: None,
             reads_at_end: false,
+            held: None,
         }))
     }
 
     /// Puts something in, and returns what is to be woken for it.
     pub(crate) fn put(&self, delivery: Delivery) -> Option<Waker> {
         let mut inbox = self.lock();
-        let is_end = matches!(delivery, Delivery::Hang | Delivery::Failed(_) | Delivery::Complete);
+        let is_end = matches!(delivery, Delivery::Hang { .. } | Delivery::Failed(_) | Delivery::Complete);
         match delivery {
             Delivery::Admitted { choice } => {
                 let choice = &mut inbox.choices[choice as usize];
@@ -96,12 +102,9 @@ impl Mailbox {
                 (choice.output, choice.cached_tokens) = (Some(output), cached_tokens);
                 return None;
             }
-            Delivery::Tokens { choice, end } => match inbox.entries.back_mut() {
-                Some(Entry::Tokens { choice: same, end: before }) if *same == choice => *before = end,
-                _ => inbox.entries.push_back(Entry::Tokens { choice, end }),
-            },
+            Delivery::Tokens { choice, end } => inbox.put_tokens(choice, end),
             Delivery::Malformed => inbox.entries.push_back(Entry::Malformed),
-            Delivery::Hang => inbox.entries.push_back(Entry::Hang),
+            Delivery::Hang { .. } => inbox.entries.push_back(Entry::Hang),
             Delivery::Failed(error) => inbox.entries.push_back(Entry::Failed(error)),
             Delivery::Complete => inbox.is_complete = true,
         }
@@ -132,6 +135,11 @@ impl Mailbox {
         inbox.is_complete && inbox.entries.is_empty()
     }
 
+    /// Keeps a task until the request ends.
+    pub(crate) fn hold(&self, task: JoinSet<()>) {
+        self.lock().held = Some(task);
+    }
+
     /// From now on, tokens wake no reader before the last one is there.
     pub(crate) fn read_at_end(&self) {
         self.lock().reads_at_end = true;
@@ -153,10 +161,22 @@ impl Mailbox {
 }
 
 impl Inbox {
+    /// Of a client that is slow to read streams, tokens of one choice are one range until those of another come between.
+    fn put_tokens(&mut self, choice: u32, end: usize) {
+        let ChoiceInbox { due, taken, .. } = &mut self.choices[choice as usize];
+        let is_waiting = std::mem::replace(due, end) > *taken;
+        match self.entries.back_mut() {
+            _ if self.reads_at_end && is_waiting => {}
+            Some(Entry::Tokens { choice: same, end: before }) if *same == choice => *before = end,
+            _ => self.entries.push_back(Entry::Tokens { choice, end }),
+        }
+    }
+
     fn take(&mut self) -> Option<Item> {
         Some(match self.entries.pop_front()? {
             Entry::Tokens { choice, end } => {
-                let ChoiceInbox { output, cached_tokens, taken, .. } = &mut self.choices[choice as usize];
+                let ChoiceInbox { output, cached_tokens, due, taken, .. } = &mut self.choices[choice as usize];
+                let end = if self.reads_at_end { *due } else { end };
                 let tokens = std::mem::replace(taken, end)..end;
                 // It was put in before its tokens.
                 Item::Tokens(DueTokens { choice, output: output.clone()?, tokens, cached_tokens: *cached_tokens })
@@ -206,6 +226,18 @@ mod tests {
         assert_eq!(mailbox.lock().entries.len(), 1);
         let Some(Item::Tokens(due)) = mailbox.take() else { panic!() };
         assert_eq!(due.tokens, 0..1000);
+    }
+
+    #[test]
+    fn of_an_answer_in_one_piece_each_choice_is_one_range() {
+        let mailbox = mailbox(2);
+        mailbox.read_at_end();
+        for end in 1..=1000 {
+            (0..2).for_each(|choice| drop(mailbox.put(Delivery::Tokens { choice, end })));
+        }
+        assert_eq!(mailbox.lock().entries.len(), 2);
+        let taken: Vec<_> = std::iter::from_fn(|| mailbox.take()).collect();
+        assert!(taken.iter().all(|item| matches!(item, Item::Tokens(due) if due.tokens == (0..1000))), "{taken:?}");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -11,15 +10,11 @@ use futures::stream::Stream;
 use tokio::task::JoinSet;
 
 use crate::answer::Questions;
-use crate::clock::real_sleep;
-use crate::core::RequestNumber;
 use crate::driver::Driver;
-use crate::mailbox::{Delivery, Item, Mailbox};
+use crate::mailbox::{Item, Mailbox};
 use crate::output::OutputEvent;
+use crate::request::RequestNumber;
 use crate::strategy::StrategyError;
-
-/// A hang ends after this long in real time, even if the client is more patient.
-const HANG_LIMIT: Duration = Duration::from_secs(600);
 
 /// What comes out of one request: the events of all of its choices, as they fall due. Ends after the last token of the
 /// last choice, or after the first error. Dropping it aborts the request.
@@ -29,8 +24,6 @@ pub struct OutputStream {
     request_id: Arc<str>,
     mailbox: Arc<Mailbox>,
     asking: Asking,
-    /// A hang that is played, until its client loses patience.
-    hang: Option<BoxFuture<'static, ()>>,
 }
 
 /// Where the request's strategies are asked.
@@ -48,7 +41,7 @@ impl OutputStream {
         let (driver, mailbox) = (questions.driver.clone(), questions.mailbox.clone());
         let has_one_choice = questions.sequences.len() == 1;
         let asking = Asking::Here(Some(Box::pin(questions.ask())));
-        let mut stream = Self { driver, number, request_id, mailbox, asking, hang: None };
+        let mut stream = Self { driver, number, request_id, mailbox, asking };
         if !has_one_choice {
             stream.ask_in_task();
         }
@@ -78,9 +71,6 @@ impl OutputStream {
 
     /// What has fallen due and was not taken yet, without waiting.
     pub fn take_due(&mut self) -> Option<Result<OutputEvent, StrategyError>> {
-        if self.hang.is_some() {
-            return None;
-        }
         self.mailbox.take().and_then(|item| self.event(item))
     }
 
@@ -100,7 +90,6 @@ impl OutputStream {
             }
             Item::Hang => {
                 self.asking = Asking::Here(None);
-                self.hang = Some(Box::pin(real_sleep(HANG_LIMIT)));
                 None
             }
         }
@@ -117,12 +106,6 @@ impl Stream for OutputStream {
             *asking = None;
         }
         loop {
-            if let Some(hang) = &mut self.hang {
-                std::task::ready!(hang.as_mut().poll(context));
-                self.hang = None;
-                self.mailbox.put(Delivery::Failed(StrategyError::Disconnected));
-                self.driver.change(|core, _| core.abort(self.number));
-            }
             let Some(item) = std::task::ready!(self.mailbox.poll_take(context)) else { return Poll::Ready(None) };
             if let Some(event) = self.event(item) {
                 return Poll::Ready(Some(event));
@@ -133,7 +116,7 @@ impl Stream for OutputStream {
 
 impl Drop for OutputStream {
     fn drop(&mut self) {
-        // Calls are cancelled before anything else takes the place.
+        // Its calls are cancelled before another sequence takes the place; those in a task as soon as that is polled.
         self.asking = Asking::Here(None);
         if !self.mailbox.is_finished() {
             self.driver.change(|core, _| core.abort(self.number));

@@ -76,7 +76,14 @@ impl Playback {
 
     /// Something fell due.
     pub(crate) fn push(&mut self, pending: Pending) {
-        self.pending.push_back(pending);
+        if let (Some(Pending::Tokens { choice: same, end: before, .. }), Pending::Tokens { choice, end, .. }) =
+            (self.pending.back_mut(), &pending)
+            && same == choice
+        {
+            *before = *end;
+        } else {
+            self.pending.push_back(pending);
+        }
     }
 
     /// Nothing is passed on before this moment.

@@ -13,6 +13,9 @@ pub enum Endpoint {
     Completions,
 }
 
+/// Counts accepted requests from 0, since the start.
+pub type RequestNumber = u64;
+
 /// One HTTP request's worth of generation: `prompts.len() * sampling.n` choices.
 #[derive(Debug, Clone)]
 pub struct GenerationRequest {

@@ -46,12 +46,10 @@ pub async fn respond(
     let mut frame = Vec::with_capacity(1024);
     match next(&mut output, keep_alive).await {
         Next::Event(first) => stream.write_event(&first.unwrap_or(Err(StrategyError::Lost))?, &mut frame),
-        Next::Silence => {
-            // A body is polled only as its client reads it.
-            output.ask_in_task();
-            frame.extend_from_slice(KEEP_ALIVE);
-        }
+        Next::Silence => frame.extend_from_slice(KEEP_ALIVE),
     }
+    // A body is polled only as its client reads it, and what the client has got may be no answer yet.
+    output.ask_in_task();
     let frames = stream::unfold(Some(State::Going(output, stream, frame)), move |state| async move {
         let (mut output, mut stream, mut frame) = match state? {
             State::Going(output, stream, frame) => (output, stream, frame),

@@ -13,6 +13,9 @@ use crate::app::App;
 use crate::config::RequestLimits;
 use crate::transfer::Leg;
 
+/// Whatever `--max-logprobs` says: the whole vocabulary at each position would be gigabytes.
+const MOST_LOGPROBS: i64 = 1000;
+
 /// By it a router pins a request to a rank.
 const RANK_HEADER: &str = "x-data-parallel-rank";
 
@@ -274,6 +277,10 @@ fn check_ranges(ranged: &Ranged, n: i64, limits: &RequestLimits) -> Result<(), A
                 return Err(ApiError::invalid_value(name, value, message));
             }
         }
+    }
+    if let Some((name, value)) = ranged.logprobs.filter(|(_, value)| *value == -1 || *value > MOST_LOGPROBS) {
+        let message = format!("{name} of {value}: no more than {MOST_LOGPROBS} tokens of a position are told");
+        return Err(ApiError::invalid_value(name, value, message));
     }
     if n > 1 && ranged.temperature == Some(0.0) {
         return Err(ApiError::invalid(format!("n must be 1 with a temperature of 0 (greedy sampling), got {n}")));

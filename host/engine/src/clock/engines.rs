@@ -12,8 +12,8 @@ pub(crate) trait Stepped: Send + Sync {
     /// Component calls that were begun and have not returned.
     fn calls_in_flight(&self) -> usize;
 
-    /// Does all that is due until now.
-    fn catch_up(&self);
+    /// Does all that is due until `now`.
+    fn catch_up(&self, now: EngineTime);
 }
 
 /// Those of one clock, in the order of their ranks.
@@ -33,8 +33,8 @@ impl Engines {
         self.each(|engine| engine.calls_in_flight()).sum()
     }
 
-    pub(super) fn catch_up(&self) {
-        self.each(|engine| engine.catch_up()).for_each(drop);
+    pub(super) fn catch_up(&self, now: EngineTime) {
+        self.each(|engine| engine.catch_up(now)).for_each(drop);
     }
 
     fn each<T>(&self, each: impl Fn(&dyn Stepped) -> T) -> impl Iterator<Item = T> {

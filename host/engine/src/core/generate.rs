@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use super::sequence::Pace;
-use super::{Core, Deadline, RequestNumber};
+use super::{Core, Deadline};
 use crate::clock::EngineTime;
 use crate::mailbox::Delivery;
 use crate::playback::Pending;
 use crate::report::SequenceEvent;
+use crate::request::RequestNumber;
 use crate::scheduler::SequenceId;
 
 impl Core {

@@ -1,10 +1,11 @@
 //! Failures as they happen to a request.
 
-use super::{Core, Deadline, RequestNumber};
+use super::{Core, Deadline};
 use crate::clock::EngineTime;
 use crate::failure::Failure;
 use crate::mailbox::Delivery;
 use crate::playback::{Pending, Played};
+use crate::request::RequestNumber;
 use crate::strategy::StrategyError;
 
 impl Core {
@@ -56,7 +57,7 @@ impl Core {
     fn hang(&mut self, number: RequestNumber) {
         let Some(request) = self.requests.get_mut(&number) else { return };
         request.hangs = true;
-        self.deliveries.push((request.mailbox.clone(), Delivery::Hang));
+        self.deliveries.push((request.mailbox.clone(), Delivery::Hang { number }));
         for id in &request.ids {
             let Some(sequence) = self.sequences.get_mut(id) else { continue };
             self.calls_in_flight -= usize::from(sequence.awaits_answer());

@@ -155,6 +155,13 @@ async fn a_hang_keeps_its_place_until_the_client_leaves_or_the_limit_comes() {
     hanging.next().await.unwrap().unwrap();
     assert_eq!(instant.load(), (1, 0), "even where no time passes");
 
+    // Even if its client does not read.
+    let (engine, _) = engine_without_latency();
+    let mut hanging = submit(&engine, vec![(Failure::Hang, Moment::AfterTokens(1))]);
+    hanging.next().await.unwrap().unwrap();
+    tokio::time::sleep(600_001 * MS).await;
+    assert_eq!(engine.load(), (0, 0));
+
     let patient = story(vec![(Failure::Hang, Moment::OnSchedule)]).await;
     assert_eq!(patient, told(&[(600_000, "the connection was cut on purpose")]));
 }

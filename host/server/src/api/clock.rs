@@ -18,10 +18,16 @@ use crate::config::duration;
 const ADVANCE: &str = "advance";
 const UNTIL_IDLE: &str = "until-idle";
 
+/// For those who sent something else.
+const EXPECTED: &str = r#"expected {"advance": "1.5s"}, with any duration, or {"until-idle": true}"#;
+
 /// What time it is; durations in seconds.
 #[derive(Debug, Serialize)]
 pub struct ClockStatus {
+    /// `real` or `manual`.
     clock: &'static str,
+    /// How many times as fast as real time it runs; null if it is advanced by hand.
+    speedup_ratio: Option<f64>,
     /// Since the start.
     now: f64,
     /// The same, since 1970.
@@ -37,6 +43,7 @@ impl ClockStatus {
         let seconds = |time: EngineTime| time.since_start().as_secs_f64();
         Self {
             clock: if clock.as_manual().is_some() { "manual" } else { "real" },
+            speedup_ratio: clock.speedup(),
             now: seconds(clock.now()),
             unix_time: clock.unix_time().as_secs_f64(),
             next_deadline: clock.next_deadline().map(seconds),
@@ -67,10 +74,9 @@ pub async fn advance(
             clock.advance(by).await;
         }
         [(UNTIL_IDLE, Value::Bool(true))] => clock.advance_until_idle().await,
-        _ => {
-            let message = r#"the body must be {"advance": "1.5s"}, with any duration, or {"until-idle": true}"#;
-            return Err(ApiError::invalid(message));
-        }
+        [(UNTIL_IDLE, value)] => return Err(ApiError::invalid_value(UNTIL_IDLE, value, "expected true")),
+        [(key, value)] => return Err(ApiError::invalid(format!("{key:?}: {value} means nothing here: {EXPECTED}"))),
+        _ => return Err(ApiError::invalid(format!("{} keys instead of one: {EXPECTED}", entries.len()))),
     }
     Ok(Json(ClockStatus::of(&app.clock)))
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::clock::EngineTime;
-use crate::core::RequestNumber;
 use crate::mailbox::{Delivery, Mailbox};
 use crate::report::{SequenceEvent, SequenceReport, StepReport};
+use crate::request::RequestNumber;
 use crate::scheduler::SequenceId;
 use crate::strategy::Choice;
 
@@ -150,7 +150,7 @@ impl Model {
                     delivered.map(|(choice, end)| (self.n_tokens.get(&(number as u64, choice as u32)), Some(end)));
                 assert!(all.into_iter().all(|(all, end)| all == end), "{number} is not whole");
             }
-            Delivery::Hang => {
+            Delivery::Hang { .. } => {
                 stream.hangs = true;
                 // Nothing is due any more.
                 let hung = self.sequences.range_mut((number as u64, 0)..(number as u64 + 1, 0));

@@ -131,3 +131,43 @@ async fn a_request_that_hangs_is_idle() {
     assert_eq!(start.elapsed(), Duration::from_secs(600));
     assert_eq!(engine.load(), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_waiting_for_the_clock_stops_it() {
+    let clock = Clock::manual(Duration::ZERO);
+    let (engine, _) = slow(&clock);
+    let mut stream = submit(&engine, 3);
+    answered(&mut stream).await;
+    assert!(clock.as_manual().unwrap().advance(600 * SECOND).now_or_never().is_none());
+    assert_eq!(clock.now(), at(30 * SECOND), "the first deadline, and not the end");
+}
+
+/// Requests come in from other threads while time moves: none finds it between two moments.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_happens_between_two_moments() {
+    let clock = Clock::manual(Duration::ZERO);
+    let record = Arc::new(Record::default());
+    let tokenizer = Arc::new(BuiltinTokenizer::default());
+    let observers: Vec<Arc<dyn EngineObserver>> = vec![record.clone()];
+    let engine = Engine::new(engine_config(50, 1000), constant(MS, MS), tokenizer, clock.clone(), observers);
+    let engine = Arc::new(engine);
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                for _ in 0..300 {
+                    assert_eq!(timeline(submit(&engine, 3)).await.iter().map(|(_, tokens)| tokens).sum::<usize>(), 3);
+                }
+            })
+        })
+        .collect();
+    let mut clients = std::pin::pin!(futures::future::join_all(clients));
+    loop {
+        tokio::select! {
+            done = &mut clients => break done.into_iter().for_each(Result::unwrap),
+            () = clock.as_manual().unwrap().advance(7 * MS) => {}
+        }
+    }
+    record.assert_each_ends_once();
+    assert_eq!(engine.load(), (0, 0));
+}
