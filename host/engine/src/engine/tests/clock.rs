@@ -142,21 +142,45 @@ async fn who_stops_waiting_for_the_clock_stops_it() {
     assert_eq!(clock.now(), at(30 * SECOND), "the first deadline, and not the end");
 }
 
-/// Requests come in from other threads while time moves: none finds it between two moments.
+/// Time does not move while an engine's state changes.
+#[test]
+fn nothing_happens_between_two_moments() {
+    let clock = Clock::manual(Duration::ZERO);
+    let standing = clock.stand_still();
+    let advancing = std::thread::spawn({
+        let clock = clock.clone();
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(clock.as_manual().unwrap().advance(SECOND));
+        }
+    });
+    std::thread::sleep(20 * MS);
+    assert_eq!(clock.now(), EngineTime::START);
+    drop(standing);
+    advancing.join().unwrap();
+    assert_eq!(clock.now(), at(SECOND));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_happens_between_two_moments() {
+async fn requests_that_arrive_on_other_threads_while_time_moves_end_well() {
     let clock = Clock::manual(Duration::ZERO);
     let record = Arc::new(Record::default());
     let tokenizer = Arc::new(BuiltinTokenizer::default());
     let observers: Vec<Arc<dyn EngineObserver>> = vec![record.clone()];
-    let engine = Engine::new(engine_config(50, 1000), constant(MS, MS), tokenizer, clock.clone(), observers);
+    let engine =
+        Engine::new(engine_config(50, 1000), constant(Duration::ZERO, MS), tokenizer, clock.clone(), observers);
     let engine = Arc::new(engine);
+    // Something is due each millisecond.
+    let _steady = [(); 2].map(|()| tokio::spawn(timeline(submit(&engine, 1000))));
     let clients: Vec<_> = (0..3)
         .map(|_| {
             let engine = engine.clone();
             tokio::spawn(async move {
                 for _ in 0..300 {
-                    assert_eq!(timeline(submit(&engine, 3)).await.iter().map(|(_, tokens)| tokens).sum::<usize>(), 3);
+                    let thinking = answering(Words { words: 3, thinks: MS / 10 });
+                    let stream = engine.submit(request(SamplingParams::default()), thinking).unwrap();
+                    let n_words = timeline(stream).await.iter().map(|(_, tokens)| tokens).sum::<usize>();
+                    assert_eq!(n_words, 3);
                 }
             })
         })
