@@ -16,27 +16,27 @@ use engines::Engines;
 pub(crate) use engines::Stepped;
 pub use manual::ManualClock;
 
-/// A moment: so long after the clock was started.
+/// A moment: so long after the clock was started. Nanoseconds in 64 bits: 584 years, and what is later is then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct EngineTime(Duration);
+pub struct EngineTime(u64);
 
 impl EngineTime {
     /// When the clock was started.
-    pub const START: Self = Self(Duration::ZERO);
+    pub const START: Self = Self(0);
 
     /// The moment that is `elapsed` after the start.
-    pub const fn after_start(elapsed: Duration) -> Self {
-        Self(elapsed)
+    pub fn after_start(elapsed: Duration) -> Self {
+        Self(nanos(elapsed))
     }
 
     /// How long after the start.
     pub const fn since_start(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.0)
     }
 
     /// How long after `earlier`; zero if it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
@@ -44,8 +44,12 @@ impl Add<Duration> for EngineTime {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration))
+        Self(self.0.saturating_add(nanos(duration)))
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Where an engine's time comes from. Clones are the same clock.
@@ -88,7 +92,7 @@ impl Clock {
     /// This moment.
     pub fn now(&self) -> EngineTime {
         match &self.kind {
-            Kind::Running { started, speedup } => EngineTime(scaled(started.elapsed(), *speedup)),
+            Kind::Running { started, speedup } => EngineTime::after_start(scaled(started.elapsed(), *speedup)),
             Kind::Manual(manual) => manual.now(),
         }
     }
@@ -182,6 +186,12 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::from_millis(500));
         assert_eq!(clock.now(), EngineTime::after_start(Duration::from_secs(5)));
         assert_eq!(clock.unix_time(), Duration::from_secs(105));
+    }
+
+    #[test]
+    fn the_end_of_time_is_not_passed() {
+        let end = EngineTime::START + Duration::MAX;
+        assert_eq!((end + Duration::MAX, EngineTime::START.since(end)), (end, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
