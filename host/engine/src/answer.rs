@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::join_all;
-use smallvec::SmallVec;
 use tokio::task::yield_now;
 
+use crate::core::Sequences;
 use crate::driver::Driver;
 use crate::failure::{Arrival, FailurePolicy};
 use crate::mailbox::Mailbox;
@@ -31,7 +31,7 @@ pub(crate) struct Questions {
     /// Outputs are to have the ids of their tokens.
     pub(crate) wants_ids: bool,
     /// The request's sequences.
-    pub(crate) sequences: SmallVec<[(SequenceId, Arc<Choice>); 1]>,
+    pub(crate) sequences: Sequences,
     /// What its failure policy is told.
     pub(crate) arrival: Option<Arrival>,
 }

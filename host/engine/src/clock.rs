@@ -1,7 +1,7 @@
 //! The engine's time: real, scaled, or advanced by hand. The only file of this crate that reads a clock or sleeps.
 //!
 //! A process has one clock, whatever the number of its engines. Engines see [`EngineTime`] alone. On the manual clock
-//! no driver has a task: whoever advances the clock steps all engines, one moment after the other.
+//! no driver has a task: advancing the clock steps all engines, one moment after the other.
 
 mod engines;
 mod manual;

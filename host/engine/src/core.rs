@@ -34,6 +34,9 @@ use crate::strategy::{Choice, StrategyError};
 use request::Request;
 use sequence::{Pace, Sequence};
 
+/// The sequences of one request, with what their strategies are asked.
+pub(crate) type Sequences = SmallVec<[(SequenceId, Arc<Choice>); 1]>;
+
 /// The engine's state.
 pub(crate) struct Core {
     latency: Box<dyn LatencyModel>,
@@ -99,7 +102,7 @@ impl Core {
         }
     }
 
-    /// Queues the choices of a request, all or none. `choices` makes them of the request's number, one for each sequence.
+    /// Queues the choices of a request, all or none. `choices` makes them of the request's number. Returns their sequences.
     pub(crate) fn submit(
         &mut self,
         request: &GenerationRequest,
@@ -108,7 +111,7 @@ impl Core {
         may_fail: bool,
         at: EngineTime,
         choices: impl FnOnce(RequestNumber) -> SmallVec<[Arc<Choice>; 1]>,
-    ) -> Result<(RequestNumber, SmallVec<[SequenceId; 1]>), NoRoom> {
+    ) -> Result<Sequences, NoRoom> {
         let n_choices = request.n_choices();
         let n_fitting = self.kv_cache.as_ref().map_or(n_choices, |kv_cache| kv_cache.n_fitting(&cached));
         let ids = self.scheduler.enqueue(n_choices, request.adapter.as_ref(), n_fitting)?;
@@ -117,17 +120,18 @@ impl Core {
         }
         let number = self.next_number;
         self.next_number += 1;
-        for (id, choice) in ids.iter().zip(choices(number)) {
+        let sequences: Sequences = ids.iter().copied().zip(choices(number)).collect();
+        for (id, choice) in &sequences {
             let rng = seed::rng(Purpose::Latency, &[self.seed, number, choice.index.into()]);
-            let sequence = Sequence::new(choice, mailbox.clone(), may_fail, rng, at);
+            let sequence = Sequence::new(choice.clone(), mailbox.clone(), may_fail, rng, at);
             self.report.sequences.push(sequence.report(SequenceEvent::Arrived));
             self.sequences.insert(*id, sequence);
         }
         let playback = may_fail.then(|| Playback::new(at));
         self.calls_in_flight += usize::from(may_fail);
-        self.requests.insert(number, Request::new(ids.clone(), mailbox.clone(), playback));
+        self.requests.insert(number, Request::new(ids, mailbox.clone(), playback));
         self.is_unsettled = true;
-        Ok((number, ids))
+        Ok(sequences)
     }
 
     /// The failure policy has said what is to happen to a request.

@@ -1,4 +1,4 @@
-//! What steps an engine: whoever changes its state, and a task that wakes when something falls due. The only place from
+//! What steps an engine: each change of its state, and a task that wakes when something falls due. The only place from
 //! which mailboxes are filled and observers told.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -60,11 +60,6 @@ impl Engine {
         Self { config, tokenizer, hasher, driver: Arc::new(Driver::new(core, clock, observers)) }
     }
 
-    /// The tokenizer of the served model.
-    pub fn tokenizer(&self) -> &dyn Tokenizer {
-        &*self.tokenizer
-    }
-
     /// What the engine was built with.
     pub fn config(&self) -> &EngineConfig {
         &self.config
@@ -81,19 +76,15 @@ impl Engine {
         let cached = if self.hasher.is_some() { self.cached_sequences(&request) } else { Vec::new() };
         let mailbox = Arc::new(Mailbox::new(n_choices));
         let may_fail = strategies.failure_policy.is_some();
-        let mut choices = SmallVec::new();
-        let (number, ids) = self
+        let choices = |number| self.choices(&request, number);
+        let sequences = self
             .driver
-            .change(|core, now| {
-                core.submit(&request, cached, &mailbox, may_fail, now, |number| {
-                    choices = self.choices(&request, number);
-                    choices.clone()
-                })
-            })
+            .change(|core, now| core.submit(&request, cached, &mailbox, may_fail, now, choices))
             .map_err(|no_room| QueueFull { waiting: no_room.waiting, wanted: n_choices })?;
-        let request_id = choices[0].request_id.clone();
+        let Choice { number, ref request_id, max_tokens, .. } = *sequences[0].1;
+        let request_id = request_id.clone();
         let arrival = may_fail.then(|| Arrival {
-            max_tokens: choices[0].max_tokens,
+            max_tokens,
             request_id: request_id.clone(),
             number,
             seed: seed::derive(Purpose::Failure, &[self.config.seed, number]),
@@ -106,7 +97,7 @@ impl Engine {
             seed: self.config.seed,
             tokenizer: self.tokenizer.clone(),
             wants_ids: self.hasher.is_some() || request.wants_token_ids,
-            sequences: ids.into_iter().zip(choices).collect(),
+            sequences,
             arrival,
         };
         Ok(OutputStream::new(request_id, number, questions))

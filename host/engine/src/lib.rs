@@ -48,9 +48,7 @@ pub use kv_cache::{HashAlgorithm, KvCacheConfig, KvCacheEvent};
 pub use latency::{ConfiguredLatency, LatencyModel};
 pub use lora::{Adapter, Adapters};
 pub use observer::EngineObserver;
-pub use output::{
-    Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Part, Piece,
-};
+pub use output::{Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Piece};
 pub use output_stream::OutputStream;
 pub use report::{AdapterNames, Counts, SequenceEvent, SequenceHistory, SequenceReport, StepReport};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};

@@ -111,7 +111,7 @@ impl Mailbox {
         if inbox.reads_at_end && !is_end { None } else { inbox.reader.take() }
     }
 
-    /// The next item; `None` after the last one. Whoever waits for it is woken when there is one.
+    /// The next item; `None` after the last one. A reader that finds none is woken when there is one.
     pub(crate) fn poll_take(&self, context: &Context<'_>) -> Poll<Option<Item>> {
         let mut inbox = self.lock();
         match inbox.take() {

@@ -61,14 +61,14 @@ pub struct OutputCall {
 
 /// Text, and where each of its tokens ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputText {
+struct OutputText {
     text: String,
     ends: Vec<u32>,
 }
 
 /// What an output is made of, in the order of its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+enum Part {
     /// What the model thinks before it answers.
     Reasoning(OutputText),
     /// The answer.
@@ -149,11 +149,6 @@ impl CompletionOutput {
         };
         let Writing { parts, ids, stop_reason, .. } = writing;
         Ok(Self { parts, ids, seed, finish_reason, stop_reason })
-    }
-
-    /// The parts that have tokens, in order.
-    pub fn parts(&self) -> &[Part] {
-        &self.parts
     }
 
     /// The whole reasoning; `None` if there is none.

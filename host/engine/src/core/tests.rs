@@ -201,7 +201,9 @@ impl Run {
         };
         let may_fail = outcomes.is_some();
         let accepted = self.core.submit(&request, cached.collect(), &mailbox, may_fail, self.now, choices);
-        if let Ok((number, ids)) = accepted {
+        if let Ok(sequences) = accepted {
+            let number = sequences[0].1.number;
+            let ids = sequences.into_iter().map(|(id, _)| id).collect();
             self.model.submitted(number, ids, mailbox);
             self.selecting.extend(outcomes.map(|outcomes| (number, outcomes)));
         }

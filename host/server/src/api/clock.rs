@@ -18,7 +18,7 @@ use crate::config::duration;
 const ADVANCE: &str = "advance";
 const UNTIL_IDLE: &str = "until-idle";
 
-/// For those who sent something else.
+/// Ends the message about any other body.
 const EXPECTED: &str = r#"expected {"advance": "1.5s"}, with any duration, or {"until-idle": true}"#;
 
 /// What time it is; durations in seconds.

@@ -58,11 +58,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ClockConfig {
 }
 
 fn kind(value: &Value) -> Result<Kind, String> {
-    match value.as_str() {
-        Some("real") => Ok(Kind::Real),
-        Some("manual") => Ok(Kind::Manual),
-        _ => Err(format!("{value} is no clock; known are real and manual")),
-    }
+    values::word(value, "clock", &[("real", Kind::Real), ("manual", Kind::Manual)])
 }
 
 fn ratio(value: &Value) -> Result<f64, String> {

@@ -85,11 +85,7 @@ fn jittered(reader: &mut Reader<'_>, mean_key: &Key<Duration>, std_dev_key: &Key
 }
 
 fn calculator(value: &Value) -> Result<Calculator, String> {
-    match value.as_str() {
-        Some("constant") => Ok(Calculator::Constant),
-        Some("per-token") => Ok(Calculator::PerToken),
-        _ => Err(format!("{value} is no calculator; known are constant and per-token")),
-    }
+    values::word(value, "calculator", &[("constant", Calculator::Constant), ("per-token", Calculator::PerToken)])
 }
 
 fn factor(value: &Value) -> Result<f64, String> {

@@ -151,6 +151,15 @@ pub(crate) fn large_number(text: &str) -> Option<f64> {
     (count.fract() == 0.0).then_some(count)
 }
 
+/// One of a few words, by what it means. `kind` is what the words are, for the message.
+pub(super) fn word<T: Copy>(value: &Value, kind: &str, known: &[(&str, T)]) -> Result<T, String> {
+    let found = known.iter().find(|(word, _)| value.as_str() == Some(word));
+    found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
+        format!("{value} is no {kind}; known are {}", words.join(" and "))
+    })
+}
+
 /// A number of milliseconds, or a sum of numbers with units as Go writes durations: `1.5s`, `250us`, `1m30s`.
 pub(crate) fn duration(value: &Value) -> Result<Duration, String> {
     let text = text(value)?;

@@ -133,7 +133,7 @@ async fn a_request_that_hangs_is_idle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stops_waiting_for_the_clock_stops_it() {
+async fn an_advance_that_is_dropped_leaves_time_where_it_is() {
     let clock = Clock::manual(Duration::ZERO);
     let (engine, _) = slow(&clock);
     let mut stream = submit(&engine, 3);

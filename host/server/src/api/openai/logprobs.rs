@@ -49,20 +49,18 @@ pub(crate) struct TextLogprobs {
 }
 
 impl Logprobs {
-    /// As the request wants them; its numbers are in range.
+    /// As the request wants them.
     pub(crate) fn of(common: &CommonFields, app: &App) -> Self {
-        let tokenizer = app.prompts.tokenizer().clone();
-        // -1 is the whole vocabulary.
-        let whole = tokenizer.last_id() as usize + 1;
-        let n_top = common.ranged.logprobs.map(|(_, n)| usize::try_from(n).unwrap_or(whole));
-        Self { n_top, tokenizer }
+        // A number below 0 is refused before anything is written.
+        let n_top = common.ranged.logprobs.map(|(_, n)| usize::try_from(n).unwrap_or_default());
+        Self { n_top, tokenizer: app.prompts.tokenizer().clone() }
     }
 
-    /// Those of the output's `tokens`, for a chat: `n` of each position, or none but the generated one's own.
+    /// Those of the output's `tokens`, for a chat.
     pub(crate) fn chat(&self, output: &CompletionOutput, tokens: Range<usize>) -> Option<ChatLogprobs> {
         let n_top = self.n_top?;
         let content = tokens.filter_map(|token_idx| {
-            let named: Vec<_> = self.position(output, token_idx, n_top)?.map(|token| self.named(token)).collect();
+            let named = self.position(output, token_idx, n_top)?;
             let generated = named.first()?.clone();
             Some(PositionLogprobs { generated, top_logprobs: named.into_iter().take(n_top).collect() })
         });
@@ -85,7 +83,7 @@ impl Logprobs {
             top_logprobs: Vec::with_capacity(tokens.len()),
         };
         for token_idx in tokens {
-            let named: Vec<_> = self.position(output, token_idx, n_top)?.map(|token| self.named(token)).collect();
+            let named = self.position(output, token_idx, n_top)?;
             let generated = named.first()?;
             logprobs.text_offset.push(std::mem::replace(offset, *offset + generated.token.chars().count()));
             logprobs.token_logprobs.push(generated.logprob);
@@ -96,17 +94,12 @@ impl Logprobs {
     }
 
     /// The generated token, and others up to `n_top` in all.
-    fn position(
-        &self,
-        output: &CompletionOutput,
-        token_idx: usize,
-        n_top: usize,
-    ) -> Option<impl Iterator<Item = TokenLogprob>> {
-        output.logprobs(token_idx, n_top.saturating_sub(1), self.tokenizer.last_id())
-    }
-
-    fn named(&self, TokenLogprob { id, logprob }: TokenLogprob) -> NamedLogprob {
-        let token = self.tokenizer.decode(&[id]);
-        NamedLogprob { bytes: token.clone().into_bytes(), token, logprob: logprob.into() }
+    fn position(&self, output: &CompletionOutput, token_idx: usize, n_top: usize) -> Option<Vec<NamedLogprob>> {
+        let tokens = output.logprobs(token_idx, n_top.saturating_sub(1), self.tokenizer.last_id())?;
+        let named = |TokenLogprob { id, logprob }| {
+            let token = self.tokenizer.decode(&[id]);
+            NamedLogprob { bytes: token.clone().into_bytes(), token, logprob: f64::from(logprob) }
+        };
+        Some(tokens.map(named).collect())
     }
 }
