@@ -92,7 +92,7 @@ async fn some_files_may_say_more_and_a_line_its_stack() {
     let path = again.path().join("all.log");
     let args = ["--log_file", path.to_str().unwrap(), "--log_backtrace_at", &place, "--add_dir_header"];
     let files = logged(again.path(), &args).await;
-    assert!(files[0].1.contains(&format!("src/{place}] Application startup complete.\n   0: ")), "{}", files[0].1);
+    assert!(files[0].1.contains(&format!("process/{place}] Application startup complete.\n   0: ")), "{}", files[0].1);
 }
 
 #[tokio::test]

@@ -179,8 +179,8 @@ const CLOCKS: [&str; 7] = [
 const KNOW_THE_TIME: [&str; 5] = [
     "host/engine/src/clock.rs",
     "host/plugin-host/src/real_time.rs",
-    "host/server/src/real_time.rs",
-    "host/server/src/wall_clock.rs",
+    "host/server/src/process/real_time.rs",
+    "host/server/src/wire/wall_clock.rs",
     "host/server/src/commands/health.rs",
 ];
 

@@ -1,43 +1,35 @@
-//! The process: what the user typed becomes a [`config::Config`], that becomes an [`app::App`], that answers HTTP.
+//! The process: what the user typed becomes a [`config::Config`], that becomes a [`replica::Replica`], that answers HTTP.
 //!
-//! Read `main.rs` first, then [`app`]. Requests come in through [`routes`], are read and judged by [`api`] and
-//! [`validate`], go to the engine, and leave as JSON or through [`sse`].
+//! Read `main.rs` first, then [`replica`]. Requests come in through [`routes`]. Those that generate are read by a file of
+//! [`surface`], judged in [`generate`], answered by the engine, and written by the same file; the others are [`api`]'s.
+//! What happened is told to [`telemetry`].
 //!
 //! Invariants:
 //! - The environment is read in [`args`] alone.
-//! - Status codes of domain errors stand in `api/error.rs` and nowhere else.
-//! - Every accepted socket has `TCP_NODELAY`: [`serve`].
+//! - Status codes of domain errors stand in `wire/errors.rs` and nowhere else.
+//! - Every accepted socket has `TCP_NODELAY`: [`process::serve`].
 
 pub mod args;
 pub mod commands;
 pub mod config;
 
-pub mod answerers;
-pub mod app;
+pub mod replica;
 pub mod routes;
+pub mod routing;
 
-pub mod access;
-pub mod listen;
-pub mod serve;
-pub mod signals;
-pub mod tls;
+pub mod wire;
+
+pub mod prompts;
+
+pub mod surface;
+
+pub mod generate;
 
 pub mod api;
-pub mod prompts;
-pub mod tokenizer;
-pub mod validate;
 
-pub mod load;
-pub mod sse;
-pub mod transfer;
+pub mod process;
+pub mod telemetry;
 
-pub mod kv_events;
-pub mod logs;
-pub mod metrics;
 mod nearest;
 pub mod plugin_tools;
-mod real_time;
-pub mod reload;
 pub mod said;
-mod stale_socket;
-mod wall_clock;

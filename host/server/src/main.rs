@@ -5,15 +5,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use rehearsal_plugin_host::PluginHost;
-use rehearsal_server::app::{self, App};
 use rehearsal_server::args::{self, Parsed};
+use rehearsal_server::commands;
 use rehearsal_server::config::{Config, Settings};
-use rehearsal_server::listen::Bound;
+use rehearsal_server::process::listen::Bound;
+use rehearsal_server::process::serve::{self, Built, Front};
+use rehearsal_server::process::signals::StopSignals;
+use rehearsal_server::prompts::tokenizer::ServedTokenizer;
+use rehearsal_server::replica::{self, Replica};
 use rehearsal_server::said::Said;
-use rehearsal_server::serve::{self, Built, Front};
-use rehearsal_server::signals::StopSignals;
-use rehearsal_server::tokenizer::ServedTokenizer;
-use rehearsal_server::{commands, logs};
+use rehearsal_server::telemetry::logs;
 
 /// The user asked for something that cannot be had.
 const USAGE: u8 = 2;
@@ -86,11 +87,11 @@ async fn build(
     let clock = config.clock.start();
     let served = ServedTokenizer::load(&config.tokenizer, &config.chat_template, &config.model.name, &clock);
     let served = served.await.map_err(|problem| vec![problem])?;
-    let plugins = app::load_plugins(config, &served).await?;
+    let plugins = replica::load_plugins(config, &served).await?;
     let mut servers = Vec::new();
     for (config, bound) in ranks {
         // What is wrong with the first would be wrong with all.
-        servers.push(Built { bound, app: App::new(&config, &clock, served.clone(), &plugins).await? });
+        servers.push(Built { bound, replica: Replica::new(&config, &clock, served.clone(), &plugins).await? });
     }
     Ok((front, plugins, servers))
 }

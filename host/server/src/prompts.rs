@@ -1,14 +1,18 @@
 //! From what a client sends to the tokens that the served model would see.
 
+pub mod chat_template;
+pub mod tokenizer;
+
 use std::sync::Arc;
 
 use rehearsal_engine::request::Message;
 use rehearsal_engine::tokenizer::aside;
 use rehearsal_engine::{Prompt, PromptContent, Tokenizer};
 
-use crate::api::body::WirePrompt;
-use crate::api::error::ApiError;
-use crate::tokenizer::{ChatTemplate, ServedTokenizer};
+use crate::surface::openai::body::WirePrompt;
+use crate::wire::errors::ApiError;
+use chat_template::ChatTemplate;
+use tokenizer::ServedTokenizer;
 
 /// Makes prompts of requests.
 pub struct Prompts {

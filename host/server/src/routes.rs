@@ -1,5 +1,7 @@
 //! The URL table, one line per endpoint, and what every request passes through on its way.
 
+pub mod access;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,25 +14,25 @@ use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower_http::cors::CorsLayer;
 
-use crate::access::{self, ApiKeys};
-use crate::api::{
-    cache, chat_completions, clock, completions, error, load, lora, metrics, models, plugins, probes, tokenize,
-};
-use crate::app::App;
+use crate::api::{cache, clock, load, lora, metrics, models, plugins, probes, tokenize};
 use crate::config::{AccessConfig, Config};
-use crate::logs::access as access_log;
+use crate::replica::Replica;
+use crate::surface::{chat_completions, completions};
+use crate::telemetry::logs::access as access_log;
+use crate::wire::errors;
+use access::ApiKeys;
 
 /// Names a request, in the request and in its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// All routes of one server.
-pub fn router(app: Arc<App>) -> Router {
+pub fn router(replica: Arc<Replica>) -> Router {
     let generating = Router::new()
         .route("/v1/chat/completions", post(chat_completions::create))
         .route("/v1/completions", post(completions::create))
-        .route_layer(middleware::from_fn_with_state(app.clone(), name_the_pod));
+        .route_layer(middleware::from_fn_with_state(replica.clone(), name_the_pod));
     let mut for_developers = Router::new();
-    if app.answers.dev_mode {
+    if replica.answers.dev_mode {
         for_developers = for_developers.route("/reset_prefix_cache", post(cache::reset));
     }
     Router::new()
@@ -50,11 +52,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/health/ready", get(probes::ready))
         .route("/ready", get(probes::ready))
         .route("/ping", any(probes::ping))
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
+        .fallback(errors::not_found)
+        .method_not_allowed_fallback(errors::method_not_allowed)
         // vLLM has no limit either: long prompts are the context window's business.
         .layer(DefaultBodyLimit::disable())
-        .with_state(app)
+        .with_state(replica)
 }
 
 /// What stands between a connection and the routes, ready to be put there.
@@ -80,10 +82,10 @@ impl Doors {
         }
     }
 
-    /// The routes of `app` behind the doors. Every answer is logged and has its id; a wrong key learns nothing more, and a
+    /// The routes of `replica` behind the doors. Every answer is logged and has its id; a wrong key learns nothing more, and a
     /// browser may always ask what it may do.
-    pub fn before(self, app: Arc<App>) -> Router {
-        let mut routes = router(app.clone());
+    pub fn before(self, replica: Arc<Replica>) -> Router {
+        let mut routes = router(replica.clone());
         if !self.root_path.is_empty() {
             let prefix = self.root_path.clone();
             let strip = MapRequestLayer::new(move |request| strip_prefix(&prefix, request));
@@ -97,7 +99,7 @@ impl Doors {
             routes = routes.layer(middleware::from_fn_with_state((keys, self.root_path), access::authenticate));
         }
         if self.request_ids {
-            routes = routes.layer(middleware::from_fn_with_state(app, name_the_request));
+            routes = routes.layer(middleware::from_fn_with_state(replica, name_the_request));
         }
         if let Some(quiet) = self.quiet_paths {
             routes = routes.layer(middleware::from_fn_with_state(quiet, access_log::log));
@@ -118,9 +120,9 @@ fn strip_prefix(prefix: &str, mut request: Request) -> Request {
 }
 
 /// Repeats the request's id in its answer, or gives it one, as `enable-request-id-headers` wants.
-async fn name_the_request(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn name_the_request(State(replica): State<Arc<Replica>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(REQUEST_ID).cloned();
-    let id = given.or_else(|| HeaderValue::try_from(app.next_id() + &app.next_id()).ok());
+    let id = given.or_else(|| HeaderValue::try_from(replica.next_id() + &replica.next_id()).ok());
     let mut response = next.run(request).await;
     if let Some(id) = id {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -129,7 +131,7 @@ async fn name_the_request(State(app): State<Arc<App>>, request: Request, next: N
 }
 
 /// Tells a router's tests which of several servers answered.
-async fn name_the_pod(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn name_the_pod(State(replica): State<Arc<Replica>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut add = |name, value: &str| {
@@ -137,11 +139,11 @@ async fn name_the_pod(State(app): State<Arc<App>>, request: Request, next: Next)
             headers.insert(name, value);
         }
     };
-    if let Some(pod) = &app.pod.name {
+    if let Some(pod) = &replica.pod.name {
         add("x-inference-pod", pod);
-        add("x-inference-port", &app.port().to_string());
+        add("x-inference-port", &replica.port().to_string());
     }
-    if let Some(namespace) = &app.pod.namespace {
+    if let Some(namespace) = &replica.pod.namespace {
         add("x-inference-namespace", namespace);
     }
     response

@@ -8,8 +8,8 @@ use axum::body::Bytes;
 use axum::extract::{Query, State};
 use serde::Serialize;
 
-use super::error::ApiError;
-use crate::app::App;
+use crate::replica::Replica;
+use crate::wire::errors::ApiError;
 
 /// Takes running requests their blocks away first.
 const RESET_RUNNING: &str = "reset_running_requests";
@@ -25,12 +25,12 @@ pub struct Outcome {
 ///
 /// A body means nothing, but is read: a connection with an unread one is closed.
 pub async fn reset(
-    State(app): State<Arc<App>>,
+    State(replica): State<Arc<Replica>>,
     Query(options): Query<BTreeMap<String, String>>,
     _body: Bytes,
 ) -> Result<Json<Outcome>, ApiError> {
     let reset_running = options.get(RESET_RUNNING).map_or(Ok(false), |value| switch(value))?;
-    Ok(Json(Outcome { success: app.engine.reset_prefix_cache(reset_running) }))
+    Ok(Json(Outcome { success: replica.engine.reset_prefix_cache(reset_running) }))
 }
 
 /// As pydantic reads a boolean of a query.

@@ -10,10 +10,10 @@ use rehearsal_engine::{Clock, EngineTime};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::body::json_object;
-use super::error::ApiError;
-use crate::app::App;
 use crate::config::duration;
+use crate::replica::Replica;
+use crate::surface::openai::body::json_object;
+use crate::wire::errors::ApiError;
 
 const ADVANCE: &str = "advance";
 const UNTIL_IDLE: &str = "until-idle";
@@ -53,18 +53,18 @@ impl ClockStatus {
 }
 
 /// The time, and what is due next.
-pub async fn status(State(app): State<Arc<App>>) -> Json<ClockStatus> {
-    Json(ClockStatus::of(&app.clock))
+pub async fn status(State(replica): State<Arc<Replica>>) -> Json<ClockStatus> {
+    Json(ClockStatus::of(&replica.clock))
 }
 
 /// Advances a manual clock, and answers when that is done. A client that leaves before stops it on the way.
 pub async fn advance(
-    State(app): State<Arc<App>>,
+    State(replica): State<Arc<Replica>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<ClockStatus>, ApiError> {
     let object = json_object(&headers, &body)?;
-    let Some(clock) = app.clock.as_manual() else {
+    let Some(clock) = replica.clock.as_manual() else {
         return Err(ApiError::invalid("this clock runs by itself: only one of --clock manual can be advanced"));
     };
     let entries: Vec<_> = object.iter().map(|(key, value)| (key.as_str(), value)).collect();
@@ -78,5 +78,5 @@ pub async fn advance(
         [(key, value)] => return Err(ApiError::invalid(format!("{key:?}: {value} means nothing here: {EXPECTED}"))),
         _ => return Err(ApiError::invalid(format!("{} keys instead of one: {EXPECTED}", entries.len()))),
     }
-    Ok(Json(ClockStatus::of(&app.clock)))
+    Ok(Json(ClockStatus::of(&replica.clock)))
 }

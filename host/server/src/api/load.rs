@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::replica::Replica;
 
 /// The count; 0 unless `enable-server-load-tracking` says to count.
-pub async fn get(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!({ "server_load": app.load.count() }))
+pub async fn get(State(replica): State<Arc<Replica>>) -> Json<Value> {
+    Json(json!({ "server_load": replica.load.count() }))
 }

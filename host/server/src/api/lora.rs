@@ -8,13 +8,13 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use tracing::info;
 
-use super::body::json_object;
-use super::error::ApiError;
-use super::fields::Fields;
-use crate::app::App;
+use crate::replica::Replica;
+use crate::surface::openai::body::json_object;
+use crate::wire::errors::ApiError;
+use crate::wire::fields::Fields;
 
 /// Makes an adapter known. Its path is repeated by `/v1/models` and never opened.
-pub async fn load(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+pub async fn load(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let object = json_object(&headers, &body)?;
     let mut fields = Fields::of_body(&object);
     let (name, path) = (fields.required_string("lora_name"), fields.required_string("lora_path"));
@@ -24,16 +24,20 @@ pub async fn load(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) 
     if name.is_empty() || path.is_empty() {
         return Err(ApiError::invalid_user_input("lora_name and lora_path must both be given and not be empty."));
     }
-    if app.model.served_names.iter().any(|served| served == name) {
+    if replica.model.served_names.iter().any(|served| served == name) {
         return Err(ApiError::invalid_user_input(format!("The lora adapter '{name}' conflicts with a served model.")));
     }
-    app.adapters.load(name.to_owned(), path.to_owned(), None, in_place).map_err(ApiError::invalid_user_input)?;
+    replica.adapters.load(name.to_owned(), path.to_owned(), None, in_place).map_err(ApiError::invalid_user_input)?;
     info!(adapter = name, path, "adapter added");
     Ok(plain(format!("Success: LoRA adapter '{name}' added successfully.")))
 }
 
 /// Makes an adapter unknown. Requests that have it go on.
-pub async fn unload(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+pub async fn unload(
+    State(replica): State<Arc<Replica>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
     let object = json_object(&headers, &body)?;
     let mut fields = Fields::of_body(&object);
     let name = fields.required_string("lora_name");
@@ -42,7 +46,7 @@ pub async fn unload(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     if name.is_empty() {
         return Err(ApiError::invalid_user_input("lora_name must be given to unload an adapter."));
     }
-    if !app.adapters.unload(name) {
+    if !replica.adapters.unload(name) {
         return Err(ApiError::UnknownAdapter { name: name.to_owned() });
     }
     info!(adapter = name, "adapter removed");

@@ -6,12 +6,12 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::app::App;
-use crate::metrics::TEXT_FORMAT;
+use crate::replica::Replica;
+use crate::telemetry::metrics::TEXT_FORMAT;
 
 /// The page that Prometheus scrapes.
-pub async fn page(State(app): State<Arc<App>>) -> Response {
-    match app.metrics.page(app.clock.unix_time(), app.plugins.statuses()) {
+pub async fn page(State(replica): State<Arc<Replica>>) -> Response {
+    match replica.metrics.page(replica.clock.unix_time(), replica.plugins.statuses()) {
         Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
     }

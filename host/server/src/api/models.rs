@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::replica::Replica;
 
 /// One card for each served name, and one for each adapter.
-pub async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
-    let created = app.clock.unix_time().as_secs();
+pub async fn list(State(replica): State<Arc<Replica>>) -> Json<ModelList> {
+    let created = replica.clock.unix_time().as_secs();
     let card = |id: String, root: String, parent: Option<String>, max_model_len: Option<u32>| ModelCard {
         id,
         object: "model",
@@ -19,14 +19,14 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
         root,
         parent,
         max_model_len,
-        permission: [Permission::new(app.next_id(), created)],
+        permission: [Permission::new(replica.next_id(), created)],
     };
-    let max_model_len = app.engine.config().max_model_len;
-    let names = app.model.served_names.iter();
-    let models = names.map(|name| card(name.clone(), app.model.name.clone(), None, Some(max_model_len)));
-    let adapters = app.adapters.all();
+    let max_model_len = replica.engine.config().max_model_len;
+    let names = replica.model.served_names.iter();
+    let models = names.map(|name| card(name.clone(), replica.model.name.clone(), None, Some(max_model_len)));
+    let adapters = replica.adapters.all();
     let adapters = adapters.iter().map(|adapter| {
-        let parent = adapter.base_model.clone().unwrap_or_else(|| app.reported_model().to_owned());
+        let parent = adapter.base_model.clone().unwrap_or_else(|| replica.reported_model().to_owned());
         card(adapter.name.clone(), adapter.path.clone(), Some(parent), None)
     });
     Json(ModelList { object: "list", data: models.chain(adapters).collect() })

@@ -7,11 +7,11 @@ use axum::extract::State;
 use rehearsal_plugin_host::{PluginInfo, PluginStatus};
 use serde::Serialize;
 
-use crate::app::App;
+use crate::replica::Replica;
 
 /// Every loaded plugin.
-pub async fn list(State(app): State<Arc<App>>) -> Json<PluginList> {
-    Json(PluginList { plugins: app.plugins.statuses().map(Plugin::from).collect() })
+pub async fn list(State(replica): State<Arc<Replica>>) -> Json<PluginList> {
+    Json(PluginList { plugins: replica.plugins.statuses().map(Plugin::from).collect() })
 }
 
 /// The answer.

@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::error;
-use crate::app::{App, VLLM_VERSION};
+use crate::replica::{Replica, VLLM_VERSION};
+use crate::wire::errors;
 
 /// `GET /health`: 200 with an empty body. The server only listens once it can answer.
 pub async fn healthy() -> StatusCode {
@@ -16,15 +16,15 @@ pub async fn healthy() -> StatusCode {
 }
 
 /// `GET /ready`, `/health/ready`: the same, but 503 for as long as `startup-duration` says.
-pub async fn ready(State(app): State<Arc<App>>) -> StatusCode {
-    if app.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+pub async fn ready(State(replica): State<Arc<Replica>>) -> StatusCode {
+    if replica.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 /// `GET` or `POST /ping`, as SageMaker asks.
 pub async fn ping(method: Method) -> Response {
     match method {
         Method::GET | Method::HEAD | Method::POST => StatusCode::OK.into_response(),
-        _ => error::method_not_allowed().await,
+        _ => errors::method_not_allowed().await,
     }
 }
 

@@ -8,40 +8,40 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Serialize;
 
-use super::body::json_object;
-use super::body::tokenize::{DetokenizeRequest, Input, TokenizeRequest};
-use super::error::ApiError;
-use crate::app::App;
-use crate::validate;
+use crate::generate::validate;
+use crate::replica::Replica;
+use crate::surface::openai::body::json_object;
+use crate::surface::openai::body::tokenize::{DetokenizeRequest, Input, TokenizeRequest};
+use crate::wire::errors::ApiError;
 
 /// The ids of a prompt's tokens, as many as a request with that prompt is charged for.
 pub async fn tokenize(
-    State(app): State<Arc<App>>,
+    State(replica): State<Arc<Replica>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Tokenized>, ApiError> {
     let request = TokenizeRequest::read(&json_object(&headers, &body)?)?;
-    validate::adapter(request.model.as_deref(), &app)?;
-    let tokenizer = app.prompts.tokenizer();
+    validate::adapter(request.model.as_deref(), &replica)?;
+    let tokenizer = replica.prompts.tokenizer();
     let tokens = match &request.input {
-        Input::Text(text) => app.prompts.text_ids(text, request.add_special_tokens),
-        Input::Chat(messages) => app.prompts.chat_ids(messages, &body)?,
+        Input::Text(text) => replica.prompts.text_ids(text, request.add_special_tokens),
+        Input::Chat(messages) => replica.prompts.chat_ids(messages, &body)?,
     };
     let strings = request.return_token_strs.then(|| tokens.iter().map(|id| tokenizer.token_string(*id)).collect());
-    let max_model_len = app.engine.config().max_model_len;
+    let max_model_len = replica.engine.config().max_model_len;
     Ok(Json(Tokenized { count: tokens.len(), max_model_len, tokens, token_strs: strings }))
 }
 
 /// The text of token ids.
 pub async fn detokenize(
-    State(app): State<Arc<App>>,
+    State(replica): State<Arc<Replica>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Detokenized>, ApiError> {
     let request = DetokenizeRequest::read(&json_object(&headers, &body)?)?;
-    validate::adapter(request.model.as_deref(), &app)?;
-    let ids = app.prompts.known_ids(&request.tokens)?;
-    Ok(Json(Detokenized { prompt: app.prompts.tokenizer().decode(&ids) }))
+    validate::adapter(request.model.as_deref(), &replica)?;
+    let ids = replica.prompts.known_ids(&request.tokens)?;
+    Ok(Json(Detokenized { prompt: replica.prompts.tokenizer().decode(&ids) }))
 }
 
 /// The answer of `/tokenize`.

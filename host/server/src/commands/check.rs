@@ -1,12 +1,12 @@
 //! `rehearsal check`: everything that is wrong with a configuration, without a start.
 
-use crate::app::{self, App};
 use crate::args::{self, Parsed};
 use crate::config::{Address, Config, LogConfig, LogPlace};
-use crate::logs;
+use crate::process::serve::Front;
+use crate::prompts::tokenizer::ServedTokenizer;
+use crate::replica::{self, Replica};
 use crate::said::Said;
-use crate::serve::Front;
-use crate::tokenizer::ServedTokenizer;
+use crate::telemetry::logs;
 
 /// Understands `words`, a configuration file or flags, as the server would; loads and tries what it would load. Nothing is
 /// listened on or connected to, but for a tokenizer that must be fetched.
@@ -38,8 +38,10 @@ pub(super) async fn run(
         problems.push(problem);
         ServedTokenizer::builtin()
     });
-    match app::load_plugins(&config, &served).await {
-        Ok(plugins) => problems.extend(App::new(&config, &clock, served, &plugins).await.err().into_iter().flatten()),
+    match replica::load_plugins(&config, &served).await {
+        Ok(plugins) => {
+            problems.extend(Replica::new(&config, &clock, served, &plugins).await.err().into_iter().flatten())
+        }
         Err(mut found) => problems.append(&mut found),
     }
     if !problems.is_empty() {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::key::{Spec, keys};
 use super::reader::Reader;
 use super::values;
-use crate::wall_clock::since_1970;
+use crate::wire::wall_clock::since_1970;
 
 keys! { Latency:
     CLOCK: Kind = Spec::one("clock", "real|manual").default("real")

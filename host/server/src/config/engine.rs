@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::key::{Spec, keys};
 use super::reader::Reader;
 use super::{lora, values};
-use crate::wall_clock::since_1970;
+use crate::wire::wall_clock::since_1970;
 
 /// What `auto` stands for: there is no memory that a longer window would have to fit into.
 const AUTOMATIC_MAX_MODEL_LEN: u32 = 1024;

@@ -11,12 +11,13 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::{Given, progress};
-use crate::app::{self, App};
 use crate::args::{self, Parsed};
 use crate::config::Config;
-use crate::real_time::Instant;
-use crate::tokenizer::ServedTokenizer;
-use crate::{logs, routes};
+use crate::process::real_time::Instant;
+use crate::prompts::tokenizer::ServedTokenizer;
+use crate::replica::{self, Replica};
+use crate::routes;
+use crate::telemetry::logs;
 
 /// Arguments of `plugin run`.
 #[derive(Debug, clap::Args)]
@@ -43,13 +44,13 @@ impl Run {
         let _logs = logs::init(&config.log).map_err(|problem| vec![problem])?;
         let waiting = progress::spinner("compiling");
         let served = ServedTokenizer::builtin();
-        let plugins = app::load_plugins(&config, &served).await?;
-        let app = Arc::new(App::new(&config, &config.clock.start(), served, &plugins).await?);
+        let plugins = replica::load_plugins(&config, &served).await?;
+        let replica = Arc::new(Replica::new(&config, &config.clock.start(), served, &plugins).await?);
         waiting.finish_and_clear();
 
         let request = self.request(path, body)?;
         let start = Instant::now();
-        let Ok(response) = routes::router(app.clone()).oneshot(request).await;
+        let Ok(response) = routes::router(replica.clone()).oneshot(request).await;
         let status = response.status();
         let body = to_bytes(response.into_body(), usize::MAX).await;
         let took = start.elapsed();
@@ -57,7 +58,7 @@ impl Run {
             Ok(bytes) => pretty(bytes),
             Err(error) => format!("the connection would have ended in the middle of the body: {error}\n"),
         };
-        let mine = app.plugins.statuses().find(|status| status.info.name == spec.name).ok_or_else(Vec::new)?;
+        let mine = replica.plugins.statuses().find(|status| status.info.name == spec.name).ok_or_else(Vec::new)?;
         Ok(format!("{answer}\n{}", summary(&spec.limits, status, took, &answer, &mine)))
     }
 

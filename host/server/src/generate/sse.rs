@@ -1,0 +1,149 @@
+//! An output stream as Server-Sent Events. Chunks that fall due together leave in one write.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream;
+use rehearsal_engine::{DueTokens, OutputEvent, OutputStream, StrategyError};
+
+use crate::process::real_time::timeout;
+use crate::telemetry::load::Answering;
+use crate::wire::broken;
+use crate::wire::errors::ApiError;
+
+/// Writes one endpoint's chunks, each as `data: …` and an empty line.
+pub trait Chunks: Send + 'static {
+    /// What comes before the first token.
+    fn begin(&mut self, out: &mut Vec<u8>);
+    /// Tokens that are due.
+    fn tokens(&mut self, due: &DueTokens, out: &mut Vec<u8>);
+    /// What comes after the last token.
+    fn end(&mut self, out: &mut Vec<u8>);
+}
+
+/// An event that no client can parse.
+const MALFORMED: &[u8] = b"data: {\"choices\": [{\"index\": 0, \"delta\": {\"content\": \n\n";
+
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// A comment, which clients skip and proxies take for life.
+const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// Answers with a stream. Waits for the first token, so that what fails before it is a plain error answer, with a
+/// status, and so that the first byte marks TTFT. With `keep_alive` it waits no longer than that, and
+/// from then on the stream is never silent for longer. `answering` is held until the last byte was handed over.
+pub async fn respond(
+    mut output: OutputStream,
+    chunks: impl Chunks,
+    keep_alive: Option<Duration>,
+    answering: Answering,
+) -> Result<Response, ApiError> {
+    let mut stream = Stream { chunks, begun: false, _answering: answering };
+    let mut frame = Vec::with_capacity(1024);
+    match next(&mut output, keep_alive).await {
+        Next::Event(first) => stream.write_event(&first.unwrap_or(Err(StrategyError::Lost))?, &mut frame),
+        Next::Silence => frame.extend_from_slice(KEEP_ALIVE),
+    }
+    // A body is polled only as its client reads it, and what the client has got may be no answer yet.
+    output.ask_in_task();
+    let frames = stream::unfold(Some(State::Going(output, stream, frame)), move |state| async move {
+        let (mut output, mut stream, mut frame) = match state? {
+            State::Going(output, stream, frame) => (output, stream, frame),
+            State::Cut => {
+                // What was written before is flushed while there is nothing more to write; an error would drop it.
+                tokio::task::yield_now().await;
+                return Some((Err(broken::cut()), None));
+            }
+        };
+        // The first frame has something already.
+        let mut event = if frame.is_empty() {
+            match next(&mut output, keep_alive).await {
+                Next::Event(event) => event,
+                Next::Silence => {
+                    let going = State::Going(output, stream, Vec::with_capacity(256));
+                    return Some((Ok(Bytes::from_static(KEEP_ALIVE)), Some(going)));
+                }
+            }
+        } else {
+            output.take_due()
+        };
+        while let Some(due) = event {
+            match due {
+                Ok(event) => stream.write_event(&event, &mut frame),
+                // What is written is sent; then the connection ends in the middle of the body.
+                Err(StrategyError::Disconnected) => return Some((Ok(Bytes::from(frame)), Some(State::Cut))),
+                Err(error) => {
+                    write_error(error, &mut frame);
+                    return Some((Ok(Bytes::from(frame)), None));
+                }
+            }
+            event = output.take_due();
+        }
+        if output.is_finished() {
+            stream.chunks.end(&mut frame);
+            frame.extend_from_slice(DONE);
+            return Some((Ok(Bytes::from(frame)), None));
+        }
+        Some((Ok(Bytes::from(frame)), Some(State::Going(output, stream, Vec::with_capacity(256)))))
+    });
+    let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")];
+    Ok((headers, Body::from_stream(frames)).into_response())
+}
+
+/// How far a stream has come.
+enum State<C> {
+    /// The next frame, as far as it is written.
+    Going(OutputStream, Stream<C>, Vec<u8>),
+    /// It is to end in the middle.
+    Cut,
+}
+
+/// What writes a stream.
+struct Stream<C> {
+    chunks: C,
+    /// Whether what comes before the first token was written.
+    begun: bool,
+    _answering: Answering,
+}
+
+/// What comes next.
+enum Next {
+    /// `None` at the end.
+    Event(Option<Result<OutputEvent, StrategyError>>),
+    /// Nothing, for so long that the stream must say that it is alive.
+    Silence,
+}
+
+/// Waits for the next event, but no longer than a stream may be silent; `None`: for as long as it takes.
+async fn next(output: &mut OutputStream, keep_alive: Option<Duration>) -> Next {
+    match keep_alive {
+        None => Next::Event(output.next().await),
+        Some(longest) => timeout(longest, output.next()).await.map_or(Next::Silence, Next::Event),
+    }
+}
+
+impl<C: Chunks> Stream<C> {
+    fn write_event(&mut self, event: &OutputEvent, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.chunks.begin(out);
+        }
+        match event {
+            OutputEvent::Tokens(due) => self.chunks.tokens(due, out),
+            OutputEvent::Malformed => out.extend_from_slice(MALFORMED),
+        }
+    }
+}
+
+/// The status has been sent: the client learns of it here.
+fn write_error(error: StrategyError, out: &mut Vec<u8>) {
+    tracing::warn!(%error, "a stream failed after its first byte");
+    out.extend_from_slice(b"data: ");
+    // Writing to a vector cannot fail, and an error body has nothing that JSON lacks.
+    let _ = serde_json::to_writer(&mut *out, &ApiError::from(error).body());
+    out.extend_from_slice(b"\n\n");
+    out.extend_from_slice(DONE);
+}

@@ -1,0 +1,179 @@
+//! The assembly: plugins, engine, and what the handlers need to know of the configuration.
+
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rehearsal_engine::seed::{self, Purpose};
+use rehearsal_engine::{Adapters, Clock, Engine, EngineObserver, EngineTime};
+use rehearsal_plugin_host::{PluginHost, PluginObserver, Plugins};
+
+use crate::config::{AnswersConfig, Config, LoraModule, ModelConfig, Pod, RequestLimits, RequestLogConfig};
+use crate::prompts::Prompts;
+use crate::prompts::tokenizer::ServedTokenizer;
+use crate::routing::Routing;
+use crate::telemetry::kv_events::{KvEvents, RunningKvEvents};
+use crate::telemetry::load::ServerLoad;
+use crate::telemetry::logs::EngineLog;
+use crate::telemetry::logs::stats::Throughput;
+use crate::telemetry::metrics::Metrics;
+
+/// The vLLM that we stand in for.
+pub const VLLM_VERSION: &str = "0.33.0";
+
+/// A server, ready to answer.
+pub struct Replica {
+    /// The time of the engine and of all that it tells; one for all servers of the process.
+    pub clock: Clock,
+    /// The simulated engine.
+    pub engine: Engine,
+    /// What makes tokens of what clients send.
+    pub prompts: Prompts,
+    /// Who answers.
+    pub routing: Routing,
+    /// The model's names.
+    pub model: ModelConfig,
+    /// Adapters that can be asked for.
+    pub adapters: Adapters,
+    /// What requests may ask for.
+    pub limits: RequestLimits,
+    /// What answers carry.
+    pub answers: AnswersConfig,
+    /// Lines about requests and the engine.
+    pub log: RequestLogConfig,
+    /// Requests that are being answered, where they are counted.
+    pub load: ServerLoad,
+    /// What the engine computed, where lines tell of it.
+    pub throughput: Option<Arc<Throughput>>,
+    /// Which of several data-parallel servers this one is.
+    pub rank: u32,
+    /// The server's place in a cluster.
+    pub pod: Pod,
+    /// `system_fingerprint` of every answer.
+    pub fingerprint: String,
+    /// The port that is listened on, once it is.
+    port: AtomicU16,
+    /// Numbers ids of things that are no requests.
+    n_ids: AtomicU64,
+    /// When the server was built, and for how long after that it says that it is not ready.
+    startup: (EngineTime, Duration),
+    /// Everything that is loaded.
+    pub plugins: Plugins,
+    /// What Prometheus scrapes.
+    pub metrics: Metrics,
+    /// KV-cache events, until they are published.
+    kv_events: Mutex<Option<KvEvents>>,
+}
+
+/// Loads the plugins of all ranks of a process. Fails with every problem.
+pub async fn load_plugins(config: &Config, served: &ServedTokenizer) -> Result<Arc<PluginHost>, Vec<String>> {
+    let loaded = PluginHost::load(config.plugins.clone(), served.tokenizer.clone(), config.n_ranks).await;
+    loaded.map(Arc::new).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+impl Replica {
+    /// Builds the engine, whose time is `clock`'s, whose prompts `served` makes tokens of, and for which `plugins` answer.
+    /// Fails with every problem.
+    pub async fn new(
+        config: &Config,
+        clock: &Clock,
+        served: ServedTokenizer,
+        plugins: &Arc<PluginHost>,
+    ) -> Result<Self, Vec<String>> {
+        let metrics = Metrics::new(config).map_err(|error| vec![format!("{error:#}")])?;
+        let mut observers: Vec<Arc<dyn EngineObserver>> =
+            vec![metrics.engine.clone(), metrics.plugins.clone(), Arc::new(EngineLog)];
+        let throughput = config.log.requests.stats.map(|_| Arc::new(Throughput::default()));
+        observers.extend(throughput.clone().map(|throughput| throughput as Arc<dyn EngineObserver>));
+        let plugins = plugins.replica(&[metrics.plugins.clone() as Arc<dyn PluginObserver>]);
+        metrics.plugins.expect(plugins.statuses());
+        let routing = Routing::new(config, &plugins)?;
+        let mut kv_events = None;
+        if let Some(kv_events_config) = &config.kv_events {
+            let dropped = metrics.engine.dropped_kv_events.clone();
+            let opened = KvEvents::open(kv_events_config, config.rank, clock.clone(), dropped).await;
+            let (events, observer) = opened.map_err(|problem| vec![problem])?;
+            observers.push(Arc::new(observer));
+            kv_events = Some(events);
+        }
+        let (seed, mode, model) = (config.engine.seed, &config.routing.usual.mode, &config.model.name);
+        tracing::info!(seed, mode, model, "engine ready");
+        let tokenizer = served.tokenizer.clone();
+        Ok(Self {
+            engine: Engine::new(config.engine.clone(), config.latency, tokenizer, clock.clone(), observers),
+            prompts: Prompts::new(served, config.engine.max_model_len, config.engine.kv_cache.is_some()),
+            routing,
+            model: config.model.clone(),
+            adapters: adapters(&config.lora_modules),
+            limits: config.limits.clone(),
+            answers: config.answers.clone(),
+            log: config.log.requests.clone(),
+            load: ServerLoad::new(config.answers.server_load_tracking),
+            throughput,
+            rank: config.rank,
+            pod: config.pod.clone(),
+            fingerprint: fingerprint(&config.model.name),
+            port: AtomicU16::new(config.serving.address.port()),
+            n_ids: AtomicU64::new(0),
+            startup: (clock.now(), config.serving.startup_duration),
+            clock: clock.clone(),
+            plugins,
+            metrics,
+            kv_events: Mutex::new(kv_events),
+        })
+    }
+
+    /// Begins to publish KV-cache events, once the port is known. `None` if there are none, or if that was begun before.
+    pub fn start_kv_events(&self) -> Option<RunningKvEvents> {
+        let kv_events = self.kv_events.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(kv_events.start(format!("kv@{}:{}@{}", self.reachable_host(), self.port(), self.model.name)))
+    }
+
+    /// The name that answers carry.
+    pub fn reported_model(&self) -> &str {
+        &self.model.served_names[0]
+    }
+
+    /// Where other servers can reach us, as far as we know.
+    pub fn reachable_host(&self) -> &str {
+        self.pod.ip.as_deref().unwrap_or("127.0.0.1")
+    }
+
+    /// The port that is listened on.
+    pub fn port(&self) -> u16 {
+        self.port.load(Ordering::Relaxed)
+    }
+
+    /// Tells the replica which port it got.
+    pub fn set_port(&self, port: u16) {
+        self.port.store(port, Ordering::Relaxed);
+    }
+
+    /// Whether the server says that it is ready. It answers before that too.
+    pub fn is_ready(&self) -> bool {
+        let (built, duration) = self.startup;
+        self.clock.now().since(built) >= duration
+    }
+
+    /// 16 hex digits that no request's id has.
+    pub fn next_id(&self) -> String {
+        let number = self.n_ids.fetch_add(1, Ordering::Relaxed);
+        // Numbers of requests count from 0; these must not meet them.
+        format!("{:016x}", seed::derive(Purpose::Id, &[self.engine.config().seed, number, 1]))
+    }
+}
+
+/// Those that the configuration lists, which are all different.
+fn adapters(modules: &[LoraModule]) -> Adapters {
+    let adapters = Adapters::default();
+    for LoraModule { name, path, base_model } in modules.iter().cloned() {
+        let _ = adapters.load(name, path, base_model, true);
+    }
+    adapters
+}
+
+/// Looks like vLLM's, follows from the model.
+fn fingerprint(model: &str) -> String {
+    let bytes: Vec<u64> = model.bytes().map(u64::from).collect();
+    format!("vllm-{VLLM_VERSION}-{:08x}", seed::derive(Purpose::Id, &bytes) as u32)
+}

@@ -1,0 +1,82 @@
+//! Bodies of `/tokenize` and `/detokenize`.
+
+use rehearsal_engine::request::Message;
+use serde_json::{Map, Value};
+
+use super::chat::messages;
+use crate::wire::errors::ApiError;
+use crate::wire::fields::{Fields, integer};
+
+/// What is to be tokenized.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// As a text completion's prompt.
+    Text(String),
+    /// As a chat's.
+    Chat(Vec<Message>),
+}
+
+/// A body of `/tokenize`.
+#[derive(Debug, Clone)]
+pub struct TokenizeRequest {
+    /// Which model.
+    pub model: Option<String>,
+    /// A prompt or messages.
+    pub input: Input,
+    /// With the tokens that the model wants around each prompt of a text completion.
+    pub add_special_tokens: bool,
+    /// Answer with each token's text too.
+    pub return_token_strs: bool,
+}
+
+impl TokenizeRequest {
+    /// Reads a body. Messages win; with neither, both are missing.
+    pub fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
+        let mut fields = Fields::of_body(object);
+        let model = fields.string("model").map(str::to_owned);
+        let input = if fields.raw("messages").is_some() {
+            Input::Chat(messages(&mut fields))
+        } else {
+            let prompt = fields.required_string("prompt");
+            if !fields.raw("prompt").is_some_and(Value::is_string) {
+                fields.missing("messages");
+            }
+            Input::Text(prompt.to_owned())
+        };
+        let add_special_tokens = fields.switch_or("add_special_tokens", true);
+        let return_token_strs = fields.switch("return_token_strs");
+        fields.finish()?;
+        Ok(Self { model, input, add_special_tokens, return_token_strs })
+    }
+}
+
+/// A body of `/detokenize`.
+#[derive(Debug, Clone)]
+pub struct DetokenizeRequest {
+    /// Which model.
+    pub model: Option<String>,
+    /// None of them negative.
+    pub tokens: Vec<i64>,
+}
+
+impl DetokenizeRequest {
+    /// Reads a body; every token that is no id is reported.
+    pub fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
+        let mut fields = Fields::of_body(object);
+        let model = fields.string("model").map(str::to_owned);
+        if fields.raw("tokens").is_none() {
+            fields.missing("tokens");
+        }
+        let mut tokens = Vec::new();
+        for (at, value) in fields.list("tokens").unwrap_or_default().iter().enumerate() {
+            let name = format!("tokens.{at}");
+            match integer(value) {
+                Ok(token) if token >= 0 => tokens.push(token),
+                Ok(_) => fields.error(&name, "greater_than_equal", "expected 0 or more", value),
+                Err((kind, message)) => fields.error(&name, kind, message, value),
+            }
+        }
+        fields.finish()?;
+        Ok(Self { model, tokens })
+    }
+}

@@ -1,0 +1,102 @@
+//! The bytes of a chunk. What all chunks of a request share is serialized once; a token costs its own text.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::{Envelope, TokenCounts};
+use crate::generate::transfer::PrefillResult;
+
+/// Writes the frame around the choices of each chunk.
+pub struct ChunkWriter {
+    /// `data: {"id":…,"choices":[` — the same in every chunk.
+    head: Vec<u8>,
+    /// What follows the choice in a chunk that is not the last of its choice.
+    tail: Vec<u8>,
+    /// What follows the last one.
+    last_tail: Vec<u8>,
+    fingerprint: String,
+}
+
+impl ChunkWriter {
+    /// A writer for one request. With usage to follow, vLLM leaves the fingerprint to that chunk.
+    pub fn new(object: &str, envelope: &Envelope, include_usage: bool) -> Self {
+        let Envelope { id, created, model, fingerprint, prefill, .. } = envelope;
+        let head = format!(
+            r#"data: {{"id":{},"object":"{object}","created":{created},"model":{},"choices":["#,
+            json(id),
+            json(model)
+        );
+        let params = prefill.as_ref().and_then(PrefillResult::kv_transfer_params);
+        let fingerprint = json(fingerprint);
+        let shown = if include_usage { String::new() } else { format!(r#""system_fingerprint":{fingerprint},"#) };
+        // Its fields, without the braces.
+        let first_routers = prefill
+            .as_ref()
+            .and_then(PrefillResult::top_level)
+            .map_or_else(String::new, |fields| format!(",{}", json(&fields).trim_matches(['{', '}'])));
+        let last_tail = format!(r#"],{shown}"kv_transfer_params":{}{first_routers}}}"#, json(&params));
+        Self {
+            head: head.into_bytes(),
+            tail: br#"],"kv_transfer_params":null}"#.to_vec(),
+            last_tail: last_tail.into_bytes(),
+            fingerprint,
+        }
+    }
+
+    /// A chunk with its own tail.
+    pub fn special(&self, out: &mut Vec<u8>, tail: &str, choice: impl FnOnce(&mut Vec<u8>)) {
+        self.chunk(out, tail.as_bytes(), choice);
+    }
+
+    /// A chunk in the middle of a choice.
+    pub fn middle(&self, out: &mut Vec<u8>, choice: impl FnOnce(&mut Vec<u8>)) {
+        self.chunk(out, &self.tail, choice);
+    }
+
+    /// The last chunk of a choice.
+    pub fn last(&self, out: &mut Vec<u8>, choice: impl FnOnce(&mut Vec<u8>)) {
+        self.chunk(out, &self.last_tail, choice);
+    }
+
+    /// The chunk of usage, in which vLLM drops nulls.
+    pub fn usage(&self, out: &mut Vec<u8>, envelope: &Envelope, counts: TokenCounts) {
+        let usage = envelope.usage(counts);
+        let details = usage.prompt_tokens_details.map_or_else(String::new, |details| {
+            let cached = details.cached_tokens;
+            format!(r#","prompt_tokens_details":{{"cached_tokens":{cached},"created_cache_tokens":0}}"#)
+        });
+        let completion_details = usage.completion_tokens_details.map_or_else(String::new, |details| {
+            format!(r#","completion_tokens_details":{{"reasoning_tokens":{}}}"#, details.reasoning_tokens)
+        });
+        let tail = format!(
+            r#"],"usage":{{"prompt_tokens":{},"total_tokens":{},"completion_tokens":{}{details}{completion_details}}},"system_fingerprint":{}}}"#,
+            usage.prompt_tokens, usage.total_tokens, usage.completion_tokens, self.fingerprint
+        );
+        self.chunk(out, tail.as_bytes(), |_| {});
+    }
+
+    fn chunk(&self, out: &mut Vec<u8>, tail: &[u8], choice: impl FnOnce(&mut Vec<u8>)) {
+        out.extend_from_slice(&self.head);
+        choice(out);
+        out.extend_from_slice(tail);
+        out.extend_from_slice(b"\n\n");
+    }
+}
+
+/// Appends `text` and `value` as JSON.
+pub(crate) fn write_pair(out: &mut Vec<u8>, text: &str, value: &(impl Serialize + ?Sized)) {
+    out.extend_from_slice(text.as_bytes());
+    // Writing to a vector cannot fail, and strings and numbers are JSON.
+    let _ = serde_json::to_writer(&mut *out, value);
+}
+
+/// Appends a number.
+pub(crate) fn write_number(out: &mut Vec<u8>, text: &str, number: u32) {
+    // As above.
+    let _ = write!(out, "{text}{number}");
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".into())
+}
