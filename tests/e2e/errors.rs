@@ -14,7 +14,7 @@ fn shape(answer: &Answer) -> (u16, &str, Option<&str>) {
     assert_eq!(error["code"], answer.status, "{}", answer.text);
     assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{}", answer.text);
     let keys: Vec<_> = error.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["code", "message", "param", "type"]);
+    assert_eq!(keys, ["message", "type", "param", "code"]);
     (answer.status, error["type"].as_str().unwrap(), error["param"].as_str())
 }
 

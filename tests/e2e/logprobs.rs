@@ -27,7 +27,7 @@ async fn a_chat_has_one_entry_for_each_token_whole_or_streamed() {
     assert_eq!(tokens, ["one ", "two ", "three ", "four "]);
     for entry in &content {
         let keys: Vec<_> = entry.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["bytes", "logprob", "token", "top_logprobs"], "as sorted by the reader");
+        assert_eq!(keys, ["token", "logprob", "bytes", "top_logprobs"]);
         let bytes: Vec<_> =
             entry["bytes"].as_array().unwrap().iter().map(|byte| byte.as_u64().unwrap() as u8).collect();
         assert_eq!(String::from_utf8(bytes).unwrap(), entry["token"].as_str().unwrap());

@@ -100,7 +100,7 @@ impl Engine {
             sequences,
             arrival,
         };
-        Ok(OutputStream::new(request_id, number, questions))
+        Ok(OutputStream::new(request, request_id, number, questions))
     }
 
     /// Forgets what could be found in the KV cache; false, and nothing happens, while any block of it is held.

@@ -13,7 +13,7 @@ use crate::answer::Questions;
 use crate::driver::Driver;
 use crate::mailbox::{Item, Mailbox};
 use crate::output::OutputEvent;
-use crate::request::RequestNumber;
+use crate::request::{GenerationRequest, RequestNumber};
 use crate::strategy::StrategyError;
 
 /// What comes out of one request: the events of all of its choices, as they fall due. Ends after the last token of the
@@ -21,6 +21,7 @@ use crate::strategy::StrategyError;
 pub struct OutputStream {
     driver: Arc<Driver>,
     number: RequestNumber,
+    request: Arc<GenerationRequest>,
     request_id: Arc<str>,
     mailbox: Arc<Mailbox>,
     asking: Asking,
@@ -37,15 +38,25 @@ enum Asking {
 impl OutputStream {
     /// The stream of a request that the engine has accepted. A choice may have to be asked for while its client is still
     /// slow to read another: several are asked for in a task.
-    pub(crate) fn new(request_id: Arc<str>, number: RequestNumber, questions: Questions) -> Self {
+    pub(crate) fn new(
+        request: Arc<GenerationRequest>,
+        request_id: Arc<str>,
+        number: RequestNumber,
+        questions: Questions,
+    ) -> Self {
         let (driver, mailbox) = (questions.driver.clone(), questions.mailbox.clone());
         let has_one_choice = questions.sequences.len() == 1;
         let asking = Asking::Here(Some(Box::pin(questions.ask())));
-        let mut stream = Self { driver, number, request_id, mailbox, asking };
+        let mut stream = Self { driver, number, request, request_id, mailbox, asking };
         if !has_one_choice {
             stream.ask_in_task();
         }
         stream
+    }
+
+    /// What was asked.
+    pub fn request(&self) -> &Arc<GenerationRequest> {
+        &self.request
     }
 
     /// Suffix of the request's ids on the wire.

@@ -121,6 +121,8 @@ pub struct Message {
     pub tool_calls: Vec<ToolCall>,
     /// The call that a tool message answers.
     pub tool_call_id: Option<String>,
+    /// What an assistant message says that it was thought before. Chat templates show it, strategies do not get it.
+    pub reasoning: Option<String>,
 }
 
 impl Message {

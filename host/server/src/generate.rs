@@ -1,5 +1,149 @@
-//! What every generating endpoint does between reading a body and writing an answer.
+//! What every generating endpoint does between reading a body and writing an answer: route, judge, submit, and then wait
+//! for all of it or pass it on as it falls due.
 
-pub mod sse;
-pub mod transfer;
-pub mod validate;
+mod envelope;
+mod incoming;
+mod runs;
+mod sse;
+mod surface;
+mod transfer;
+mod validate;
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use futures::StreamExt;
+use rehearsal_engine::{GenerationRequest, OutputEvent, OutputStream, StrategyError};
+
+use crate::replica::Replica;
+use crate::telemetry::logs::requests::log_accepted;
+use crate::wire::errors::ApiError;
+use crate::wire::json;
+
+pub use envelope::{Answer, Envelope, TokenCounts};
+pub use incoming::{Incoming, Sampling};
+pub use runs::{Run, Streaming};
+pub use sse::Events;
+pub use surface::Surface;
+pub use transfer::{Form, Leg, PrefillResult, TopLevel, Transfer};
+
+/// By it a router pins a request to a rank.
+const RANK_HEADER: &str = "x-data-parallel-rank";
+
+/// Answers a request of the surface `S`, in one piece or as a stream.
+pub async fn create<S: Surface>(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Response {
+    let read = json::object(&headers, &body).and_then(|object| S::read(object, &replica.limits));
+    match read {
+        Ok((surface, incoming)) => respond(surface, incoming, &headers, &body, &replica).await,
+        Err(error) => S::failed(error),
+    }
+}
+
+/// Answers a request that was read.
+pub async fn respond<S: Surface>(
+    surface: S,
+    incoming: Incoming,
+    headers: &HeaderMap,
+    body: &[u8],
+    replica: &Arc<Replica>,
+) -> Response {
+    let answering = replica.load.begin();
+    let answered = async {
+        let stream = incoming.stream;
+        let (envelope, output) = submit(incoming, S::ID_PREFIX, headers, body, replica)?;
+        if stream {
+            let events = surface.events(envelope);
+            return sse::respond(output, events, replica.answers.keep_alive, answering).await;
+        }
+        let answer = collect(output, envelope).await?;
+        Ok(surface.whole(&answer))
+    };
+    answered.await.unwrap_or_else(S::failed)
+}
+
+/// Judges a request and hands it to the engine.
+fn submit(
+    incoming: Incoming,
+    id_prefix: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+    replica: &Replica,
+) -> Result<(Envelope, OutputStream), ApiError> {
+    let strategies = replica.routing.strategies(incoming.model.as_deref(), headers)?;
+    let transfer = incoming.transfer;
+    let request = generation_request(incoming, headers, body, replica)?;
+    let output = replica.engine.submit(request, strategies)?;
+    let envelope = Envelope::new(id_prefix, &output, transfer, replica);
+    log_accepted(&envelope.id, &envelope.request, &replica.log);
+    Ok((envelope, output))
+}
+
+/// What the engine is asked. The order of the checks is vLLM's.
+fn generation_request(
+    incoming: Incoming,
+    headers: &HeaderMap,
+    body: &[u8],
+    replica: &Replica,
+) -> Result<GenerationRequest, ApiError> {
+    check_rank(headers, replica.rank)?;
+    let adapter = replica.adapter(incoming.model.as_deref())?;
+    let Incoming { endpoint, input, sampling, wishes, stream, transfer, request_id, cache_salt, .. } = incoming;
+    validate::tool_choice(&wishes, &replica.limits)?;
+    let prompts = replica.prompts.of(input)?;
+    let wants_token_ids = sampling.logprobs.is_some();
+    let sampling = validate::sampling(&sampling, &prompts, &replica.limits, replica.engine.config())?;
+    let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let needs = replica.plugins.needs();
+    let wanted = headers.iter().filter(|(name, _)| needs.wants_header(name.as_str()));
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    Ok(GenerationRequest {
+        id: id.map(str::to_owned).or(request_id),
+        endpoint,
+        model: adapter.as_ref().map_or_else(|| replica.reported_model(), |adapter| &adapter.name).to_owned(),
+        adapter,
+        prompts: prompts.into_iter().map(|counted| counted.prompt).collect(),
+        sampling,
+        streaming: stream,
+        cache_salt: cache_salt.as_deref().map(Arc::from),
+        wants_token_ids,
+        remote_prefill: transfer.is_some_and(|transfer| transfer.leg == Leg::Decode),
+        wishes,
+        headers: wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+        raw_body: needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
+    })
+}
+
+/// A router that pins a rank must have picked that rank's port.
+fn check_rank(headers: &HeaderMap, rank: u32) -> Result<(), ApiError> {
+    let Some(pinned) = headers.get(RANK_HEADER) else { return Ok(()) };
+    if pinned.to_str().is_ok_and(|text| text.trim().parse() == Ok(rank)) {
+        return Ok(());
+    }
+    let message = format!("this is data-parallel rank {rank}");
+    Err(ApiError::invalid_value(RANK_HEADER, format!("{pinned:?}"), message))
+}
+
+/// Waits for the end of every choice.
+async fn collect(mut stream: OutputStream, envelope: Envelope) -> Result<Answer, StrategyError> {
+    let mut outputs = vec![None; envelope.request.n_choices() as usize];
+    stream.read_at_end();
+    let mut counts = TokenCounts::default();
+    let mut is_malformed = false;
+    while let Some(event) = stream.next().await {
+        match event? {
+            OutputEvent::Tokens(due) => {
+                counts.add(&due, &envelope.request);
+                outputs[due.choice as usize] = Some(due.output);
+            }
+            OutputEvent::Malformed => is_malformed = true,
+        }
+    }
+    if is_malformed {
+        return Err(StrategyError::Malformed);
+    }
+    let outputs = outputs.into_iter().collect::<Option<Vec<_>>>().ok_or(StrategyError::Lost)?;
+    Ok(Answer { envelope, outputs, counts })
+}

@@ -1,6 +1,8 @@
-//! From what a client sends to the tokens that the served model would see.
+//! From what a client sends to the tokens that the served model would see. Knows no HTTP.
 
 pub mod chat_template;
+pub mod conversation;
+mod input;
 pub mod tokenizer;
 
 use std::sync::Arc;
@@ -9,9 +11,10 @@ use rehearsal_engine::request::Message;
 use rehearsal_engine::tokenizer::aside;
 use rehearsal_engine::{Prompt, PromptContent, Tokenizer};
 
-use crate::surface::openai::body::WirePrompt;
 use crate::wire::errors::ApiError;
 use chat_template::ChatTemplate;
+use conversation::Conversation;
+pub use input::{Input, PromptInput};
 use tokenizer::ServedTokenizer;
 
 /// Makes prompts of requests.
@@ -20,6 +23,14 @@ pub struct Prompts {
     template: Option<ChatTemplate>,
     max_model_len: u32,
     wants_ids: bool,
+}
+
+/// A prompt that may be longer than the context window.
+pub struct CountedPrompt {
+    /// The prompt. Of one that is too long, only the beginning may have been counted.
+    pub prompt: Prompt,
+    /// Of one that is too long it is only known that it is: vLLM cuts a text while it tokenizes it.
+    pub at_least: bool,
 }
 
 impl Prompts {
@@ -33,29 +44,41 @@ impl Prompts {
         &self.tokenizer
     }
 
-    /// A conversation, read from `body`. With the model's chat template if it has one, else the messages' text alone.
-    pub fn chat(&self, messages: Vec<Message>, body: &[u8]) -> Result<Prompt, ApiError> {
+    /// The prompts of a request.
+    pub fn of(&self, input: Input) -> Result<Vec<CountedPrompt>, ApiError> {
+        match input {
+            Input::Conversation(conversation) => {
+                // Without a template there is no text that could be cut.
+                let at_least = self.template.is_some();
+                Ok(vec![CountedPrompt { prompt: self.chat(*conversation)?, at_least }])
+            }
+            Input::Prompts(prompts) => prompts.into_iter().map(|prompt| self.completion(prompt)).collect(),
+        }
+    }
+
+    /// A conversation, with the model's chat template if it has one, else the messages' text alone.
+    fn chat(&self, conversation: Conversation) -> Result<Prompt, ApiError> {
         let tokenizer = &self.tokenizer;
-        let content = |messages| PromptContent::Chat(messages);
+        let content = |conversation: Conversation| PromptContent::Chat(conversation.messages);
         if self.wants_ids {
             let ids = match &self.template {
-                Some(template) => rendered(template, body, |text| tokenizer.encode(self.relevant(text)))?,
-                None => self.plain_ids(&messages),
+                Some(template) => rendered(template, &conversation, |text| tokenizer.encode(self.relevant(text)))?,
+                None => self.plain_ids(&conversation.messages),
             };
-            return Ok(Prompt::encoded(content(messages), ids));
+            return Ok(Prompt::encoded(content(conversation), ids));
         }
         let n_tokens = match &self.template {
-            Some(template) => rendered(template, body, |text| tokenizer.count(self.relevant(text)))?,
-            None => messages.iter().flat_map(Message::texts).map(|text| tokenizer.count(text)).sum(),
+            Some(template) => rendered(template, &conversation, |text| tokenizer.count(self.relevant(text)))?,
+            None => conversation.messages.iter().flat_map(Message::texts).map(|text| tokenizer.count(text)).sum(),
         };
-        Ok(Prompt::counted(content(messages), n_tokens))
+        Ok(Prompt::counted(content(conversation), n_tokens))
     }
 
     /// All tokens of a conversation, however many, as ids.
-    pub fn chat_ids(&self, messages: &[Message], body: &[u8]) -> Result<Vec<u32>, ApiError> {
+    pub fn chat_ids(&self, conversation: &Conversation) -> Result<Vec<u32>, ApiError> {
         match &self.template {
-            Some(template) => rendered(template, body, |text| self.tokenizer.encode(text)),
-            None => Ok(self.plain_ids(messages)),
+            Some(template) => rendered(template, conversation, |text| self.tokenizer.encode(text)),
+            None => Ok(self.plain_ids(&conversation.messages)),
         }
     }
 
@@ -70,17 +93,18 @@ impl Prompts {
     }
 
     /// A prompt of a text completion.
-    pub fn completion(&self, prompt: WirePrompt) -> Result<Prompt, ApiError> {
-        Ok(match prompt {
-            WirePrompt::Text(text) if self.wants_ids => {
+    fn completion(&self, prompt: PromptInput) -> Result<CountedPrompt, ApiError> {
+        let at_least = matches!(prompt, PromptInput::Text(_));
+        let prompt = match prompt {
+            PromptInput::Text(text) if self.wants_ids => {
                 let ids = aside(text.len(), || self.tokenizer.encode_prompt(self.relevant(&text)));
                 Prompt::encoded(PromptContent::Text(text), ids)
             }
-            WirePrompt::Text(text) => {
+            PromptInput::Text(text) => {
                 let n_tokens = aside(text.len(), || self.tokenizer.count_prompt(self.relevant(&text)));
                 Prompt::counted(PromptContent::Text(text), n_tokens)
             }
-            WirePrompt::TokenIds(ids) => {
+            PromptInput::TokenIds(ids) => {
                 let ids = self.known_ids(&ids)?;
                 if self.wants_ids {
                     Prompt::encoded(PromptContent::TokenIds(ids.clone()), ids)
@@ -89,12 +113,8 @@ impl Prompts {
                     Prompt::counted(PromptContent::TokenIds(ids), n_tokens)
                 }
             }
-        })
-    }
-
-    /// Whether the length of a conversation that is too long is still exact.
-    pub fn counts_all_of_a_chat(&self) -> bool {
-        self.template.is_none()
+        };
+        Ok(CountedPrompt { prompt, at_least })
     }
 
     /// As much of a prompt as shows that it is too long.
@@ -113,7 +133,12 @@ impl Prompts {
     }
 }
 
-/// What `work` makes of the text of the conversation in `body`.
-fn rendered<T>(template: &ChatTemplate, body: &[u8], work: impl FnOnce(&str) -> T) -> Result<T, ApiError> {
-    aside(body.len(), || Ok(work(&template.render(body)?)))
+/// What `work` makes of the text of a conversation.
+fn rendered<T>(
+    template: &ChatTemplate,
+    conversation: &Conversation,
+    work: impl FnOnce(&str) -> T,
+) -> Result<T, ApiError> {
+    let bytes = conversation.messages.iter().flat_map(Message::texts).map(str::len).sum();
+    aside(bytes, || Ok(work(&template.render(conversation)?)))
 }

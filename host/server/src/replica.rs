@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rehearsal_engine::seed::{self, Purpose};
-use rehearsal_engine::{Adapters, Clock, Engine, EngineObserver, EngineTime};
+use rehearsal_engine::{Adapter, Adapters, Clock, Engine, EngineObserver, EngineTime};
 use rehearsal_plugin_host::{PluginHost, PluginObserver, Plugins};
 
 use crate::config::{AnswersConfig, Config, LoraModule, ModelConfig, Pod, RequestLimits, RequestLogConfig};
@@ -17,6 +17,7 @@ use crate::telemetry::load::ServerLoad;
 use crate::telemetry::logs::EngineLog;
 use crate::telemetry::logs::stats::Throughput;
 use crate::telemetry::metrics::Metrics;
+use crate::wire::errors::ApiError;
 
 /// The vLLM that we stand in for.
 pub const VLLM_VERSION: &str = "0.33.0";
@@ -38,7 +39,7 @@ pub struct Replica {
     /// What requests may ask for.
     pub limits: RequestLimits,
     /// What answers carry.
-    pub answers: AnswersConfig,
+    pub answers: Arc<AnswersConfig>,
     /// Lines about requests and the engine.
     pub log: RequestLogConfig,
     /// Requests that are being answered, where they are counted.
@@ -106,7 +107,7 @@ impl Replica {
             model: config.model.clone(),
             adapters: adapters(&config.lora_modules),
             limits: config.limits.clone(),
-            answers: config.answers.clone(),
+            answers: Arc::new(config.answers.clone()),
             log: config.log.requests.clone(),
             load: ServerLoad::new(config.answers.server_load_tracking),
             throughput,
@@ -127,6 +128,20 @@ impl Replica {
     pub fn start_kv_events(&self) -> Option<RunningKvEvents> {
         let kv_events = self.kv_events.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(kv_events.start(format!("kv@{}:{}@{}", self.reachable_host(), self.port(), self.model.name)))
+    }
+
+    /// The adapter that the model's name stands for, if it is not one of the model's own. Fails if nothing of that name is
+    /// served.
+    pub fn adapter(&self, model: Option<&str>) -> Result<Option<Arc<Adapter>>, ApiError> {
+        let model = model.unwrap_or_default();
+        if model.is_empty() || self.model.served_names.iter().any(|served| served == model) {
+            return Ok(None);
+        }
+        match self.adapters.find(model) {
+            Some(adapter) => Ok(Some(adapter)),
+            None if self.model.skips_name_validation => Ok(None),
+            None => Err(ApiError::UnknownModel { model: model.to_owned(), served: self.model.served_names.clone() }),
+        }
     }
 
     /// The name that answers carry.

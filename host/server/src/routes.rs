@@ -16,8 +16,10 @@ use tower_http::cors::CorsLayer;
 
 use crate::api::{cache, clock, load, lora, metrics, models, plugins, probes, tokenize};
 use crate::config::{AccessConfig, Config};
+use crate::generate;
 use crate::replica::Replica;
-use crate::surface::{chat_completions, completions};
+use crate::surface::chat_completions::ChatCompletions;
+use crate::surface::completions::Completions;
 use crate::telemetry::logs::access as access_log;
 use crate::wire::errors;
 use access::ApiKeys;
@@ -28,8 +30,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// All routes of one server.
 pub fn router(replica: Arc<Replica>) -> Router {
     let generating = Router::new()
-        .route("/v1/chat/completions", post(chat_completions::create))
-        .route("/v1/completions", post(completions::create))
+        .route("/v1/chat/completions", post(generate::create::<ChatCompletions>))
+        .route("/v1/completions", post(generate::create::<Completions>))
         .route_layer(middleware::from_fn_with_state(replica.clone(), name_the_pod));
     let mut for_developers = Router::new();
     if replica.answers.dev_mode {

@@ -3,4 +3,5 @@
 pub(crate) mod broken;
 pub mod errors;
 pub mod fields;
+pub mod json;
 pub(crate) mod wall_clock;

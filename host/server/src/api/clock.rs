@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::config::duration;
 use crate::replica::Replica;
-use crate::surface::openai::body::json_object;
 use crate::wire::errors::ApiError;
+use crate::wire::json;
 
 const ADVANCE: &str = "advance";
 const UNTIL_IDLE: &str = "until-idle";
@@ -63,7 +63,7 @@ pub async fn advance(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<ClockStatus>, ApiError> {
-    let object = json_object(&headers, &body)?;
+    let object = json::object(&headers, &body)?;
     let Some(clock) = replica.clock.as_manual() else {
         return Err(ApiError::invalid("this clock runs by itself: only one of --clock manual can be advanced"));
     };

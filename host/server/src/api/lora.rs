@@ -9,13 +9,13 @@ use axum::response::Response;
 use tracing::info;
 
 use crate::replica::Replica;
-use crate::surface::openai::body::json_object;
 use crate::wire::errors::ApiError;
 use crate::wire::fields::Fields;
+use crate::wire::json;
 
 /// Makes an adapter known. Its path is repeated by `/v1/models` and never opened.
 pub async fn load(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
-    let object = json_object(&headers, &body)?;
+    let object = json::object(&headers, &body)?;
     let mut fields = Fields::of_body(&object);
     let (name, path) = (fields.required_string("lora_name"), fields.required_string("lora_path"));
     let in_place = fields.switch("load_inplace");
@@ -38,7 +38,7 @@ pub async fn unload(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let object = json_object(&headers, &body)?;
+    let object = json::object(&headers, &body)?;
     let mut fields = Fields::of_body(&object);
     let name = fields.required_string("lora_name");
     fields.integer("lora_int_id");

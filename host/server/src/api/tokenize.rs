@@ -1,5 +1,7 @@
 //! `POST /tokenize` and `/detokenize`: the served model's tokenizer, to be asked.
 
+mod request;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,11 +10,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Serialize;
 
-use crate::generate::validate;
 use crate::replica::Replica;
-use crate::surface::openai::body::json_object;
-use crate::surface::openai::body::tokenize::{DetokenizeRequest, Input, TokenizeRequest};
 use crate::wire::errors::ApiError;
+use crate::wire::json;
+use request::{DetokenizeRequest, Input, TokenizeRequest};
 
 /// The ids of a prompt's tokens, as many as a request with that prompt is charged for.
 pub async fn tokenize(
@@ -20,12 +21,12 @@ pub async fn tokenize(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Tokenized>, ApiError> {
-    let request = TokenizeRequest::read(&json_object(&headers, &body)?)?;
-    validate::adapter(request.model.as_deref(), &replica)?;
+    let request = TokenizeRequest::read(&json::object(&headers, &body)?)?;
+    replica.adapter(request.model.as_deref())?;
     let tokenizer = replica.prompts.tokenizer();
     let tokens = match &request.input {
         Input::Text(text) => replica.prompts.text_ids(text, request.add_special_tokens),
-        Input::Chat(messages) => replica.prompts.chat_ids(messages, &body)?,
+        Input::Chat(conversation) => replica.prompts.chat_ids(conversation)?,
     };
     let strings = request.return_token_strs.then(|| tokens.iter().map(|id| tokenizer.token_string(*id)).collect());
     let max_model_len = replica.engine.config().max_model_len;
@@ -38,8 +39,8 @@ pub async fn detokenize(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Detokenized>, ApiError> {
-    let request = DetokenizeRequest::read(&json_object(&headers, &body)?)?;
-    validate::adapter(request.model.as_deref(), &replica)?;
+    let request = DetokenizeRequest::read(&json::object(&headers, &body)?)?;
+    replica.adapter(request.model.as_deref())?;
     let ids = replica.prompts.known_ids(&request.tokens)?;
     Ok(Json(Detokenized { prompt: replica.prompts.tokenizer().decode(&ids) }))
 }

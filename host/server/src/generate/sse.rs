@@ -1,4 +1,4 @@
-//! An output stream as Server-Sent Events. Chunks that fall due together leave in one write.
+//! An output stream as Server-Sent Events. Events that fall due together leave in one write.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::telemetry::load::Answering;
 use crate::wire::broken;
 use crate::wire::errors::ApiError;
 
-/// Writes one endpoint's chunks, each as `data: …` and an empty line.
-pub trait Chunks: Send + 'static {
+/// Writes the events of one answer.
+pub trait Events: Send + 'static {
     /// What comes before the first token.
     fn begin(&mut self, out: &mut Vec<u8>);
     /// Tokens that are due.
@@ -36,13 +36,13 @@ const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 /// Answers with a stream. Waits for the first token, so that what fails before it is a plain error answer, with a
 /// status, and so that the first byte marks TTFT. With `keep_alive` it waits no longer than that, and
 /// from then on the stream is never silent for longer. `answering` is held until the last byte was handed over.
-pub async fn respond(
+pub(super) async fn respond(
     mut output: OutputStream,
-    chunks: impl Chunks,
+    events: impl Events,
     keep_alive: Option<Duration>,
     answering: Answering,
 ) -> Result<Response, ApiError> {
-    let mut stream = Stream { chunks, begun: false, _answering: answering };
+    let mut stream = Stream { events, begun: false, _answering: answering };
     let mut frame = Vec::with_capacity(1024);
     match next(&mut output, keep_alive).await {
         Next::Event(first) => stream.write_event(&first.unwrap_or(Err(StrategyError::Lost))?, &mut frame),
@@ -84,7 +84,7 @@ pub async fn respond(
             event = output.take_due();
         }
         if output.is_finished() {
-            stream.chunks.end(&mut frame);
+            stream.events.end(&mut frame);
             frame.extend_from_slice(DONE);
             return Some((Ok(Bytes::from(frame)), None));
         }
@@ -104,7 +104,7 @@ enum State<C> {
 
 /// What writes a stream.
 struct Stream<C> {
-    chunks: C,
+    events: C,
     /// Whether what comes before the first token was written.
     begun: bool,
     _answering: Answering,
@@ -126,13 +126,13 @@ async fn next(output: &mut OutputStream, keep_alive: Option<Duration>) -> Next {
     }
 }
 
-impl<C: Chunks> Stream<C> {
+impl<C: Events> Stream<C> {
     fn write_event(&mut self, event: &OutputEvent, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.begun, true) {
-            self.chunks.begin(out);
+            self.events.begin(out);
         }
         match event {
-            OutputEvent::Tokens(due) => self.chunks.tokens(due, out),
+            OutputEvent::Tokens(due) => self.events.tokens(due, out),
             OutputEvent::Malformed => out.extend_from_slice(MALFORMED),
         }
     }

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::PrettyFormatter;
 use tracing::warn;
 
+use super::conversation::Conversation;
 use crate::config::{ChatTemplateConfig, ContentFormat, TemplateSource};
 use crate::wire::errors::ApiError;
 use crate::wire::wall_clock;
-use messages::Conversation;
 
 /// A compiled template.
 #[derive(Clone)]
@@ -138,23 +138,28 @@ impl ChatTemplate {
         Ok(Self(Arc::new(Compiled { environment, has_tool_use, content, special_tokens, kwargs })))
     }
 
-    /// The text of the conversation in a request's body. Fails, as in vLLM, if the template refuses it.
-    pub fn render(&self, body: &[u8]) -> Result<String, ApiError> {
-        let conversation = Conversation::read(body, self.0.content)?;
-        self.text(&conversation).map_err(|error| {
+    /// The text of a conversation. Fails, as in vLLM, if the template refuses it.
+    pub fn render(&self, conversation: &Conversation) -> Result<String, ApiError> {
+        self.text(conversation).map_err(|error| {
             let why = error.detail().map_or_else(|| error.to_string(), str::to_owned);
             ApiError::invalid(format!("the chat template refuses the messages: {why}"))
         })
     }
 
     fn text(&self, conversation: &Conversation) -> Result<String, Error> {
-        let name = if self.0.has_tool_use && conversation.has_tools() { TOOL_USE } else { DEFAULT };
+        let name = if self.0.has_tool_use && conversation.tools.is_some() { TOOL_USE } else { DEFAULT };
         let special_tokens = self.0.special_tokens.iter().map(|(name, text)| (name.as_str(), Value::from(text)));
         let kwargs = self.0.kwargs.iter().map(|(name, value)| (name.as_str(), value.clone()));
         // The last of a name counts.
-        let variables = Value::from_pairs(special_tokens.chain(kwargs).chain(conversation.variables()));
-        let text = self.0.environment.get_template(name)?.render(variables)?;
-        Ok(conversation.trimmed(text))
+        let variables = messages::variables(conversation, self.0.content);
+        let variables = Value::from_pairs(special_tokens.chain(kwargs).chain(variables));
+        let mut text = self.0.environment.get_template(name)?.render(variables)?;
+        if let Some(continued) = conversation.continued()
+            && let Some(at) = text.rfind(&continued)
+        {
+            text.truncate(at + continued.len());
+        }
+        Ok(text)
     }
 }
 

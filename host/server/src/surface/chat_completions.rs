@@ -4,57 +4,135 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use rehearsal_engine::request::ToolChoice;
-use rehearsal_engine::{CompletionOutput, DueTokens, OutputCall};
+use rehearsal_engine::request::{ToolChoice, Wishes};
+use rehearsal_engine::{CompletionOutput, DueTokens, Endpoint, OutputCall};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::openai::{
-    Answer, ChatLogprobs, ChatOnly, ChunkWriter, Envelope, Logprobs, RequestFacts, Run, Streaming, TokenCounts,
-    collect, write_number, write_pair,
+    Body, ChatLogprobs, ChatOnly, ChunkWriter, Logprobs, Shown, Usage, body, conversation, write_number, write_pair,
 };
-use crate::generate::sse::{self, Chunks};
-use crate::generate::validate;
-use crate::replica::Replica;
-use crate::surface::openai::body::{ChatCompletionRequest, json_object};
-use crate::telemetry::logs::requests::RequestLog;
+use crate::config::RequestLimits;
+use crate::generate::{Answer, Envelope, Events, Incoming, Run, Streaming, Surface, TokenCounts};
+use crate::prompts::Input;
 use crate::wire::errors::ApiError;
+use crate::wire::fields::{Fields, integer};
 
-/// Answers a conversation, in one piece or as a stream.
-pub async fn create(
-    State(replica): State<Arc<Replica>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, ApiError> {
-    let request = ChatCompletionRequest::read(&json_object(&headers, &body)?, &replica.limits)?;
-    let answering = replica.load.begin();
-    let (transfer, streaming) = (request.common.transfer, Streaming::of(&request.common, &replica));
-    let strategies = replica.routing.strategies(request.common.model.as_deref(), &headers)?;
-    let shows = Shows { reasoning: request.include_reasoning, logprobs: Logprobs::of(&request.common, &replica) };
-    let role = request.continued_role.clone().unwrap_or_else(|| replica.answers.role.clone());
-    let request = validate::chat(request, &headers, &body, &replica)?;
-    let (stream, n_choices, facts) = (request.streaming, request.n_choices(), RequestFacts::of(&request));
-    // Beside calls that were demanded, vLLM's content is empty; beside calls that the model chose, there is none.
-    let chooses_freely = request.wishes.tool_choice == ToolChoice::Auto;
-    let log = RequestLog::of(&request, &replica.log);
+/// Answers a conversation.
+pub struct ChatCompletions {
+    shown: Shown,
+    /// Show the reasoning.
+    reasoning: bool,
+    /// Log-probabilities of so many tokens at each position.
+    n_logprobs: Option<usize>,
+    /// The role of the last message, if the answer continues that; `None`: the server's usual role.
+    continued_role: Option<String>,
+    /// The model may choose to call tools.
+    chooses_freely: bool,
+}
 
-    let output = replica.engine.submit(request, strategies)?;
-    let envelope = Envelope::new("chatcmpl-", output.request_id(), facts, transfer, &replica);
-    log.accepted(&envelope.id);
-    if stream {
-        let chunks = ChatChunks::new(envelope, role, n_choices, streaming, shows);
-        return sse::respond(output, chunks, replica.answers.keep_alive, answering).await;
+impl Surface for ChatCompletions {
+    const ID_PREFIX: &'static str = "chatcmpl-";
+    type Events = ChatChunks;
+
+    /// Contradictions that vLLM finds first are found first; then all wrong types together.
+    fn read(object: Map<String, Value>, limits: &RequestLimits) -> Result<(Self, Incoming), ApiError> {
+        body::check_stream_options(&object, false)?;
+        check_logprobs(&object)?;
+        body::check_raw(&object)?;
+        check_tools(&object)?;
+        let mut fields = Fields::of_body(&object);
+        let conversation = conversation::read(&mut fields);
+        let continued = conversation.messages.last().filter(|_| !conversation.add_generation_prompt);
+        let continued_role = continued.map(|message| message.role.clone());
+        let max_tokens = ["max_completion_tokens", "max_tokens"].map(|name| Some((name, fields.integer(name)?)));
+        let max_tokens = max_tokens.into_iter().flatten().next();
+        let input = Input::Conversation(Box::new(conversation.clone()));
+        let (mut incoming, shown) = body::read(&mut fields, Endpoint::ChatCompletions, input, max_tokens, limits);
+        let top_logprobs = fields.integer("top_logprobs").unwrap_or(0);
+        incoming.sampling.logprobs = fields.switch("logprobs").then_some(("top_logprobs", top_logprobs));
+        let tools = conversation::tools(&mut fields);
+        incoming.wishes = Wishes {
+            tool_choice: conversation::tool_choice(&mut fields, !tools.is_empty()),
+            tools,
+            parallel_tool_calls: fields.switch_or("parallel_tool_calls", true),
+            format: body::format(&mut fields),
+            reasoning_effort: fields
+                .word("reasoning_effort", &["none", "minimal", "low", "medium", "high", "xhigh", "max"])
+                .map(str::to_owned),
+        };
+        let reasoning = fields.switch_or("include_reasoning", true);
+        fields.finish()?;
+        conversation::check(&conversation)?;
+        let surface = Self {
+            shown,
+            reasoning,
+            n_logprobs: incoming.sampling.n_logprobs(),
+            continued_role,
+            // Beside calls that were demanded, vLLM's content is empty; beside calls that the model chose, there is none.
+            chooses_freely: incoming.wishes.tool_choice == ToolChoice::Auto,
+        };
+        Ok((surface, incoming))
     }
-    let (outputs, counts) = collect(output, n_choices, &envelope).await?;
-    let choice = |(index, output): (u32, &Arc<CompletionOutput>)| {
-        let message = Message::new(output, role.clone(), chooses_freely, shows.reasoning);
-        ChatChoice::new(index, output, message, &shows, &envelope)
-    };
-    let choices = (0..).zip(&outputs).map(choice).collect();
-    Ok(Json(Answer::new("chat.completion", envelope, counts, choices, Some(ChatOnly::default()))).into_response())
+
+    fn whole(self, answer: &Answer) -> Response {
+        let Answer { envelope, outputs, .. } = answer;
+        let shows = self.shows(envelope);
+        let role = self.role(envelope);
+        let choice = |(index, output): (u32, &Arc<CompletionOutput>)| {
+            let message = Message::new(output, role.clone(), self.chooses_freely, shows.reasoning);
+            ChatChoice::new(index, output, message, &shows, envelope)
+        };
+        let choices = (0..).zip(outputs).map(choice).collect();
+        Json(Body::new("chat.completion", answer, choices, Some(ChatOnly::default()))).into_response()
+    }
+
+    fn events(self, envelope: Envelope) -> ChatChunks {
+        let include_usage = self.shown.include_usage(&envelope);
+        ChatChunks {
+            writer: ChunkWriter::new("chat.completion.chunk", &envelope, include_usage),
+            role: self.role(&envelope),
+            shows: self.shows(&envelope),
+            streaming: Streaming::new(self.shown.stream_interval, &envelope.config),
+            include_usage,
+            counts: TokenCounts::default(),
+            envelope,
+        }
+    }
+}
+
+impl ChatCompletions {
+    fn role(&self, envelope: &Envelope) -> String {
+        self.continued_role.clone().unwrap_or_else(|| envelope.config.role.clone())
+    }
+
+    fn shows(&self, envelope: &Envelope) -> Shows {
+        Shows { reasoning: self.reasoning, logprobs: Logprobs::new(self.n_logprobs, envelope) }
+    }
+}
+
+fn check_logprobs(object: &Map<String, Value>) -> Result<(), ApiError> {
+    let top_logprobs = object.get("top_logprobs").and_then(|value| integer(value).ok()).unwrap_or(0);
+    if top_logprobs < -1 {
+        return Err(ApiError::invalid_value("top_logprobs", top_logprobs, "top_logprobs must be -1 or more"));
+    }
+    if top_logprobs != 0 && object.get("logprobs") != Some(&Value::Bool(true)) {
+        return Err(ApiError::invalid_param("top_logprobs", "top_logprobs needs `logprobs` to be true"));
+    }
+    Ok(())
+}
+
+fn check_tools(object: &Map<String, Value>) -> Result<(), ApiError> {
+    let tools = object.get("tools").filter(|tools| !tools.is_null());
+    if tools.and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        return Err(ApiError::invalid_param("tools", "tools must not be an empty list: name a tool or leave it out"));
+    }
+    let choice = object.get("tool_choice").filter(|choice| !choice.is_null());
+    if tools.is_none() && choice.is_some_and(|choice| choice != "none") {
+        return Err(ApiError::invalid_param("tool_choice", "tool_choice needs `tools`"));
+    }
+    Ok(())
 }
 
 /// What a request wants to see of its answer.
@@ -151,28 +229,21 @@ impl ChatChoice {
     }
 }
 
-/// `chat.completion.chunk`s.
-struct ChatChunks {
+/// Writes `chat.completion.chunk`s.
+pub struct ChatChunks {
     writer: ChunkWriter,
     envelope: Envelope,
     role: String,
-    n_choices: u32,
     streaming: Streaming,
+    include_usage: bool,
     shows: Shows,
     counts: TokenCounts,
 }
 
-impl ChatChunks {
-    fn new(envelope: Envelope, role: String, n_choices: u32, streaming: Streaming, shows: Shows) -> Self {
-        let writer = ChunkWriter::new("chat.completion.chunk", &envelope, streaming.include_usage);
-        Self { writer, envelope, role, n_choices, streaming, shows, counts: TokenCounts::default() }
-    }
-}
-
-impl Chunks for ChatChunks {
+impl Events for ChatChunks {
     /// One chunk for each choice says who speaks.
     fn begin(&mut self, out: &mut Vec<u8>) {
-        for index in 0..self.n_choices {
+        for index in 0..self.envelope.request.n_choices() {
             self.writer.special(out, r#"],"prompt_token_ids":null,"prompt_text":null}"#, |out| {
                 write_number(out, r#"{"index":"#, index);
                 write_pair(out, r#","delta":{"role":"#, &self.role);
@@ -182,7 +253,7 @@ impl Chunks for ChatChunks {
     }
 
     fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
-        self.counts.add(event, &self.envelope);
+        self.counts.add(event, &self.envelope.request);
         let n_tokens = event.output.n_tokens();
         self.streaming.each_run(event, |run, tokens| {
             let is_last = tokens.end == n_tokens;
@@ -211,8 +282,8 @@ impl Chunks for ChatChunks {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        if self.streaming.include_usage {
-            self.writer.usage(out, &self.envelope, self.counts);
+        if self.include_usage {
+            self.writer.usage(out, Usage::new(&self.envelope, self.counts));
         }
     }
 }

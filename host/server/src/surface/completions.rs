@@ -3,59 +3,152 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use rehearsal_engine::{CompletionOutput, DueTokens, Prompt, PromptContent, Tokenizer};
+use rehearsal_engine::{CompletionOutput, DueTokens, Endpoint, Prompt, PromptContent};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::openai::{
-    Answer, ChunkWriter, Envelope, Logprobs, RequestFacts, Run, Streaming, TextLogprobs, TokenCounts, collect,
-    write_number, write_pair,
-};
-use crate::generate::sse::{self, Chunks};
-use crate::generate::validate;
-use crate::replica::Replica;
-use crate::surface::openai::body::{CompletionRequest, json_object};
-use crate::telemetry::logs::requests::RequestLog;
+use super::openai::{Body, ChunkWriter, Logprobs, Shown, TextLogprobs, Usage, body, write_number, write_pair};
+use crate::config::RequestLimits;
+use crate::generate::{Answer, Envelope, Events, Incoming, Run, Streaming, Surface, TokenCounts};
+use crate::prompts::{Input, PromptInput};
 use crate::wire::errors::ApiError;
+use crate::wire::fields::{Fields, integer};
 
-/// Continues one or more prompts, in one piece or as a stream.
-pub async fn create(
-    State(replica): State<Arc<Replica>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, ApiError> {
-    let request = CompletionRequest::read(&json_object(&headers, &body)?, &replica.limits)?;
-    let answering = replica.load.begin();
-    let (transfer, streaming) = (request.common.transfer, Streaming::of(&request.common, &replica));
-    let (echo, logprobs) = (request.echo, Logprobs::of(&request.common, &replica));
-    let strategies = replica.routing.strategies(request.common.model.as_deref(), &headers)?;
-    let request = validate::completion(request, &headers, &body, &replica)?;
-    let (stream, n_choices, facts) = (request.streaming, request.n_choices(), RequestFacts::of(&request));
-    let echoes = if echo {
-        Echoes::new(&request.prompts, request.sampling.n, &**replica.prompts.tokenizer())
-    } else {
-        Echoes::none()
-    };
+/// Continues one or more prompts.
+pub struct Completions {
+    shown: Shown,
+    /// Put the prompt before the answer.
+    echo: bool,
+    /// Log-probabilities of so many tokens at each position.
+    n_logprobs: Option<usize>,
+}
 
-    let log = RequestLog::of(&request, &replica.log);
-    let output = replica.engine.submit(request, strategies)?;
-    let envelope = Envelope::new("cmpl-", output.request_id(), facts, transfer, &replica);
-    log.accepted(&envelope.id);
-    if stream {
-        let chunks = TextChunks::new(envelope, echoes, n_choices, streaming, logprobs);
-        return sse::respond(output, chunks, replica.answers.keep_alive, answering).await;
+impl Surface for Completions {
+    const ID_PREFIX: &'static str = "cmpl-";
+    type Events = TextChunks;
+
+    /// Contradictions that vLLM finds first are found first; then all wrong types together.
+    fn read(object: Map<String, Value>, limits: &RequestLimits) -> Result<(Self, Incoming), ApiError> {
+        check_prompt_is_there(&object, limits.prompts)?;
+        body::check_stream_options(&object, true)?;
+        let logprobs = object.get("logprobs").and_then(|value| integer(value).ok());
+        if let Some(logprobs) = logprobs.filter(|logprobs| *logprobs < -1) {
+            return Err(ApiError::invalid_value("logprobs", logprobs, "logprobs must be -1 or more"));
+        }
+        body::check_raw(&object)?;
+        let mut fields = Fields::of_body(&object);
+        let input = Input::Prompts(prompts(&mut fields));
+        let echo = fields.switch("echo");
+        let max_tokens = fields.integer("max_tokens").map(|max_tokens| ("max_tokens", max_tokens));
+        let (mut incoming, shown) = body::read(&mut fields, Endpoint::Completions, input, max_tokens, limits);
+        incoming.wishes.format = body::format(&mut fields);
+        incoming.sampling.logprobs = fields.integer("logprobs").map(|logprobs| ("logprobs", logprobs));
+        // An echo may ask for the prompt alone.
+        incoming.sampling.least_max_tokens = if echo { 0 } else { 1 };
+        let suffix = fields.string("suffix");
+        fields.finish()?;
+        if suffix.is_some_and(|suffix| !suffix.is_empty()) {
+            return Err(ApiError::invalid_param("suffix", "suffix needs a model that fills in the middle"));
+        }
+        Ok((Self { shown, echo, n_logprobs: incoming.sampling.n_logprobs() }, incoming))
     }
-    let (outputs, counts) = collect(output, n_choices, &envelope).await?;
-    let choice = |(index, output): (u32, &Arc<CompletionOutput>)| {
-        let mut offset = echoes.before(index).chars().count();
-        let logprobs = logprobs.text(output, 0..output.n_tokens(), &mut offset);
-        TextChoice::new(index, output, &echoes, logprobs, &envelope)
+
+    fn whole(self, answer: &Answer) -> Response {
+        let Answer { envelope, outputs, .. } = answer;
+        let (echoes, logprobs) = (Echoes::new(envelope, self.echo), Logprobs::new(self.n_logprobs, envelope));
+        let choice = |(index, output): (u32, &Arc<CompletionOutput>)| {
+            let mut offset = echoes.before(index).chars().count();
+            let logprobs = logprobs.text(output, 0..output.n_tokens(), &mut offset);
+            TextChoice::new(index, output, &echoes, logprobs, envelope)
+        };
+        let choices = (0..).zip(outputs).map(choice).collect();
+        Json(Body::new("text_completion", answer, choices, None)).into_response()
+    }
+
+    fn events(self, envelope: Envelope) -> TextChunks {
+        let (echoes, n_choices) = (Echoes::new(&envelope, self.echo), envelope.request.n_choices());
+        let include_usage = self.shown.include_usage(&envelope);
+        TextChunks {
+            writer: ChunkWriter::new("text_completion", &envelope, include_usage),
+            begun: vec![false; n_choices as usize],
+            logprobs: Logprobs::new(self.n_logprobs, &envelope),
+            offsets: (0..n_choices).map(|choice| echoes.before(choice).chars().count()).collect(),
+            echoes,
+            streaming: Streaming::new(self.shown.stream_interval, &envelope.config),
+            include_usage,
+            counts: TokenCounts::default(),
+            envelope,
+        }
+    }
+}
+
+fn check_prompt_is_there(object: &Map<String, Value>, most: usize) -> Result<(), ApiError> {
+    match object.get("prompt") {
+        None | Some(Value::Null) => Err(ApiError::invalid_param("prompt", "prompt must be given and not be empty")),
+        Some(Value::String(prompt)) if prompt.is_empty() => {
+            Err(ApiError::invalid_param("prompt", "prompt must be given and not be empty"))
+        }
+        Some(Value::Array(prompts)) if prompts.is_empty() => Err(ApiError::invalid("the prompt cannot be empty")),
+        Some(Value::Array(prompts)) if prompts.len() > most && !prompts[0].is_number() => {
+            let message = format!(
+                "prompt has {} prompts, at most {most} are allowed by VLLM_MAX_COMPLETION_PROMPTS",
+                prompts.len()
+            );
+            Err(ApiError::invalid_param("prompt", message))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The form is decided by the first element, as in a union of four.
+fn prompts(fields: &mut Fields<'_>) -> Vec<PromptInput> {
+    let value = fields.raw("prompt");
+    match value {
+        Some(Value::String(text)) => vec![PromptInput::Text(text.clone())],
+        Some(Value::Array(list)) => match list.first() {
+            Some(Value::String(_)) => texts(fields, list),
+            Some(Value::Array(_)) => list
+                .iter()
+                .enumerate()
+                .filter_map(|(index, ids)| token_ids(fields, &format!("prompt.{index}"), ids))
+                .collect(),
+            _ => token_ids(fields, "prompt", value.unwrap_or(&Value::Null)).into_iter().collect(),
+        },
+        Some(other) => {
+            fields.error("prompt", "list_type", "expected a string, strings, token ids or lists of token ids", other);
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+fn texts(fields: &mut Fields<'_>, list: &[Value]) -> Vec<PromptInput> {
+    let mut prompts = Vec::with_capacity(list.len());
+    for (index, value) in list.iter().enumerate() {
+        match value.as_str() {
+            Some(text) => prompts.push(PromptInput::Text(text.to_owned())),
+            None => fields.error(&format!("prompt.{index}"), "string_type", "expected a string like the first", value),
+        }
+    }
+    prompts
+}
+
+fn token_ids(fields: &mut Fields<'_>, at: &str, value: &Value) -> Option<PromptInput> {
+    let Some(list) = value.as_array() else {
+        fields.error(at, "list_type", "expected a list of token ids like the first", value);
+        return None;
     };
-    let choices = (0..).zip(&outputs).map(choice).collect();
-    Ok(Json(Answer::new("text_completion", envelope, counts, choices, None)).into_response())
+    let mut ids = Vec::with_capacity(list.len());
+    for (index, value) in list.iter().enumerate() {
+        let at = format!("{at}.{index}");
+        match integer(value) {
+            Ok(id) if id < 0 => fields.error(&at, "greater_than_equal", "expected at least 0", value),
+            Ok(id) => ids.push(id),
+            Err((kind, message)) => fields.error(&at, kind, message, value),
+        }
+    }
+    Some(PromptInput::TokenIds(ids))
 }
 
 /// What `echo` puts before each answer: the prompt, token ids decoded.
@@ -65,17 +158,15 @@ struct Echoes {
 }
 
 impl Echoes {
-    fn none() -> Self {
-        Self { prompts: Vec::new(), n: 1 }
-    }
-
-    fn new(prompts: &[Prompt], n: u32, tokenizer: &dyn Tokenizer) -> Self {
+    fn new(envelope: &Envelope, echo: bool) -> Self {
+        let (request, tokenizer) = (&envelope.request, &envelope.tokenizer);
         let text = |prompt: &Prompt| match &prompt.content {
             PromptContent::Text(text) => text.clone(),
             PromptContent::TokenIds(ids) => tokenizer.decode(ids),
             PromptContent::Chat(_) => String::new(),
         };
-        Self { prompts: prompts.iter().map(text).collect(), n }
+        let echoed = request.prompts.iter().filter(|_| echo);
+        Self { prompts: echoed.map(text).collect(), n: request.sampling.n }
     }
 
     /// What comes before the text of this choice.
@@ -129,8 +220,8 @@ fn text_of<'a>(run: &'a Run<'_>) -> &'a str {
     }
 }
 
-/// `text_completion` chunks.
-struct TextChunks {
+/// Writes `text_completion` chunks.
+pub struct TextChunks {
     writer: ChunkWriter,
     envelope: Envelope,
     echoes: Echoes,
@@ -140,23 +231,15 @@ struct TextChunks {
     /// By choice: characters of its text that were written, echo included.
     offsets: Vec<usize>,
     streaming: Streaming,
+    include_usage: bool,
     counts: TokenCounts,
 }
 
-impl TextChunks {
-    fn new(envelope: Envelope, echoes: Echoes, n_choices: u32, streaming: Streaming, logprobs: Logprobs) -> Self {
-        let writer = ChunkWriter::new("text_completion", &envelope, streaming.include_usage);
-        let begun = vec![false; n_choices as usize];
-        let offsets = (0..n_choices).map(|choice| echoes.before(choice).chars().count()).collect();
-        Self { writer, envelope, echoes, begun, logprobs, offsets, streaming, counts: TokenCounts::default() }
-    }
-}
-
-impl Chunks for TextChunks {
+impl Events for TextChunks {
     fn begin(&mut self, _: &mut Vec<u8>) {}
 
     fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
-        self.counts.add(event, &self.envelope);
+        self.counts.add(event, &self.envelope.request);
         let (echoes, begun) = (&self.echoes, &mut self.begun[event.choice as usize]);
         let mut text = |out: &mut Vec<u8>, token: &str| {
             write_number(out, r#"{"index":"#, event.choice);
@@ -191,8 +274,8 @@ impl Chunks for TextChunks {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        if self.streaming.include_usage {
-            self.writer.usage(out, &self.envelope, self.counts);
+        if self.include_usage {
+            self.writer.usage(out, Usage::new(&self.envelope, self.counts));
         }
     }
 }

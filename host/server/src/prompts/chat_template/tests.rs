@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::surface::openai::conversation as openai;
+use crate::wire::fields::Fields;
 
 fn clock() -> Clock {
     Clock::manual(Duration::from_secs(1_767_312_000))
@@ -15,8 +17,16 @@ fn template(source: &str) -> ChatTemplate {
     ChatTemplate::new(Templates::One(source.into()), special_tokens, &ChatTemplateConfig::default(), &clock()).unwrap()
 }
 
+fn conversation(body: &serde_json::Value) -> Result<Conversation, ApiError> {
+    let mut fields = Fields::of_body(body.as_object().unwrap());
+    let conversation = openai::read(&mut fields);
+    fields.finish()?;
+    openai::check(&conversation)?;
+    Ok(conversation)
+}
+
 fn rendered(source: &str, body: serde_json::Value) -> String {
-    template(source).render(body.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error:?}"))
+    template(source).render(&conversation(&body).unwrap()).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 const SIMPLE: &str =
@@ -36,7 +46,7 @@ fn a_message_can_be_continued() {
     let body = json!({ "messages": messages, "add_generation_prompt": false, "continue_final_message": true });
     assert_eq!(rendered(SIMPLE, body), "<s>[user] Hi\n[assistant]  Hello,");
     let both = json!({ "messages": messages, "continue_final_message": true });
-    assert!(template(SIMPLE).render(both.to_string().as_bytes()).is_err());
+    assert!(conversation(&both).is_err());
 }
 
 #[test]
@@ -62,14 +72,14 @@ fn tools_and_arguments_are_json_as_python_writes_it() {
     let source =
         "{{ tools[0] | tojson }}|{{ messages[0].tool_calls[0].function.arguments | tojson }}|{{ messages[0].content }}";
     assert_eq!(
-        template(source).render(body.as_bytes()).unwrap(),
-        r#"{"type": "function", "function": {"name": "f", "description": null, "parameters": {"properties": {"é": {"type": "string"}}, "type": "object"}}}|{"z": 1.0, "a": [1, 2]}|"#
+        template(source).render(&conversation(&serde_json::from_str(&body).unwrap()).unwrap()).unwrap(),
+        r#"{"type": "function", "function": {"name": "f", "description": null, "parameters": {"type": "object", "properties": {"é": {"type": "string"}}}}}|{"z": 1.0, "a": [1, 2]}|"#
     );
     let empty = || json!({ "messages": [] });
     assert_eq!(rendered("{{ [1] | tojson(indent=2) }}", empty()), "[\n  1\n]");
     assert_eq!(rendered("{{ {'a': [1, 2]} | tojson(separators=(',', ':')) }}", empty()), r#"{"a":[1,2]}"#);
     assert_eq!(rendered("{{ ['é'] | tojson(ensure_ascii=False, sort_keys=False) }}", empty()), r#"["é"]"#);
-    assert!(template("{{ [] | tojson(sort_keys=true) }}").render(br#"{"messages": []}"#).is_err());
+    assert!(template("{{ [] | tojson(sort_keys=true) }}").render(&Conversation::new(Vec::new())).is_err());
 }
 
 #[test]
@@ -84,7 +94,7 @@ fn python_methods_and_arguments_of_the_request_are_there() {
 fn a_template_can_ask_for_the_date() {
     let date = rendered("{{ strftime_now('%Y-%m-%d') }}", json!({ "messages": [] }));
     assert_eq!(date, "2026-01-02", "as the engine's clock shows it");
-    let error = template("{{ strftime_now('%') }}").render(br#"{"messages": []}"#).unwrap_err();
+    let error = template("{{ strftime_now('%') }}").render(&Conversation::new(Vec::new())).unwrap_err();
     assert!(error.to_string().contains("strftime_now"), "{error}");
 }
 
@@ -92,7 +102,7 @@ fn a_template_can_ask_for_the_date() {
 fn a_template_can_refuse() {
     let source = "{% if messages[0].role != 'user' %}{{ raise_exception('the user begins') }}{% endif %}";
     let body = json!({ "messages": [{ "role": "system", "content": "x" }] });
-    let error = template(source).render(body.to_string().as_bytes()).unwrap_err();
+    let error = template(source).render(&conversation(&body).unwrap()).unwrap_err();
     assert_eq!(error.to_string(), "the chat template refuses the messages: the user begins");
 }
 
@@ -106,7 +116,7 @@ fn another_template_is_taken_where_tools_are_offered() {
         &clock(),
     )
     .unwrap();
-    let render = |body: serde_json::Value| template.render(body.to_string().as_bytes()).unwrap();
+    let render = |body: serde_json::Value| template.render(&conversation(&body).unwrap()).unwrap();
     assert_eq!(render(json!({ "messages": [] })), "default");
     let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
     assert_eq!(render(json!({ "messages": [], "tools": tools })), "tool_use");
@@ -120,7 +130,7 @@ fn the_server_may_decide_on_content_and_variables() {
         let kwargs = serde_json::Map::from_iter([("extra".to_owned(), json!("server's"))]);
         let config = ChatTemplateConfig { content_format, kwargs, ..Default::default() };
         let template = ChatTemplate::new(Templates::One(source.into()), Vec::new(), &config, &clock()).unwrap();
-        template.render(body.to_string().as_bytes()).unwrap()
+        template.render(&conversation(&body).unwrap()).unwrap()
     };
     let messages = json!([{ "role": "user", "content": "a" }]);
     let body = json!({ "messages": messages });

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::{Envelope, TokenCounts};
-use crate::generate::transfer::PrefillResult;
+use super::Usage;
+use crate::generate::{Envelope, PrefillResult};
 
 /// Writes the frame around the choices of each chunk.
 pub struct ChunkWriter {
@@ -21,11 +21,11 @@ pub struct ChunkWriter {
 impl ChunkWriter {
     /// A writer for one request. With usage to follow, vLLM leaves the fingerprint to that chunk.
     pub fn new(object: &str, envelope: &Envelope, include_usage: bool) -> Self {
-        let Envelope { id, created, model, fingerprint, prefill, .. } = envelope;
+        let Envelope { id, created, fingerprint, prefill, .. } = envelope;
         let head = format!(
             r#"data: {{"id":{},"object":"{object}","created":{created},"model":{},"choices":["#,
             json(id),
-            json(model)
+            json(&envelope.request.model)
         );
         let params = prefill.as_ref().and_then(PrefillResult::kv_transfer_params);
         let fingerprint = json(fingerprint);
@@ -60,8 +60,7 @@ impl ChunkWriter {
     }
 
     /// The chunk of usage, in which vLLM drops nulls.
-    pub fn usage(&self, out: &mut Vec<u8>, envelope: &Envelope, counts: TokenCounts) {
-        let usage = envelope.usage(counts);
+    pub fn usage(&self, out: &mut Vec<u8>, usage: Usage) {
         let details = usage.prompt_tokens_details.map_or_else(String::new, |details| {
             let cached = details.cached_tokens;
             format!(r#","prompt_tokens_details":{{"cached_tokens":{cached},"created_cache_tokens":0}}"#)

@@ -8,8 +8,7 @@ use rehearsal_engine::{CompletionOutput, Tokenizer};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::replica::Replica;
-use crate::surface::openai::body::CommonFields;
+use crate::generate::Envelope;
 
 /// What a request wants to know of how likely its tokens were.
 pub(crate) struct Logprobs {
@@ -49,11 +48,9 @@ pub(crate) struct TextLogprobs {
 }
 
 impl Logprobs {
-    /// As the request wants them.
-    pub(crate) fn of(common: &CommonFields, replica: &Replica) -> Self {
-        // A number below 0 is refused before anything is written.
-        let n_top = common.ranged.logprobs.map(|(_, n)| usize::try_from(n).unwrap_or_default());
-        Self { n_top, tokenizer: replica.prompts.tokenizer().clone() }
+    /// Of `n_top` tokens for each position.
+    pub(crate) fn new(n_top: Option<usize>, envelope: &Envelope) -> Self {
+        Self { n_top, tokenizer: envelope.tokenizer.clone() }
     }
 
     /// Those of the output's `tokens`, for a chat.

@@ -1,41 +1,41 @@
 //! Bodies of `/tokenize` and `/detokenize`.
 
-use rehearsal_engine::request::Message;
 use serde_json::{Map, Value};
 
-use super::chat::messages;
+use crate::prompts::conversation::Conversation;
+use crate::surface::openai::conversation;
 use crate::wire::errors::ApiError;
 use crate::wire::fields::{Fields, integer};
 
 /// What is to be tokenized.
 #[derive(Debug, Clone)]
-pub enum Input {
+pub(super) enum Input {
     /// As a text completion's prompt.
     Text(String),
     /// As a chat's.
-    Chat(Vec<Message>),
+    Chat(Box<Conversation>),
 }
 
 /// A body of `/tokenize`.
 #[derive(Debug, Clone)]
-pub struct TokenizeRequest {
+pub(super) struct TokenizeRequest {
     /// Which model.
-    pub model: Option<String>,
+    pub(super) model: Option<String>,
     /// A prompt or messages.
-    pub input: Input,
+    pub(super) input: Input,
     /// With the tokens that the model wants around each prompt of a text completion.
-    pub add_special_tokens: bool,
+    pub(super) add_special_tokens: bool,
     /// Answer with each token's text too.
-    pub return_token_strs: bool,
+    pub(super) return_token_strs: bool,
 }
 
 impl TokenizeRequest {
     /// Reads a body. Messages win; with neither, both are missing.
-    pub fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
+    pub(super) fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
         let mut fields = Fields::of_body(object);
         let model = fields.string("model").map(str::to_owned);
         let input = if fields.raw("messages").is_some() {
-            Input::Chat(messages(&mut fields))
+            Input::Chat(Box::new(conversation::read(&mut fields)))
         } else {
             let prompt = fields.required_string("prompt");
             if !fields.raw("prompt").is_some_and(Value::is_string) {
@@ -46,22 +46,25 @@ impl TokenizeRequest {
         let add_special_tokens = fields.switch_or("add_special_tokens", true);
         let return_token_strs = fields.switch("return_token_strs");
         fields.finish()?;
+        if let Input::Chat(conversation) = &input {
+            conversation::check(conversation)?;
+        }
         Ok(Self { model, input, add_special_tokens, return_token_strs })
     }
 }
 
 /// A body of `/detokenize`.
 #[derive(Debug, Clone)]
-pub struct DetokenizeRequest {
+pub(super) struct DetokenizeRequest {
     /// Which model.
-    pub model: Option<String>,
+    pub(super) model: Option<String>,
     /// None of them negative.
-    pub tokens: Vec<i64>,
+    pub(super) tokens: Vec<i64>,
 }
 
 impl DetokenizeRequest {
     /// Reads a body; every token that is no id is reported.
-    pub fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
+    pub(super) fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
         let mut fields = Fields::of_body(object);
         let model = fields.string("model").map(str::to_owned);
         if fields.raw("tokens").is_none() {

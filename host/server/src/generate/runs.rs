@@ -1,4 +1,4 @@
-//! How the tokens of an answer are spread over the chunks of a stream.
+//! How the tokens of an answer are spread over the events of a stream.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -6,29 +6,23 @@ use std::ops::Range;
 use rehearsal_engine::{CompletionOutput, DueTokens, Piece};
 use smallvec::SmallVec;
 
-use crate::replica::Replica;
-use crate::surface::openai::body::CommonFields;
+use crate::config::AnswersConfig;
 
-/// What a stream is made of.
+/// Tokens of one event of a stream.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Streaming {
-    /// It ends with its usage.
-    pub(crate) include_usage: bool,
-    /// Tokens of one chunk, at least 1.
+pub struct Streaming {
+    /// At least 1.
     interval: usize,
 }
 
 impl Streaming {
     /// As the request wants it, and the server; of two intervals the longer one counts.
-    pub(crate) fn of(common: &CommonFields, replica: &Replica) -> Self {
-        Self {
-            include_usage: common.include_usage || replica.answers.force_include_usage,
-            interval: common.stream_interval.max(replica.answers.stream_interval.get()) as usize,
-        }
+    pub fn new(wanted: u32, config: &AnswersConfig) -> Self {
+        Self { interval: wanted.max(config.stream_interval.get()) as usize }
     }
 
-    /// Gives `each` every run of the chunks that `event` completes, with its tokens.
-    pub(crate) fn each_run(self, event: &DueTokens, mut each: impl FnMut(&Run<'_>, Range<usize>)) {
+    /// Gives `each` every run of the events that `event` completes, with its tokens.
+    pub fn each_run(self, event: &DueTokens, mut each: impl FnMut(&Run<'_>, Range<usize>)) {
         for chunk in self.chunks(event) {
             for (run, tokens) in runs(&event.output, chunk) {
                 each(&run, tokens);
@@ -60,11 +54,23 @@ fn chunk_that_ends_with(token_idx: usize, n_tokens: usize, interval: usize) -> O
 
 /// Neighbouring tokens that one delta can carry.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Run<'a> {
+pub enum Run<'a> {
+    /// More of the reasoning.
     Reasoning(Cow<'a, str>),
+    /// More of the content.
     Content(Cow<'a, str>),
-    CallStart { call_idx: usize },
-    Arguments { call_idx: usize, text: Cow<'a, str> },
+    /// A call begins.
+    CallStart {
+        /// Which call.
+        call_idx: usize,
+    },
+    /// More of its arguments.
+    Arguments {
+        /// Which call.
+        call_idx: usize,
+        /// What comes next.
+        text: Cow<'a, str>,
+    },
 }
 
 /// The runs of a chunk with their tokens; at least one, empty if the chunk is.

@@ -1,0 +1,91 @@
+//! What every form of an answer tells of its request, and how its tokens are counted.
+
+use std::sync::Arc;
+
+use rehearsal_engine::{CompletionOutput, DueTokens, FinishReason, GenerationRequest, OutputStream, Tokenizer};
+
+use super::transfer::{Form, Here, Leg, PrefillResult, TopLevel, Transfer};
+use crate::config::AnswersConfig;
+use crate::replica::Replica;
+
+/// What all events and bodies of one answer share.
+#[derive(Clone)]
+pub struct Envelope {
+    /// With its prefix.
+    pub id: String,
+    /// Seconds since 1970, when the request was accepted.
+    pub created: u64,
+    /// `system_fingerprint`
+    pub fingerprint: String,
+    /// What is answered.
+    pub request: Arc<GenerationRequest>,
+    /// Of all prompts, each counted once.
+    pub prompt_tokens: u32,
+    /// What the server puts into answers.
+    pub config: Arc<AnswersConfig>,
+    /// The served model's.
+    pub tokenizer: Arc<dyn Tokenizer>,
+    /// What a prefill leg is answered with.
+    pub prefill: Option<PrefillResult>,
+    /// The finish reason of a prefill leg in the first routers' form.
+    finish_override: Option<&'static str>,
+}
+
+impl Envelope {
+    /// The envelope of a request that was accepted.
+    pub(super) fn new(prefix: &str, output: &OutputStream, transfer: Option<Transfer>, replica: &Replica) -> Self {
+        let (request, request_id) = (output.request().clone(), output.request_id());
+        let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
+        let here = Here { host: replica.reachable_host(), port: replica.port(), seed: replica.engine.config().seed };
+        let answers_first_routers = transfer == Some(Transfer { leg: Leg::Prefill, form: Form::TopLevel });
+        Self {
+            id: format!("{prefix}{request_id}"),
+            created: replica.clock.unix_time().as_secs(),
+            fingerprint: replica.fingerprint.clone(),
+            prompt_tokens,
+            config: replica.answers.clone(),
+            tokenizer: replica.prompts.tokenizer().clone(),
+            prefill: PrefillResult::new(transfer, request_id, prompt_tokens, here),
+            finish_override: answers_first_routers.then_some(TopLevel::FINISH_REASON),
+            request,
+        }
+    }
+
+    /// The finish reason on the wire.
+    pub fn finish_reason<'a>(&self, reason: &'a FinishReason) -> &'a str {
+        self.finish_override.unwrap_or(reason.as_str())
+    }
+}
+
+/// A whole answer.
+pub struct Answer {
+    /// What it is about.
+    pub envelope: Envelope,
+    /// One for each choice, in the order of their indices.
+    pub outputs: Vec<Arc<CompletionOutput>>,
+    /// All of their tokens.
+    pub counts: TokenCounts,
+}
+
+/// Tokens of one answer, as far as they fell due.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TokenCounts {
+    /// Output.
+    pub completion_tokens: u32,
+    /// Those of them that are reasoning.
+    pub reasoning_tokens: u32,
+    /// Each prompt's once, like its length: those that its first choice found.
+    pub cached_tokens: u32,
+}
+
+impl TokenCounts {
+    /// Counts what fell due of an answer to `request`.
+    pub fn add(&mut self, due: &DueTokens, request: &GenerationRequest) {
+        self.completion_tokens += due.tokens.len() as u32;
+        let reasoning = due.output.n_reasoning_tokens();
+        self.reasoning_tokens += due.tokens.end.min(reasoning).saturating_sub(due.tokens.start) as u32;
+        if due.tokens.start == 0 && due.choice.is_multiple_of(request.sampling.n) {
+            self.cached_tokens += due.cached_tokens;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! A conversation as every surface has it: what a chat template renders, and what strategies see of it.
+
+use rehearsal_engine::request::Message;
+use serde_json::{Map, Value};
+
+/// Messages, and what else a chat template is given.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    /// Oldest first; may be empty.
+    pub messages: Vec<Message>,
+    /// The tools that a template shows, each `{"type": "function", "function": {…}}`; `None` if none were offered.
+    pub tools: Option<Vec<Value>>,
+    /// What a template may cite.
+    pub documents: Option<Value>,
+    /// End with the beginning of an answer. Never together with `continue_final_message`.
+    pub add_generation_prompt: bool,
+    /// End with the last message, so that the answer continues it.
+    pub continue_final_message: bool,
+    /// Variables of the template; they win over all others of their names.
+    pub template_kwargs: Map<String, Value>,
+}
+
+impl Conversation {
+    /// Messages alone, to be answered.
+    pub fn new(messages: Vec<Message>) -> Self {
+        Self {
+            messages,
+            tools: None,
+            documents: None,
+            add_generation_prompt: true,
+            continue_final_message: false,
+            template_kwargs: Map::new(),
+        }
+    }
+
+    /// The text that ends the rendered text, where the answer continues it.
+    pub(super) fn continued(&self) -> Option<String> {
+        let last = self.messages.last().filter(|_| self.continue_final_message)?;
+        Some(text_of(last).trim().to_owned())
+    }
+}
+
+/// All texts of a message, a line each.
+pub(super) fn text_of(message: &Message) -> String {
+    let mut texts = message.texts();
+    let Some(first) = texts.next() else { return String::new() };
+    texts.fold(first.to_owned(), |all, text| all + "\n" + text)
+}
