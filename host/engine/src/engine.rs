@@ -96,7 +96,7 @@ impl Engine {
             strategies,
             seed: self.config.seed,
             tokenizer: self.tokenizer.clone(),
-            wants_ids: self.hasher.is_some() || request.wants_token_ids,
+            wants_ids: self.hasher.is_some() || request.needs_output_ids(),
             sequences,
             arrival,
         };

@@ -48,7 +48,9 @@ pub use kv_cache::{HashAlgorithm, KvCacheConfig, KvCacheEvent};
 pub use latency::{ConfiguredLatency, LatencyModel};
 pub use lora::{Adapter, Adapters};
 pub use observer::EngineObserver;
-pub use output::{Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Piece};
+pub use output::{
+    Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Piece, StopReason,
+};
 pub use output_stream::OutputStream;
 pub use report::{AdapterNames, Counts, SequenceEvent, SequenceHistory, SequenceReport, StepReport};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};

@@ -15,8 +15,8 @@ use crate::tokenizer::Tokenizer;
 
 pub use completion::{Completion, Content, FinishReason};
 use completion::{Tokens, token};
-pub use logprobs::TokenLogprob;
-use stop::{find_stop, hold_back};
+pub use logprobs::{TokenLogprob, prompt_logprobs};
+use stop::{find_end, hold_back};
 
 /// What comes out of a request.
 #[derive(Debug, Clone)]
@@ -107,6 +107,17 @@ pub enum Piece<'a> {
     },
 }
 
+/// What ended an output before its strategy did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopReason {
+    /// This stop string.
+    Text(String),
+    /// This token.
+    Token(u32),
+    /// It repeated itself.
+    Repetition,
+}
+
 /// The output of one choice, final before its first token is sent. One index counts the tokens of all of its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompletionOutput {
@@ -117,7 +128,7 @@ pub struct CompletionOutput {
     /// Of its choice: what is made up about it follows from that.
     seed: u64,
     finish_reason: FinishReason,
-    stop_reason: Option<String>,
+    stop_reason: Option<StopReason>,
 }
 
 impl CompletionOutput {
@@ -140,6 +151,7 @@ impl CompletionOutput {
         let reached_max_tokens = writing.room == 0;
         let has_calls = writing.calls(tool_calls);
         let finish_reason = match (&writing.stop_reason, finish) {
+            (Some(StopReason::Repetition), _) => FinishReason::Repetition,
             (Some(_), _) => FinishReason::Stop,
             (None, _) if writing.was_cut => FinishReason::Length,
             (None, Some(reason)) => reason,
@@ -219,13 +231,13 @@ impl CompletionOutput {
         &self.finish_reason
     }
 
-    /// The stop string that was found.
-    pub fn stop_reason(&self) -> Option<&str> {
-        self.stop_reason.as_deref()
+    /// What ended it before its strategy did.
+    pub fn stop_reason(&self) -> Option<&StopReason> {
+        self.stop_reason.as_ref()
     }
 }
 
-/// An output on its way: parts follow one another until there is no more room or a stop string was found.
+/// An output on its way: parts follow one another until there is no more room or an end was found.
 struct Writing<'a> {
     sampling: &'a SamplingParams,
     tokenizer: &'a dyn Tokenizer,
@@ -237,7 +249,7 @@ struct Writing<'a> {
     ids: Vec<u32>,
     /// Something found no room.
     was_cut: bool,
-    stop_reason: Option<String>,
+    stop_reason: Option<StopReason>,
 }
 
 impl<'a> Writing<'a> {
@@ -258,13 +270,13 @@ impl<'a> Writing<'a> {
         Ok(tokens)
     }
 
-    /// Adds a text up to the first stop string in it.
+    /// Adds a text up to the first end in it.
     fn push(&mut self, tokens: Tokens, part: fn(OutputText) -> Part) {
         if self.stop_reason.is_some() || tokens.len() == 0 {
             return;
         }
         let Tokens { mut text, mut ends, mut ids } = tokens;
-        let stop = find_stop(&text, &ends, self.sampling, self.n_tokens);
+        let stop = find_end(&text, &ends, &ids, self.sampling, self.n_tokens, &self.ids);
         self.room -= ends.len();
         if let Some(stop) = stop {
             ends.truncate(stop.token_idx);

@@ -1,5 +1,6 @@
 //! A request as the engine sees it: validated, in range, with its prompt counted. No wire format, no HTTP.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::lora::Adapter;
@@ -31,6 +32,8 @@ pub struct GenerationRequest {
     pub prompts: Vec<Prompt>,
     /// How to sample, as vLLM names it.
     pub sampling: SamplingParams,
+    /// Where the engine's policy goes by priority, a lower one is scheduled first.
+    pub priority: i64,
     /// Whether the client asked for a stream. Timing does not depend on it; strategies may.
     pub streaming: bool,
     /// The prompt was prefilled elsewhere and its KV cache is transferred: transfer latency replaces TTFT.
@@ -57,6 +60,7 @@ impl GenerationRequest {
             adapter: None,
             prompts: vec![prompt],
             sampling: SamplingParams::default(),
+            priority: 0,
             streaming: false,
             remote_prefill: false,
             wants_token_ids: false,
@@ -65,6 +69,12 @@ impl GenerationRequest {
             headers: Vec::new(),
             raw_body: None,
         }
+    }
+
+    /// Whether outputs must have the ids of their tokens: the answer tells them, or they may end it.
+    pub fn needs_output_ids(&self) -> bool {
+        let sampling = &self.sampling;
+        self.wants_token_ids || !sampling.stop_token_ids.is_empty() || sampling.repetition_detection.is_some()
     }
 
     /// How many choices, and so sequences, the request makes.
@@ -94,6 +104,20 @@ impl Prompt {
     /// One whose tokens are known.
     pub fn encoded(content: PromptContent, token_ids: Vec<u32>) -> Self {
         Self { content, n_tokens: token_ids.len() as u32, token_ids }
+    }
+}
+
+impl Prompt {
+    /// How many of its tokens stand for each image, sound or film.
+    pub fn media_tokens(&self) -> impl Iterator<Item = u32> {
+        let messages = match &self.content {
+            PromptContent::Chat(messages) => &messages[..],
+            PromptContent::Text(_) | PromptContent::TokenIds(_) => &[],
+        };
+        messages.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
+            ContentPart::Media { n_tokens, .. } => Some(*n_tokens),
+            ContentPart::Text(_) | ContentPart::Other { .. } => None,
+        })
     }
 }
 
@@ -135,7 +159,7 @@ impl Message {
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             ContentPart::Text(text) => Some(text.as_str()),
-            ContentPart::Other { .. } => None,
+            ContentPart::Media { .. } | ContentPart::Other { .. } => None,
         })
     }
 }
@@ -145,9 +169,18 @@ impl Message {
 pub enum ContentPart {
     /// Text.
     Text(String),
+    /// An image, a sound or a film.
+    Media {
+        /// `image_url`, `input_audio`, …
+        kind: String,
+        /// Prompt tokens that stand for it.
+        n_tokens: u32,
+        /// Of what the client sent: equal media have equal ones.
+        digest: u64,
+    },
     /// Anything else, by its `type`; it costs no prompt tokens.
     Other {
-        /// `image_url`, `input_audio`, …
+        /// `file`, `refusal`, …
         kind: String,
         /// The part as JSON text.
         json: String,
@@ -179,10 +212,23 @@ pub struct SamplingParams {
     pub ignore_eos: bool,
     /// Strings that end the output, none of them empty.
     pub stop: Vec<String>,
+    /// Tokens that end the output.
+    pub stop_token_ids: Vec<u32>,
+    /// End an output that repeats itself.
+    pub repetition_detection: Option<RepetitionDetection>,
     /// Keep the stop string in the output.
     pub include_stop_str_in_output: bool,
     /// Makes the answer independent of all other requests.
     pub seed: Option<i64>,
+}
+
+/// When an output repeats itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepetitionDetection {
+    /// Tokens of what is repeated, at least 1.
+    pub pattern_sizes: RangeInclusive<usize>,
+    /// How often it must come, one right after the other; at least 2.
+    pub min_count: usize,
 }
 
 impl Default for SamplingParams {
@@ -193,6 +239,8 @@ impl Default for SamplingParams {
             min_tokens: 0,
             ignore_eos: false,
             stop: Vec::new(),
+            stop_token_ids: Vec::new(),
+            repetition_detection: None,
             include_stop_str_in_output: false,
             seed: None,
         }

@@ -120,12 +120,10 @@ fn message(message: &request::Message) -> types::Message {
 fn part(part: &request::ContentPart) -> types::ContentPart {
     match part {
         request::ContentPart::Text(text) => types::ContentPart::Text(text.clone()),
-        request::ContentPart::Other { kind, json } => match kind.as_str() {
-            "image_url" | "input_audio" | "audio_url" | "video_url" => {
-                types::ContentPart::Media(types::Media { kind: kind.clone(), prompt_tokens: 0 })
-            }
-            _ => types::ContentPart::Other((kind.clone(), json.clone())),
-        },
+        request::ContentPart::Media { kind, n_tokens, .. } => {
+            types::ContentPart::Media(types::Media { kind: kind.clone(), prompt_tokens: *n_tokens })
+        }
+        request::ContentPart::Other { kind, json } => types::ContentPart::Other((kind.clone(), json.clone())),
     }
 }
 

@@ -18,6 +18,7 @@ use axum::response::Response;
 use futures::StreamExt;
 use rehearsal_engine::{GenerationRequest, OutputEvent, OutputStream, StrategyError};
 
+use crate::prompts::{Input, PromptOptions, Truncation};
 use crate::replica::Replica;
 use crate::telemetry::logs::requests::log_accepted;
 use crate::wire::errors::ApiError;
@@ -35,7 +36,14 @@ const RANK_HEADER: &str = "x-data-parallel-rank";
 
 /// Answers a request of the surface `S`, in one piece or as a stream.
 pub async fn create<S: Surface>(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Response {
-    let read = json::object(&headers, &body).and_then(|object| S::read(object, &replica.limits));
+    let read = json::object(&headers, &body).and_then(|object| match S::read(object, &replica.limits) {
+        // Told once more, and exactly.
+        Err(error @ ApiError::Fields(_)) => match json::exact(&body) {
+            Some(object) => S::read(object, &replica.limits),
+            None => Err(error),
+        },
+        read => read,
+    });
     match read {
         Ok((surface, incoming)) => respond(surface, incoming, &headers, &body, &replica).await,
         Err(error) => S::failed(error),
@@ -53,7 +61,12 @@ pub async fn respond<S: Surface>(
     let answering = replica.load.begin();
     let answered = async {
         let stream = incoming.stream;
-        let (envelope, output) = submit(incoming, S::ID_PREFIX, headers, body, replica)?;
+        let (envelope, output) = match submit(incoming, S::ID_PREFIX, headers, body, replica) {
+            Ok(accepted) => accepted,
+            // The status has left by then.
+            Err(Refused::InEngine(error)) if stream => return Ok(sse::refused::<S::Events>(&error)),
+            Err(Refused::InEngine(error) | Refused::Before(error)) => return Err(error),
+        };
         if stream {
             let events = surface.events(envelope);
             return sse::respond(output, events, replica.answers.keep_alive, answering).await;
@@ -64,6 +77,20 @@ pub async fn respond<S: Surface>(
     answered.await.unwrap_or_else(S::failed)
 }
 
+/// Why a request is not accepted.
+enum Refused {
+    /// Before anything was sent.
+    Before(ApiError),
+    /// Where a stream has begun.
+    InEngine(ApiError),
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self::Before(error)
+    }
+}
+
 /// Judges a request and hands it to the engine.
 fn submit(
     incoming: Incoming,
@@ -71,11 +98,11 @@ fn submit(
     headers: &HeaderMap,
     body: &[u8],
     replica: &Replica,
-) -> Result<(Envelope, OutputStream), ApiError> {
+) -> Result<(Envelope, OutputStream), Refused> {
     let strategies = replica.routing.strategies(incoming.model.as_deref(), headers)?;
     let transfer = incoming.transfer;
     let request = generation_request(incoming, headers, body, replica)?;
-    let output = replica.engine.submit(request, strategies)?;
+    let output = replica.engine.submit(request, strategies).map_err(ApiError::from)?;
     let envelope = Envelope::new(id_prefix, &output, transfer, replica);
     log_accepted(&envelope.id, &envelope.request, &replica.log);
     Ok((envelope, output))
@@ -87,14 +114,29 @@ fn generation_request(
     headers: &HeaderMap,
     body: &[u8],
     replica: &Replica,
-) -> Result<GenerationRequest, ApiError> {
+) -> Result<GenerationRequest, Refused> {
     check_rank(headers, replica.rank)?;
     let adapter = replica.adapter(incoming.model.as_deref())?;
     let Incoming { endpoint, input, sampling, wishes, stream, transfer, request_id, cache_salt, .. } = incoming;
-    validate::tool_choice(&wishes, &replica.limits)?;
-    let prompts = replica.prompts.of(input)?;
-    let wants_token_ids = sampling.logprobs.is_some();
-    let sampling = validate::sampling(&sampling, &prompts, &replica.limits, replica.engine.config())?;
+    let (limits, engine) = (&replica.limits, replica.engine.config());
+    validate::tool_choice(&wishes, limits)?;
+    if let Input::Conversation(conversation) = &input {
+        conversation.check_trust(limits)?;
+    }
+    validate::lengths(&sampling, engine.max_model_len)?;
+    let options = PromptOptions {
+        truncation: Truncation::new(sampling.truncate_prompt_tokens, sampling.truncates_right, engine.max_model_len),
+        add_special_tokens: incoming.add_special_tokens,
+        wants_ids: incoming.wants_token_ids,
+        may_be_empty: sampling.least_max_tokens == 0,
+    };
+    let prompts = replica.prompts.of(input, &options)?;
+    for counted in &prompts {
+        validate::window(&sampling, counted, limits, engine)?;
+    }
+    let params = validate::sampling(&sampling, &prompts, limits, engine)?;
+    let last_id = replica.prompts.tokenizer().last_id();
+    validate::engine_side(&sampling, &wishes.format, &prompts, limits, last_id).map_err(Refused::InEngine)?;
     let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let needs = replica.plugins.needs();
     let wanted = headers.iter().filter(|(name, _)| needs.wants_header(name.as_str()));
@@ -105,10 +147,11 @@ fn generation_request(
         model: adapter.as_ref().map_or_else(|| replica.reported_model(), |adapter| &adapter.name).to_owned(),
         adapter,
         prompts: prompts.into_iter().map(|counted| counted.prompt).collect(),
-        sampling,
+        sampling: params,
+        priority: incoming.priority,
         streaming: stream,
         cache_salt: cache_salt.as_deref().map(Arc::from),
-        wants_token_ids,
+        wants_token_ids: incoming.wants_token_ids,
         remote_prefill: transfer.is_some_and(|transfer| transfer.leg == Leg::Decode),
         wishes,
         headers: wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
@@ -116,14 +159,13 @@ fn generation_request(
     })
 }
 
-/// A router that pins a rank must have picked that rank's port.
+/// A router that pins a rank must have picked that rank's port. What is no number pins nothing, as in vLLM.
 fn check_rank(headers: &HeaderMap, rank: u32) -> Result<(), ApiError> {
-    let Some(pinned) = headers.get(RANK_HEADER) else { return Ok(()) };
-    if pinned.to_str().is_ok_and(|text| text.trim().parse() == Ok(rank)) {
-        return Ok(());
+    let pinned = headers.get(RANK_HEADER).and_then(|value| value.to_str().ok()?.trim().parse::<i64>().ok());
+    match pinned.filter(|pinned| *pinned != i64::from(rank)) {
+        None => Ok(()),
+        Some(pinned) => Err(ApiError::invalid_value(RANK_HEADER, pinned, format!("this is data-parallel rank {rank}"))),
     }
-    let message = format!("this is data-parallel rank {rank}");
-    Err(ApiError::invalid_value(RANK_HEADER, format!("{pinned:?}"), message))
 }
 
 /// Waits for the end of every choice.
@@ -135,7 +177,7 @@ async fn collect(mut stream: OutputStream, envelope: Envelope) -> Result<Answer,
     while let Some(event) = stream.next().await {
         match event? {
             OutputEvent::Tokens(due) => {
-                counts.add(&due, &envelope.request);
+                counts.add(&due, &envelope);
                 outputs[due.choice as usize] = Some(due.output);
             }
             OutputEvent::Malformed => is_malformed = true,

@@ -1,7 +1,14 @@
-//! The ground floor: fields of JSON bodies, what errors look like, answers that are broken on purpose, the time of day.
+//! The ground floor: JSON bodies and what may be in them, what errors look like, answers that are broken on purpose, the
+//! time of day.
+
+mod large_number;
+pub mod python;
+
+pub mod fields;
+pub mod invalid;
+pub mod json;
+pub mod schema;
 
 pub(crate) mod broken;
 pub mod errors;
-pub mod fields;
-pub mod json;
 pub(crate) mod wall_clock;

@@ -191,6 +191,8 @@ pub enum FinishReason {
     ToolCalls,
     /// A filter cut it.
     ContentFilter,
+    /// It repeated itself.
+    Repetition,
     /// Whatever a strategy says.
     Other(String),
 }
@@ -203,6 +205,7 @@ impl FinishReason {
             Self::Length => "length",
             Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
+            Self::Repetition => "repetition",
             Self::Other(reason) => reason,
         }
     }

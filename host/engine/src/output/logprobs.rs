@@ -29,6 +29,11 @@ impl CompletionOutput {
     }
 }
 
+/// Likewise of the token `id` at `position` of a prompt, which no seed decides: equal prompts have equal ones.
+pub fn prompt_logprobs(position: usize, id: u32, n_others: usize, last_id: u32) -> impl Iterator<Item = TokenLogprob> {
+    logprobs(0, position, id, n_others, last_id)
+}
+
 /// All probabilities of a position together are less than 1.
 fn logprobs(seed: u64, position: usize, id: u32, n_others: usize, last_id: u32) -> impl Iterator<Item = TokenLogprob> {
     let draw = seed::derive(Purpose::Logprobs, &[seed, position as u64, id.into()]);

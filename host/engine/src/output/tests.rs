@@ -1,6 +1,7 @@
 //! Splitting, cutting, stopping, holding back, over real texts.
 
 use super::*;
+use crate::request::RepetitionDetection;
 use crate::tokenizer::BuiltinTokenizer;
 
 fn output(text: &str, max_tokens: u32, sampling: SamplingParams) -> CompletionOutput {
@@ -55,7 +56,10 @@ fn a_strategy_can_choose_a_length_below_the_limit() {
 fn a_stop_string_ends_the_text_before_it_and_is_the_stop_reason() {
     let output = output("one two three four", 10, stopping_at(&["four", "two"]));
     assert_eq!((output.text(), output.n_tokens()), ("one ", 2));
-    assert_eq!((output.finish_reason(), output.stop_reason()), (&FinishReason::Stop, Some("two")));
+    assert_eq!(
+        (output.finish_reason(), output.stop_reason()),
+        (&FinishReason::Stop, Some(&StopReason::Text("two".into())))
+    );
 }
 
 #[test]
@@ -64,6 +68,39 @@ fn a_stop_string_may_span_tokens_and_be_kept() {
     let output = output("one two three four", 10, sampling);
     assert_eq!((output.text(), output.n_tokens()), ("one two th", 3));
     assert_eq!(streamed(&output), ["one ", "two ", "th"]);
+}
+
+fn ids_of(text: &str) -> Vec<u32> {
+    BuiltinTokenizer::default().encode(text)
+}
+
+fn with_ids(text: &str, sampling: SamplingParams) -> CompletionOutput {
+    let completion = Completion { content: Some(Content::Text(text.into())), ..Default::default() };
+    CompletionOutput::new(completion, 100, 7, &sampling, &BuiltinTokenizer::default(), true).unwrap()
+}
+
+#[test]
+fn a_stop_token_ends_the_text_before_it_and_counts() {
+    let two = ids_of("one two three")[1];
+    let sampling = SamplingParams { stop_token_ids: vec![two], ..Default::default() };
+    let output = with_ids("one two three", sampling.clone());
+    assert_eq!((output.text(), output.n_tokens(), output.token_ids().len()), ("one ", 2, 2));
+    assert_eq!((output.finish_reason(), output.stop_reason()), (&FinishReason::Stop, Some(&StopReason::Token(two))));
+    let kept = with_ids("one two three", SamplingParams { include_stop_str_in_output: true, ..sampling.clone() });
+    assert_eq!(kept.text(), "one two ");
+    let later = with_ids("one two three", SamplingParams { min_tokens: 3, ..sampling });
+    assert_eq!(later.text(), "one two three");
+}
+
+#[test]
+fn an_output_that_repeats_itself_ends_there() {
+    let detection = RepetitionDetection { pattern_sizes: 1..=2, min_count: 3 };
+    let sampling = SamplingParams { repetition_detection: Some(detection), ..Default::default() };
+    let output = with_ids("so it goes on and on and on and on and", sampling.clone());
+    assert_eq!(output.text(), "so it goes on and on and on and ");
+    let reasons = (output.finish_reason(), output.stop_reason());
+    assert_eq!(reasons, (&FinishReason::Repetition, Some(&StopReason::Repetition)));
+    assert_eq!(with_ids("one two three", sampling).finish_reason(), &FinishReason::Stop);
 }
 
 #[test]
@@ -132,7 +169,10 @@ fn an_output_that_is_cut_while_it_thinks_has_no_content() {
 #[test]
 fn a_stop_string_ends_reasoning_too_and_min_tokens_counts_it() {
     let thinks = thinking("one two three", "four", 100, &stopping_at(&["two"]));
-    assert_eq!((thinks.reasoning(), thinks.text(), thinks.stop_reason()), (Some("one "), "", Some("two")));
+    assert_eq!(
+        (thinks.reasoning(), thinks.text(), thinks.stop_reason()),
+        (Some("one "), "", Some(&StopReason::Text("two".into())))
+    );
     let sampling = SamplingParams { min_tokens: 4, ..stopping_at(&["o"]) };
     let answers = thinking("one two three", "four five so", 100, &sampling);
     assert_eq!((answers.reasoning(), answers.text()), (Some("one two three"), "four five s"));

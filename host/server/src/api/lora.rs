@@ -12,15 +12,26 @@ use crate::replica::Replica;
 use crate::wire::errors::ApiError;
 use crate::wire::fields::Fields;
 use crate::wire::json;
+use crate::wire::schema::{self, Field, INTEGER, Kind, TEXT, field, nullable, required};
+
+/// The body of the one.
+pub const LOAD: &[Field] = &[
+    required("lora_name", TEXT),
+    required("lora_path", TEXT),
+    field("load_inplace", Kind::Switch),
+    field("is_3d_lora_weight", Kind::Switch),
+];
+
+/// The body of the other.
+pub const UNLOAD: &[Field] = &[required("lora_name", TEXT), nullable("lora_int_id", INTEGER)];
 
 /// Makes an adapter known. Its path is repeated by `/v1/models` and never opened.
 pub async fn load(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let object = json::object(&headers, &body)?;
-    let mut fields = Fields::of_body(&object);
-    let (name, path) = (fields.required_string("lora_name"), fields.required_string("lora_path"));
-    let in_place = fields.switch("load_inplace");
-    fields.switch("is_3d_lora_weight");
-    fields.finish()?;
+    schema::check(&object, LOAD, &replica.limits).or_ok()?;
+    let fields = Fields(&object);
+    let text = |name| fields.text(name).unwrap_or_default();
+    let (name, path, in_place) = (text("lora_name"), text("lora_path"), fields.switch("load_inplace"));
     if name.is_empty() || path.is_empty() {
         return Err(ApiError::invalid_user_input("lora_name and lora_path must both be given and not be empty."));
     }
@@ -39,10 +50,8 @@ pub async fn unload(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let object = json::object(&headers, &body)?;
-    let mut fields = Fields::of_body(&object);
-    let name = fields.required_string("lora_name");
-    fields.integer("lora_int_id");
-    fields.finish()?;
+    schema::check(&object, UNLOAD, &replica.limits).or_ok()?;
+    let name = Fields(&object).text("lora_name").unwrap_or_default();
     if name.is_empty() {
         return Err(ApiError::invalid_user_input("lora_name must be given to unload an adapter."));
     }

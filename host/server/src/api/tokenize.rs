@@ -21,12 +21,15 @@ pub async fn tokenize(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Tokenized>, ApiError> {
-    let request = TokenizeRequest::read(&json::object(&headers, &body)?)?;
+    let request = TokenizeRequest::read(&json::object(&headers, &body)?, &replica.limits)?;
     replica.adapter(request.model.as_deref())?;
     let tokenizer = replica.prompts.tokenizer();
     let tokens = match &request.input {
         Input::Text(text) => replica.prompts.text_ids(text, request.add_special_tokens),
-        Input::Chat(conversation) => replica.prompts.chat_ids(conversation)?,
+        Input::Chat(conversation) => {
+            conversation.check_trust(&replica.limits)?;
+            replica.prompts.chat_ids(conversation, request.add_special_tokens)?
+        }
     };
     let strings = request.return_token_strs.then(|| tokens.iter().map(|id| tokenizer.token_string(*id)).collect());
     let max_model_len = replica.engine.config().max_model_len;
@@ -39,7 +42,7 @@ pub async fn detokenize(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Detokenized>, ApiError> {
-    let request = DetokenizeRequest::read(&json::object(&headers, &body)?)?;
+    let request = DetokenizeRequest::read(&json::object(&headers, &body)?, &replica.limits)?;
     replica.adapter(request.model.as_deref())?;
     let ids = replica.prompts.known_ids(&request.tokens)?;
     Ok(Json(Detokenized { prompt: replica.prompts.tokenizer().decode(&ids) }))

@@ -20,9 +20,9 @@ const SWITCHES: &str = "aggregate-engine-logging allow-deprecated-quantization a
     exclude-tools-when-tool-choice-none fail-on-environ-validation fully-sharded-loras grpc headless \
     interleave-mm-strings jit-monitor-verbose kv-cache-metrics kv-sharing-fast-prefill language-model-only \
     log-error-stack long-prefill-token-threshold-adaptive mm-device-do-normalize mm-encoder-only monokernel \
-    numa-bind ray-workers-use-nsight return-sampling-mask return-tokens-as-token-ids scheduler-reserve-full-isl \
+    numa-bind ray-workers-use-nsight return-sampling-mask scheduler-reserve-full-isl \
     skip-mm-profiling skip-tokenizer-init sleep-mode-offload-cudagraph specialize-active-lora swa-bounded-replay \
-    tokens-only trust-remote-code trust-request-chat-template trust-request-mm-kwargs use-fp64-gumbel \
+    tokens-only trust-remote-code use-fp64-gumbel \
     use-replayssm use-tqdm-on-load";
 
 /// Flags of vLLM 0.33 that take a value.

@@ -41,6 +41,12 @@ keys! { Serving:
         .help("one of vLLM's; reasoning is what a plugin returns as such"), values::any_text;
     REASONING_PARSER_PLUGIN: String = Spec::one("reasoning-parser-plugin", "FILE")
         .help("never opened; with it, reasoning-parser may have any name"), values::any_text;
+    RETURN_TOKENS_AS_TOKEN_IDS: bool = Spec::switch("return-tokens-as-token-ids").default("false")
+        .help("log-probabilities name tokens token_id:N"), values::switch;
+    TRUST_REQUEST_CHAT_TEMPLATE: bool = Spec::switch("trust-request-chat-template").default("false")
+        .help("a request may bring its own chat_template"), values::switch;
+    TRUST_REQUEST_MM_KWARGS: bool = Spec::switch("trust-request-mm-kwargs").default("false")
+        .help("a request may have media_io_kwargs and mm_processor_kwargs, which have no effect"), values::switch;
     MAX_N_SEQUENCES: i64 = Spec::environment("VLLM_MAX_N_SEQUENCES").default("16384")
         .help("the most choices of a request"), |value| values::at_least_one(value).map(i64::from);
     MAX_STOP_STRINGS: usize = Spec::environment("VLLM_MAX_STOP_STRINGS").default("4")
@@ -68,6 +74,12 @@ pub struct RequestLimits {
     pub output_tokens: Option<u32>,
     /// The model may choose to call tools.
     pub auto_tool_choice: bool,
+    /// Reasoning is told apart from content.
+    pub has_reasoning_parser: bool,
+    /// A request may bring its own chat template.
+    pub trusts_chat_template: bool,
+    /// A request may say how its media are processed.
+    pub trusts_media_kwargs: bool,
 }
 
 /// What answers carry.
@@ -89,6 +101,10 @@ pub struct AnswersConfig {
     pub server_load_tracking: bool,
     /// vLLM's endpoints for developers are there.
     pub dev_mode: bool,
+    /// Reasoning is told apart from content.
+    pub has_reasoning_parser: bool,
+    /// Log-probabilities name tokens by their ids.
+    pub tokens_as_ids: bool,
 }
 
 pub(super) fn limits(reader: &mut Reader<'_>) -> RequestLimits {
@@ -100,11 +116,13 @@ pub(super) fn limits(reader: &mut Reader<'_>) -> RequestLimits {
         prompts: reader.read(&MAX_COMPLETION_PROMPTS),
         output_tokens: max_new_tokens(reader),
         auto_tool_choice: auto_tool_choice(reader),
+        has_reasoning_parser: check_parser(reader, &REASONING_PARSER, &REASONING_PARSER_PLUGIN, ParserKind::Reasoning),
+        trusts_chat_template: reader.read(&TRUST_REQUEST_CHAT_TEMPLATE),
+        trusts_media_kwargs: reader.read(&TRUST_REQUEST_MM_KWARGS),
     }
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, has_kv_cache: bool) -> AnswersConfig {
-    check_parser(reader, &REASONING_PARSER, &REASONING_PARSER_PLUGIN, ParserKind::Reasoning);
     AnswersConfig {
         role: model::response_role(reader),
         stream_interval: reader.read(&STREAM_INTERVAL),
@@ -114,6 +132,8 @@ pub(super) fn read(reader: &mut Reader<'_>, has_kv_cache: bool) -> AnswersConfig
         request_id_headers: reader.read(&ENABLE_REQUEST_ID_HEADERS),
         server_load_tracking: reader.read(&ENABLE_SERVER_LOAD_TRACKING),
         dev_mode: reader.read(&VLLM_SERVER_DEV_MODE),
+        has_reasoning_parser: reader.given(&REASONING_PARSER).is_some_and(|parser| !parser.is_empty()),
+        tokens_as_ids: reader.read(&RETURN_TOKENS_AS_TOKEN_IDS),
     }
 }
 

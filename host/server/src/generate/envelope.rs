@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rehearsal_engine::{CompletionOutput, DueTokens, FinishReason, GenerationRequest, OutputStream, Tokenizer};
+use rehearsal_engine::{CompletionOutput, DueTokens, FinishReason, GenerationRequest, OutputStream, Prompt, Tokenizer};
 
 use super::transfer::{Form, Here, Leg, PrefillResult, TopLevel, Transfer};
 use crate::config::AnswersConfig;
@@ -23,6 +23,8 @@ pub struct Envelope {
     pub prompt_tokens: u32,
     /// What the server puts into answers.
     pub config: Arc<AnswersConfig>,
+    /// Tokens of a block of the KV cache, where one is simulated and reused.
+    block_size: Option<u32>,
     /// The served model's.
     pub tokenizer: Arc<dyn Tokenizer>,
     /// What a prefill leg is answered with.
@@ -44,11 +46,29 @@ impl Envelope {
             fingerprint: replica.fingerprint.clone(),
             prompt_tokens,
             config: replica.answers.clone(),
+            block_size: replica
+                .engine
+                .config()
+                .kv_cache
+                .as_ref()
+                .filter(|_| replica.engine.config().reuses_prefixes())
+                .map(|kv_cache| kv_cache.block_size),
             tokenizer: replica.prompts.tokenizer().clone(),
             prefill: PrefillResult::new(transfer, request_id, prompt_tokens, here),
             finish_override: answers_first_routers.then_some(TopLevel::FINISH_REASON),
             request,
         }
+    }
+
+    /// Prompt tokens of images and the like; `None` if there are none.
+    pub fn multimodal_tokens(&self) -> Option<u32> {
+        let parts = self.request.prompts.iter().flat_map(|prompt| prompt.media_tokens());
+        Some(parts.sum()).filter(|n_tokens| *n_tokens > 0)
+    }
+
+    /// The prompt that a choice answers.
+    pub fn prompt(&self, choice: u32) -> &Prompt {
+        &self.request.prompts[(choice / self.request.sampling.n) as usize]
     }
 
     /// The finish reason on the wire.
@@ -76,16 +96,22 @@ pub struct TokenCounts {
     pub reasoning_tokens: u32,
     /// Each prompt's once, like its length: those that its first choice found.
     pub cached_tokens: u32,
+    /// Likewise, those that were stored: of full blocks, and not found.
+    pub created_cache_tokens: u32,
 }
 
 impl TokenCounts {
-    /// Counts what fell due of an answer to `request`.
-    pub fn add(&mut self, due: &DueTokens, request: &GenerationRequest) {
+    /// Counts what fell due of an answer.
+    pub fn add(&mut self, due: &DueTokens, envelope: &Envelope) {
         self.completion_tokens += due.tokens.len() as u32;
         let reasoning = due.output.n_reasoning_tokens();
         self.reasoning_tokens += due.tokens.end.min(reasoning).saturating_sub(due.tokens.start) as u32;
-        if due.tokens.start == 0 && due.choice.is_multiple_of(request.sampling.n) {
+        if due.tokens.start == 0 && due.choice.is_multiple_of(envelope.request.sampling.n) {
             self.cached_tokens += due.cached_tokens;
+            if let Some(block_size) = envelope.block_size {
+                let in_full_blocks = envelope.prompt(due.choice).n_tokens / block_size * block_size;
+                self.created_cache_tokens += in_full_blocks.saturating_sub(due.cached_tokens);
+            }
         }
     }
 }

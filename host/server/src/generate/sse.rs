@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -23,7 +23,20 @@ pub trait Events: Send + 'static {
     fn tokens(&mut self, due: &DueTokens, out: &mut Vec<u8>);
     /// What comes after the last token.
     fn end(&mut self, out: &mut Vec<u8>);
+    /// What a client is told that has got a status already.
+    fn failed(error: &ApiError, out: &mut Vec<u8>) {
+        write_error(error, out);
+    }
 }
+
+/// A stream that tells of nothing but an error.
+pub(super) fn refused<E: Events>(error: &ApiError) -> Response {
+    let mut frame = Vec::new();
+    E::failed(error, &mut frame);
+    (HEADERS, Body::from(frame)).into_response()
+}
+
+const HEADERS: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")];
 
 /// An event that no client can parse.
 const MALFORMED: &[u8] = b"data: {\"choices\": [{\"index\": 0, \"delta\": {\"content\": \n\n";
@@ -36,9 +49,9 @@ const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 /// Answers with a stream. Waits for the first token, so that what fails before it is a plain error answer, with a
 /// status, and so that the first byte marks TTFT. With `keep_alive` it waits no longer than that, and
 /// from then on the stream is never silent for longer. `answering` is held until the last byte was handed over.
-pub(super) async fn respond(
+pub(super) async fn respond<E: Events>(
     mut output: OutputStream,
-    events: impl Events,
+    events: E,
     keep_alive: Option<Duration>,
     answering: Answering,
 ) -> Result<Response, ApiError> {
@@ -77,7 +90,8 @@ pub(super) async fn respond(
                 // What is written is sent; then the connection ends in the middle of the body.
                 Err(StrategyError::Disconnected) => return Some((Ok(Bytes::from(frame)), Some(State::Cut))),
                 Err(error) => {
-                    write_error(error, &mut frame);
+                    tracing::warn!(%error, "a stream failed after its first byte");
+                    E::failed(&ApiError::from(error), &mut frame);
                     return Some((Ok(Bytes::from(frame)), None));
                 }
             }
@@ -90,8 +104,7 @@ pub(super) async fn respond(
         }
         Some((Ok(Bytes::from(frame)), Some(State::Going(output, stream, Vec::with_capacity(256)))))
     });
-    let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")];
-    Ok((headers, Body::from_stream(frames)).into_response())
+    Ok((HEADERS, Body::from_stream(frames)).into_response())
 }
 
 /// How far a stream has come.
@@ -138,12 +151,11 @@ impl<C: Events> Stream<C> {
     }
 }
 
-/// The status has been sent: the client learns of it here.
-fn write_error(error: StrategyError, out: &mut Vec<u8>) {
-    tracing::warn!(%error, "a stream failed after its first byte");
+/// An error as OpenAI's API has it in a stream, and its end.
+fn write_error(error: &ApiError, out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
     // Writing to a vector cannot fail, and an error body has nothing that JSON lacks.
-    let _ = serde_json::to_writer(&mut *out, &ApiError::from(error).body());
+    let _ = serde_json::to_writer(&mut *out, &error.body());
     out.extend_from_slice(b"\n\n");
     out.extend_from_slice(DONE);
 }

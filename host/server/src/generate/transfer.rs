@@ -39,7 +39,7 @@ pub enum Form {
 impl Transfer {
     /// Reads either form. Members may be of any JSON type: engines send numbers and nested lists in them, and only
     /// the two switches matter here.
-    pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+    pub fn read(fields: Fields<'_>) -> Option<Self> {
         let is_true = |value: Option<&Value>| value == Some(&Value::Bool(true));
         let leg = |prefill: bool, decode: bool| match (prefill, decode) {
             (_, true) => Some(Leg::Decode),

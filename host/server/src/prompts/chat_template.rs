@@ -153,7 +153,14 @@ impl ChatTemplate {
         // The last of a name counts.
         let variables = messages::variables(conversation, self.0.content);
         let variables = Value::from_pairs(special_tokens.chain(kwargs).chain(variables));
-        let mut text = self.0.environment.get_template(name)?.render(variables)?;
+        if conversation.continue_final_message && conversation.add_generation_prompt {
+            let message = "add_generation_prompt must be false where continue_final_message is true";
+            return Err(Error::new(ErrorKind::InvalidOperation, message));
+        }
+        let mut text = match &conversation.chat_template {
+            Some(own) => self.0.environment.render_str(own, variables)?,
+            None => self.0.environment.get_template(name)?.render(variables)?,
+        };
         if let Some(continued) = conversation.continued()
             && let Some(at) = text.rfind(&continued)
         {

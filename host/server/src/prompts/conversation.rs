@@ -3,6 +3,9 @@
 use rehearsal_engine::request::Message;
 use serde_json::{Map, Value};
 
+use crate::config::RequestLimits;
+use crate::wire::errors::ApiError;
+
 /// Messages, and what else a chat template is given.
 #[derive(Debug, Clone)]
 pub struct Conversation {
@@ -16,6 +19,10 @@ pub struct Conversation {
     pub add_generation_prompt: bool,
     /// End with the last message, so that the answer continues it.
     pub continue_final_message: bool,
+    /// A template in the place of the model's.
+    pub chat_template: Option<String>,
+    /// The field that says how its media are to be processed.
+    pub media_kwargs: Option<&'static str>,
     /// Variables of the template; they win over all others of their names.
     pub template_kwargs: Map<String, Value>,
 }
@@ -29,8 +36,28 @@ impl Conversation {
             documents: None,
             add_generation_prompt: true,
             continue_final_message: false,
+            chat_template: None,
+            media_kwargs: None,
             template_kwargs: Map::new(),
         }
+    }
+
+    /// Fails if it brings what this server lets no request bring.
+    pub fn check_trust(&self, limits: &RequestLimits) -> Result<(), ApiError> {
+        if self.has_own_template() && !limits.trusts_chat_template {
+            let message = "chat_template: this server lets no request bring one (--trust-request-chat-template)";
+            return Err(ApiError::invalid(message));
+        }
+        if let Some(name) = self.media_kwargs.filter(|_| !limits.trusts_media_kwargs) {
+            let message = format!("{name}: this server lets no request bring them (--trust-request-mm-kwargs)");
+            return Err(ApiError::invalid_param(name, message));
+        }
+        Ok(())
+    }
+
+    /// Whether it brings a template, under either name.
+    fn has_own_template(&self) -> bool {
+        self.chat_template.is_some() || self.template_kwargs.get("chat_template").is_some_and(|own| !own.is_null())
     }
 
     /// The text that ends the rendered text, where the answer continues it.

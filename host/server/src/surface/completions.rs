@@ -8,59 +8,76 @@ use rehearsal_engine::{CompletionOutput, DueTokens, Endpoint, Prompt, PromptCont
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::openai::{Body, ChunkWriter, Logprobs, Shown, TextLogprobs, Usage, body, write_number, write_pair};
+use super::openai::{
+    Body, ChunkWriter, Logprobs, Shown, TextLogprobs, Usage, body, checks, fields, stop_reason, write_number,
+    write_pair,
+};
 use crate::config::RequestLimits;
 use crate::generate::{Answer, Envelope, Events, Incoming, Run, Streaming, Surface, TokenCounts};
 use crate::prompts::{Input, PromptInput};
 use crate::wire::errors::ApiError;
-use crate::wire::fields::{Fields, integer};
+use crate::wire::fields::{Fields, integer, is_truthy};
+use crate::wire::schema;
 
 /// Continues one or more prompts.
 pub struct Completions {
     shown: Shown,
     /// Put the prompt before the answer.
     echo: bool,
-    /// Log-probabilities of so many tokens at each position.
-    n_logprobs: Option<usize>,
 }
 
 impl Surface for Completions {
     const ID_PREFIX: &'static str = "cmpl-";
     type Events = TextChunks;
 
-    /// Contradictions that vLLM finds first are found first; then all wrong types together.
-    fn read(object: Map<String, Value>, limits: &RequestLimits) -> Result<(Self, Incoming), ApiError> {
-        check_prompt_is_there(&object, limits.prompts)?;
-        body::check_stream_options(&object, true)?;
-        let logprobs = object.get("logprobs").and_then(|value| integer(value).ok());
-        if let Some(logprobs) = logprobs.filter(|logprobs| *logprobs < -1) {
-            return Err(ApiError::invalid_value("logprobs", logprobs, "logprobs must be -1 or more"));
+    fn read(mut object: Map<String, Value>, limits: &RequestLimits) -> Result<(Self, Incoming), ApiError> {
+        checks::prompt(&object, limits)?;
+        checks::stream_options(&object)?;
+        checks::logprobs(&object, &["prompt_logprobs", "logprobs"])?;
+        checks::structured_outputs(&object, Some("structured_outputs"))?;
+        checks::response_format(&object)?;
+        checks::cache_salt(&object)?;
+        checks::thinking_token_budget(&object)?;
+        let max_tokens = Fields(&object).integer("max_tokens").map(|max_tokens| ("max_tokens", max_tokens));
+        // vLLM puts it there, which shows where an error counts fields. Here a text may be as long as a chat's answer.
+        object.entry("max_tokens").or_insert(Value::Null);
+        schema::check(&object, fields::COMPLETION, limits).or_ok()?;
+        let fields = Fields(&object);
+        if is_truthy(fields.raw("prompt_embeds")) {
+            return Err(ApiError::invalid_param("prompt_embeds", "prompt_embeds are not simulated"));
         }
-        body::check_raw(&object)?;
-        let mut fields = Fields::of_body(&object);
-        let input = Input::Prompts(prompts(&mut fields));
-        let echo = fields.switch("echo");
-        let max_tokens = fields.integer("max_tokens").map(|max_tokens| ("max_tokens", max_tokens));
-        let (mut incoming, shown) = body::read(&mut fields, Endpoint::Completions, input, max_tokens, limits);
-        incoming.wishes.format = body::format(&mut fields);
-        incoming.sampling.logprobs = fields.integer("logprobs").map(|logprobs| ("logprobs", logprobs));
-        // An echo may ask for the prompt alone.
-        incoming.sampling.least_max_tokens = if echo { 0 } else { 1 };
-        let suffix = fields.string("suffix");
-        fields.finish()?;
-        if suffix.is_some_and(|suffix| !suffix.is_empty()) {
+        if fields.raw("suffix").is_some() {
             return Err(ApiError::invalid_param("suffix", "suffix needs a model that fills in the middle"));
         }
-        Ok((Self { shown, echo, n_logprobs: incoming.sampling.n_logprobs() }, incoming))
+        if fields.switch("stream") && fields.switch("use_beam_search") {
+            return Err(ApiError::invalid("a beam search cannot be streamed"));
+        }
+        let echo = fields.switch("echo");
+        let logprobs = fields.integer("logprobs").map(|logprobs| ("logprobs", logprobs));
+        let input = Input::Prompts(prompts(object.get("prompt")));
+        let (mut incoming, shown) = body::read(fields, Endpoint::Completions, input, max_tokens, logprobs);
+        incoming.wishes.format = body::format(fields)?;
+        // An echo may ask for the prompt alone.
+        incoming.sampling.least_max_tokens = if echo { 0 } else { 1 };
+        Ok((Self { shown, echo }, incoming))
     }
 
     fn whole(self, answer: &Answer) -> Response {
         let Answer { envelope, outputs, .. } = answer;
-        let (echoes, logprobs) = (Echoes::new(envelope, self.echo), Logprobs::new(self.n_logprobs, envelope));
+        let (echoes, logprobs) = (Echoes::new(envelope, self.echo), Logprobs::new(&self.shown, envelope));
         let choice = |(index, output): (u32, &Arc<CompletionOutput>)| {
             let mut offset = echoes.before(index).chars().count();
-            let logprobs = logprobs.text(output, 0..output.n_tokens(), &mut offset);
-            TextChoice::new(index, output, &echoes, logprobs, envelope)
+            let ids = &envelope.prompt(index).token_ids;
+            let of_answer = logprobs.text(output, 0..output.n_tokens(), &mut offset);
+            let logprobs_shown = if self.echo { logprobs.with_echo(ids, of_answer) } else { of_answer };
+            let choice = TextChoice::new(index, output, &echoes, logprobs_shown, envelope);
+            let all_ids = if self.echo { [ids, output.token_ids()].concat() } else { output.token_ids().to_vec() };
+            TextChoice {
+                token_ids: self.shown.token_ids.then_some(all_ids),
+                prompt_logprobs: logprobs.of_prompt(ids),
+                prompt_token_ids: self.shown.token_ids.then(|| ids.clone()),
+                ..choice
+            }
         };
         let choices = (0..).zip(outputs).map(choice).collect();
         Json(Body::new("text_completion", answer, choices, None)).into_response()
@@ -72,9 +89,12 @@ impl Surface for Completions {
         TextChunks {
             writer: ChunkWriter::new("text_completion", &envelope, include_usage),
             begun: vec![false; n_choices as usize],
-            logprobs: Logprobs::new(self.n_logprobs, &envelope),
+            logprobs: Logprobs::new(&self.shown, &envelope),
             offsets: (0..n_choices).map(|choice| echoes.before(choice).chars().count()).collect(),
             echoes,
+            echo: self.echo,
+            token_ids: self.shown.token_ids,
+            continuous_usage: self.shown.continuous_usage(&envelope),
             streaming: Streaming::new(self.shown.stream_interval, &envelope.config),
             include_usage,
             counts: TokenCounts::default(),
@@ -83,72 +103,24 @@ impl Surface for Completions {
     }
 }
 
-fn check_prompt_is_there(object: &Map<String, Value>, most: usize) -> Result<(), ApiError> {
-    match object.get("prompt") {
-        None | Some(Value::Null) => Err(ApiError::invalid_param("prompt", "prompt must be given and not be empty")),
-        Some(Value::String(prompt)) if prompt.is_empty() => {
-            Err(ApiError::invalid_param("prompt", "prompt must be given and not be empty"))
-        }
-        Some(Value::Array(prompts)) if prompts.is_empty() => Err(ApiError::invalid("the prompt cannot be empty")),
-        Some(Value::Array(prompts)) if prompts.len() > most && !prompts[0].is_number() => {
-            let message = format!(
-                "prompt has {} prompts, at most {most} are allowed by VLLM_MAX_COMPLETION_PROMPTS",
-                prompts.len()
-            );
-            Err(ApiError::invalid_param("prompt", message))
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-/// The form is decided by the first element, as in a union of four.
-fn prompts(fields: &mut Fields<'_>) -> Vec<PromptInput> {
-    let value = fields.raw("prompt");
+/// One prompt or several, each as text or as token ids.
+fn prompts(value: Option<&Value>) -> Vec<PromptInput> {
+    let ids = |list: &[Value]| {
+        let ids = list.iter().filter_map(|id| integer(id).ok());
+        PromptInput::TokenIds(ids.map(|id| i64::try_from(id).unwrap_or(i64::MAX)).collect())
+    };
     match value {
         Some(Value::String(text)) => vec![PromptInput::Text(text.clone())],
-        Some(Value::Array(list)) => match list.first() {
-            Some(Value::String(_)) => texts(fields, list),
-            Some(Value::Array(_)) => list
-                .iter()
-                .enumerate()
-                .filter_map(|(index, ids)| token_ids(fields, &format!("prompt.{index}"), ids))
-                .collect(),
-            _ => token_ids(fields, "prompt", value.unwrap_or(&Value::Null)).into_iter().collect(),
-        },
-        Some(other) => {
-            fields.error("prompt", "list_type", "expected a string, strings, token ids or lists of token ids", other);
-            Vec::new()
-        }
-        None => Vec::new(),
+        Some(Value::Array(list)) if list.iter().any(|item| item.is_number() || item.is_boolean()) => vec![ids(list)],
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|item| match item {
+                Value::Array(list) => ids(list),
+                text => PromptInput::Text(text.as_str().unwrap_or_default().to_owned()),
+            })
+            .collect(),
+        _ => Vec::new(),
     }
-}
-
-fn texts(fields: &mut Fields<'_>, list: &[Value]) -> Vec<PromptInput> {
-    let mut prompts = Vec::with_capacity(list.len());
-    for (index, value) in list.iter().enumerate() {
-        match value.as_str() {
-            Some(text) => prompts.push(PromptInput::Text(text.to_owned())),
-            None => fields.error(&format!("prompt.{index}"), "string_type", "expected a string like the first", value),
-        }
-    }
-    prompts
-}
-
-fn token_ids(fields: &mut Fields<'_>, at: &str, value: &Value) -> Option<PromptInput> {
-    let Some(list) = value.as_array() else {
-        fields.error(at, "list_type", "expected a list of token ids like the first", value);
-        return None;
-    };
-    let mut ids = Vec::with_capacity(list.len());
-    for (index, value) in list.iter().enumerate() {
-        let at = format!("{at}.{index}");
-        match integer(value) {
-            Ok(id) if id < 0 => fields.error(&at, "greater_than_equal", "expected at least 0", value),
-            Ok(id) => ids.push(id),
-            Err((kind, message)) => fields.error(&at, kind, message, value),
-        }
-    }
-    Some(PromptInput::TokenIds(ids))
 }
 
 /// What `echo` puts before each answer: the prompt, token ids decoded.
@@ -181,10 +153,10 @@ struct TextChoice {
     text: String,
     logprobs: Option<TextLogprobs>,
     finish_reason: String,
-    stop_reason: Option<String>,
-    token_ids: Option<()>,
-    prompt_logprobs: Option<()>,
-    prompt_token_ids: Option<()>,
+    stop_reason: Value,
+    token_ids: Option<Vec<u32>>,
+    prompt_logprobs: Option<Vec<Value>>,
+    prompt_token_ids: Option<Vec<u32>>,
     routed_experts: Option<()>,
     weight_versions: Option<()>,
 }
@@ -202,7 +174,7 @@ impl TextChoice {
             text: [echoes.before(index), output.reasoning().unwrap_or_default(), output.text()].concat(),
             logprobs,
             finish_reason: envelope.finish_reason(output.finish_reason()).to_owned(),
-            stop_reason: output.stop_reason().map(str::to_owned),
+            stop_reason: stop_reason(output),
             token_ids: None,
             prompt_logprobs: None,
             prompt_token_ids: None,
@@ -230,8 +202,11 @@ pub struct TextChunks {
     logprobs: Logprobs,
     /// By choice: characters of its text that were written, echo included.
     offsets: Vec<usize>,
+    echo: bool,
+    token_ids: bool,
     streaming: Streaming,
     include_usage: bool,
+    continuous_usage: bool,
     counts: TokenCounts,
 }
 
@@ -239,36 +214,41 @@ impl Events for TextChunks {
     fn begin(&mut self, _: &mut Vec<u8>) {}
 
     fn tokens(&mut self, event: &DueTokens, out: &mut Vec<u8>) {
-        self.counts.add(event, &self.envelope.request);
-        let (echoes, begun) = (&self.echoes, &mut self.begun[event.choice as usize]);
-        let mut text = |out: &mut Vec<u8>, token: &str| {
-            write_number(out, r#"{"index":"#, event.choice);
-            let is_first = !std::mem::replace(begun, true);
-            match if is_first { echoes.before(event.choice) } else { "" } {
-                "" => write_pair(out, r#","text":"#, token),
-                prompt => write_pair(out, r#","text":"#, &[prompt, token].concat()),
-            }
-        };
-        const TAIL: &[u8] = br#","prompt_token_ids":null,"token_ids":null,"weight_versions":null}"#;
-        let (n_tokens, offset) = (event.output.n_tokens(), &mut self.offsets[event.choice as usize]);
+        self.counts.add(event, &self.envelope);
+        let (choice, n_tokens) = (event.choice, event.output.n_tokens());
+        let prompt_ids = &self.envelope.prompt(choice).token_ids;
+        let (begun, offset) = (&mut self.begun[choice as usize], &mut self.offsets[choice as usize]);
         self.streaming.each_run(event, |run, tokens| {
             let is_last = tokens.end == n_tokens;
-            let logprobs = self.logprobs.text(&event.output, tokens, offset);
-            if !is_last {
-                return self.writer.middle(out, |out| {
-                    text(out, text_of(run));
-                    write_pair(out, r#","logprobs":"#, &logprobs);
-                    out.extend_from_slice(br#","finish_reason":null,"stop_reason":null"#);
-                    out.extend_from_slice(TAIL);
-                });
+            let is_first = !std::mem::replace(begun, true);
+            let echoes = is_first && self.echo;
+            let usage = self.continuous_usage.then(|| Usage::so_far(&self.envelope, tokens.end));
+            let mut logprobs = self.logprobs.text(&event.output, tokens.clone(), offset);
+            if echoes {
+                logprobs = self.logprobs.with_echo(prompt_ids, logprobs);
             }
-            self.writer.last(out, |out| {
-                text(out, text_of(run));
-                let finish_reason = self.envelope.finish_reason(event.output.finish_reason());
+            let token_ids = self.token_ids.then(|| {
+                let ids = event.output.token_ids().get(tokens).unwrap_or_default();
+                if echoes { [prompt_ids, ids].concat() } else { ids.to_vec() }
+            });
+            self.writer.of_choice(out, usage.as_deref(), is_last, |out| {
+                write_number(out, r#"{"index":"#, choice);
+                match if is_first { self.echoes.before(choice) } else { "" } {
+                    "" => write_pair(out, r#","text":"#, text_of(run)),
+                    prompt => write_pair(out, r#","text":"#, &[prompt, text_of(run)].concat()),
+                }
                 write_pair(out, r#","logprobs":"#, &logprobs);
-                write_pair(out, r#","finish_reason":"#, finish_reason);
-                write_pair(out, r#","stop_reason":"#, &event.output.stop_reason());
-                out.extend_from_slice(TAIL);
+                if is_last {
+                    let finish_reason = self.envelope.finish_reason(event.output.finish_reason());
+                    write_pair(out, r#","finish_reason":"#, finish_reason);
+                    write_pair(out, r#","stop_reason":"#, &stop_reason(&event.output));
+                } else {
+                    out.extend_from_slice(br#","finish_reason":null,"stop_reason":null"#);
+                }
+                let prompt_ids = (is_first && self.token_ids).then_some(prompt_ids);
+                write_pair(out, r#","prompt_token_ids":"#, &prompt_ids);
+                write_pair(out, r#","token_ids":"#, &token_ids);
+                out.extend_from_slice(br#","weight_versions":null}"#);
             });
         });
     }

@@ -1,10 +1,13 @@
 //! What both completion endpoints answer with, in vLLM's order of keys, its nulls present.
 
 pub mod body;
+pub mod checks;
 mod chunk;
 pub mod conversation;
+pub mod fields;
 mod logprobs;
 
+use rehearsal_engine::{CompletionOutput, Endpoint, StopReason};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,7 +15,7 @@ use crate::generate::{Answer, Envelope, PrefillResult, TokenCounts, TopLevel};
 
 pub use body::Shown;
 pub use chunk::ChunkWriter;
-pub(crate) use chunk::{write_number, write_pair};
+pub(crate) use chunk::{json, write_number, write_pair};
 pub(crate) use logprobs::{ChatLogprobs, Logprobs, TextLogprobs};
 
 /// `usage`
@@ -33,18 +36,46 @@ pub struct Usage {
 impl Usage {
     /// Token counts of an answer, or of as much of it as was sent.
     pub fn new(envelope: &Envelope, counts: TokenCounts) -> Self {
-        let TokenCounts { completion_tokens, reasoning_tokens, cached_tokens } = counts;
+        let TokenCounts { completion_tokens, reasoning_tokens, cached_tokens, created_cache_tokens } = counts;
+        let is_chat = envelope.request.endpoint != Endpoint::Completions;
+        let multimodal = envelope.multimodal_tokens();
+        let shows_reasoning = envelope.config.has_reasoning_parser || reasoning_tokens > 0;
         Self {
             prompt_tokens: envelope.prompt_tokens,
             total_tokens: envelope.prompt_tokens + completion_tokens,
             completion_tokens,
             prompt_tokens_details: envelope.config.prompt_tokens_details.then_some(PromptTokensDetails {
                 cached_tokens,
-                created_cache_tokens: 0,
-                multimodal_tokens: None,
+                created_cache_tokens: is_chat.then_some(created_cache_tokens),
+                multimodal_tokens: multimodal,
             }),
-            completion_tokens_details: (reasoning_tokens > 0).then_some(CompletionTokensDetails { reasoning_tokens }),
+            completion_tokens_details: (is_chat && shows_reasoning)
+                .then_some(CompletionTokensDetails { reasoning_tokens }),
         }
+    }
+
+    /// The usage so far of one choice, as it stands in each chunk where that is wanted. Only chats say how much of it was
+    /// reasoning.
+    pub fn so_far(envelope: &Envelope, completion_tokens: usize) -> String {
+        let prompt_tokens = envelope.prompt_tokens;
+        let total_tokens = prompt_tokens as usize + completion_tokens;
+        let details = match envelope.request.endpoint {
+            Endpoint::Completions => "",
+            _ => r#","completion_tokens_details":null"#,
+        };
+        format!(
+            r#","usage":{{"prompt_tokens":{prompt_tokens},"total_tokens":{total_tokens},"completion_tokens":{completion_tokens}{details}}}"#
+        )
+    }
+}
+
+/// `stop_reason` on the wire.
+pub(crate) fn stop_reason(output: &CompletionOutput) -> Value {
+    match output.stop_reason() {
+        None => Value::Null,
+        Some(StopReason::Text(text)) => text.as_str().into(),
+        Some(StopReason::Token(id)) => (*id).into(),
+        Some(StopReason::Repetition) => "repetition_detected".into(),
     }
 }
 
@@ -60,8 +91,10 @@ pub struct CompletionTokensDetails {
 pub struct PromptTokensDetails {
     /// Found in the KV cache.
     pub cached_tokens: u32,
-    created_cache_tokens: u32,
-    multimodal_tokens: Option<()>,
+    /// Stored in it; text completions do not say.
+    pub created_cache_tokens: Option<u32>,
+    /// Of images and the like.
+    pub multimodal_tokens: Option<u32>,
 }
 
 /// The body of an answer in one piece. `service_tier` and what follows it stand in vLLM's order.
@@ -87,9 +120,12 @@ pub struct Body<C> {
 /// Keys that only a chat answer has.
 #[derive(Debug, Default, Serialize)]
 pub struct ChatOnly {
-    prompt_logprobs: Option<()>,
-    prompt_token_ids: Option<()>,
-    prompt_text: Option<()>,
+    /// By position, where they are wanted.
+    pub prompt_logprobs: Option<Vec<Value>>,
+    /// Where they are wanted.
+    pub prompt_token_ids: Option<Vec<u32>>,
+    /// Where it is wanted.
+    pub prompt_text: Option<String>,
 }
 
 impl<C> Body<C> {

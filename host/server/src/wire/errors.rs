@@ -1,24 +1,30 @@
 //! What a client is told when something is wrong: vLLM's body, and the only place that knows status codes.
 
+use std::sync::LazyLock;
+
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use regex_lite::Regex;
 use rehearsal_engine::{Fault, PluginFault, QueueFull, StrategyError};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::broken;
-use super::fields::FieldErrors;
+use super::invalid::Invalid;
 
 /// Everything that can be wrong with a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// The body is not declared as JSON.
-    #[error("1 validation error:\n  unsupported media type: the body must be 'application/json'")]
+    #[error("1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed")]
     UnsupportedMediaType,
+    /// The body is no text in any Unicode encoding, or nested too deeply.
+    #[error("There was an error parsing the body")]
+    UnreadableBody,
     /// The body is not JSON, or its fields are of the wrong type.
     #[error(transparent)]
-    Fields(#[from] FieldErrors),
+    Fields(#[from] Invalid),
     /// A value is out of its range, or contradicts another one.
     #[error("{message}{}", suffix(*.param, .value.as_deref()))]
     Invalid {
@@ -39,13 +45,16 @@ pub enum ApiError {
         name: String,
     },
     /// No such model is served.
-    #[error("The model `{model}` does not exist. Served here: {}.", served.join(", "))]
+    #[error("The model `{model}` does not exist. Valid aliases: {}.", served.join(", "))]
     UnknownModel {
         /// What the client asked for.
         model: String,
         /// What it could have asked for.
         served: Vec<String>,
     },
+    /// What vLLM itself fails on.
+    #[error("{0}")]
+    Internal(String),
     /// The waiting queue has no room.
     #[error(transparent)]
     QueueFull(#[from] QueueFull),
@@ -88,17 +97,23 @@ impl ApiError {
     pub fn body(&self) -> ErrorBody {
         let (status, kind) = self.status_and_type();
         let mut error = ErrorObject {
-            message: self.to_string(),
+            message: match self {
+                // In a plugin's own words.
+                Self::Strategy(_) => self.to_string(),
+                _ => without_paths(self.to_string()),
+            },
             kind: kind.into(),
             param: None,
             code: Value::from(status.as_u16()),
         };
         match self {
             Self::UnsupportedMediaType
+            | Self::UnreadableBody
+            | Self::Internal(_)
             | Self::InvalidUserInput(_)
             | Self::UnknownAdapter { .. }
             | Self::QueueFull(_) => {}
-            Self::Fields(fields) => error.param = Some(fields.first_loc().to_owned()),
+            Self::Fields(fields) => error.param = Some(fields.first.clone()),
             Self::Invalid { param, .. } => error.param = param.map(str::to_owned),
             Self::UnknownModel { .. } => error.param = Some("model".into()),
             Self::Strategy(StrategyError::Rejected(rejection)) => {
@@ -116,7 +131,10 @@ impl ApiError {
 
     fn status_and_type(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::UnsupportedMediaType | Self::Fields(_) => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::UnsupportedMediaType | Self::UnreadableBody | Self::Fields(_) => {
+                (StatusCode::BAD_REQUEST, "Bad Request")
+            }
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "BadRequestError"),
             Self::InvalidUserInput(_) => (StatusCode::BAD_REQUEST, "InvalidUserInput"),
             Self::UnknownModel { .. } | Self::UnknownAdapter { .. } => (StatusCode::NOT_FOUND, "NotFoundError"),
@@ -153,6 +171,24 @@ impl ApiError {
         }
         headers
     }
+}
+
+/// vLLM shows no paths and no addresses of its own, and takes what a client sent for such, too.
+fn without_paths(message: String) -> String {
+    static HIDDEN: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
+        let regex = |pattern: &str| Regex::new(pattern).expect("patterns that are tried by a test");
+        [
+            (regex(r" at 0x[0-9a-fA-F]+>"), ">"),
+            (regex(r#"\n?\s*File "[^"]+", line \d+, in \S+(\n\s+.*)?"#), ""),
+            (regex(r"/(?:home|usr|opt|var|tmp|root|lib|mnt|srv)(?:/[\w.\-]+)+"), "<path>"),
+            (regex(r"(?:/[\w\-]+)+/[\w\-]+\.\w+"), "<path>"),
+        ]
+    });
+    if !message.contains(['/', '"']) && !message.contains(" at 0x") {
+        return message;
+    }
+    let hide = |message: String, (regex, shown): &(Regex, &str)| regex.replace_all(&message, *shown).into_owned();
+    HIDDEN.iter().fold(message, hide).trim().to_owned()
 }
 
 /// The type that vLLM and OpenAI's clients go with a status.
@@ -192,6 +228,8 @@ impl IntoResponse for ApiError {
         match self {
             Self::Strategy(StrategyError::Disconnected) => return broken::cut_connection(),
             Self::Strategy(StrategyError::Malformed) => return broken::malformed(),
+            // The framework's own, in its own shape.
+            Self::UnreadableBody => return detail(StatusCode::BAD_REQUEST, &self.to_string()),
             _ => {}
         }
         let (status, _) = self.status_and_type();
@@ -206,12 +244,32 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// What the framework answers by itself.
+fn detail(status: StatusCode, detail: &str) -> Response {
+    (status, Json(serde_json::json!({ "detail": detail }))).into_response()
+}
+
 /// A path that vLLM does not have either.
 pub async fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, Json(serde_json::json!({ "detail": "Not Found" }))).into_response()
+    detail(StatusCode::NOT_FOUND, "Not Found")
 }
 
 /// A known path with another method.
 pub async fn method_not_allowed() -> Response {
-    (StatusCode::METHOD_NOT_ALLOWED, Json(serde_json::json!({ "detail": "Method Not Allowed" }))).into_response()
+    detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_addresses_are_not_shown() {
+        let shown = |message: &str| without_paths(message.to_owned());
+        assert_eq!(
+            shown("see /home/a/b.txt and <f at 0x12ab> in http://x.y/z/q.html"),
+            "see <path> and <f> in http://x.y<path>"
+        );
+        assert_eq!(shown("n must be at least 1, got 0"), "n must be at least 1, got 0");
+    }
 }

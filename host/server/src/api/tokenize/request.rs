@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value};
 
+use crate::config::RequestLimits;
 use crate::prompts::conversation::Conversation;
-use crate::surface::openai::conversation;
+use crate::surface::openai::{checks, conversation, fields};
 use crate::wire::errors::ApiError;
-use crate::wire::fields::{Fields, integer};
+use crate::wire::fields::Fields;
+use crate::wire::schema::{self, Field, Kind, TEXT, nullable, required};
 
 /// What is to be tokenized.
 #[derive(Debug, Clone)]
@@ -30,26 +32,30 @@ pub(super) struct TokenizeRequest {
 }
 
 impl TokenizeRequest {
-    /// Reads a body. Messages win; with neither, both are missing.
-    pub(super) fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
-        let mut fields = Fields::of_body(object);
-        let model = fields.string("model").map(str::to_owned);
-        let input = if fields.raw("messages").is_some() {
-            Input::Chat(Box::new(conversation::read(&mut fields)))
-        } else {
-            let prompt = fields.required_string("prompt");
-            if !fields.raw("prompt").is_some_and(Value::is_string) {
-                fields.missing("messages");
+    /// Reads a body, which is in order if it is one of the two forms; else what each of them lacks is told.
+    pub(super) fn read(object: &Map<String, Value>, limits: &RequestLimits) -> Result<Self, ApiError> {
+        let mut invalid = schema::check(object, fields::TOKENIZE_TEXT, limits);
+        let is_text = invalid.is_empty();
+        if !is_text {
+            checks::generation_prompt(object)?;
+            let invalid_chat = schema::check(object, fields::TOKENIZE_CHAT, limits);
+            if !invalid_chat.is_empty() {
+                invalid.append(invalid_chat);
+                invalid.or_ok()?;
             }
-            Input::Text(prompt.to_owned())
-        };
-        let add_special_tokens = fields.switch_or("add_special_tokens", true);
-        let return_token_strs = fields.switch("return_token_strs");
-        fields.finish()?;
-        if let Input::Chat(conversation) = &input {
-            conversation::check(conversation)?;
         }
-        Ok(Self { model, input, add_special_tokens, return_token_strs })
+        let fields = Fields(object);
+        let input = if is_text {
+            Input::Text(fields.string("prompt").unwrap_or_default())
+        } else {
+            Input::Chat(Box::new(conversation::read(fields)))
+        };
+        Ok(Self {
+            model: fields.string("model"),
+            input,
+            add_special_tokens: fields.switch_or("add_special_tokens", is_text),
+            return_token_strs: fields.switch("return_token_strs"),
+        })
     }
 }
 
@@ -62,24 +68,15 @@ pub(super) struct DetokenizeRequest {
     pub(super) tokens: Vec<i64>,
 }
 
+/// The fields of `/detokenize`.
+pub(super) const DETOKENIZE: &[Field] =
+    &[nullable("model", TEXT), required("tokens", Kind::List(&Kind::Integer(0, i64::MAX as i128), None))];
+
 impl DetokenizeRequest {
     /// Reads a body; every token that is no id is reported.
-    pub(super) fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
-        let mut fields = Fields::of_body(object);
-        let model = fields.string("model").map(str::to_owned);
-        if fields.raw("tokens").is_none() {
-            fields.missing("tokens");
-        }
-        let mut tokens = Vec::new();
-        for (at, value) in fields.list("tokens").unwrap_or_default().iter().enumerate() {
-            let name = format!("tokens.{at}");
-            match integer(value) {
-                Ok(token) if token >= 0 => tokens.push(token),
-                Ok(_) => fields.error(&name, "greater_than_equal", "expected 0 or more", value),
-                Err((kind, message)) => fields.error(&name, kind, message, value),
-            }
-        }
-        fields.finish()?;
-        Ok(Self { model, tokens })
+    pub(super) fn read(object: &Map<String, Value>, limits: &RequestLimits) -> Result<Self, ApiError> {
+        schema::check(object, DETOKENIZE, limits).or_ok()?;
+        let fields = Fields(object);
+        Ok(Self { model: fields.string("model"), tokens: fields.integers("tokens") })
     }
 }

@@ -59,7 +59,7 @@ fn part_value(part: &ContentPart) -> Value {
     match part {
         ContentPart::Text(text) => context! { type => "text", text },
         // `image` for an `image_url`, and so on.
-        ContentPart::Other { kind, .. } => {
+        ContentPart::Media { kind, .. } | ContentPart::Other { kind, .. } => {
             context! { type => kind.trim_start_matches("input_").trim_end_matches("_url") }
         }
     }

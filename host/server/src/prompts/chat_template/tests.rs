@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::surface::openai::conversation as openai;
+use crate::surface::openai::conversation;
 use crate::wire::fields::Fields;
 
 fn clock() -> Clock {
@@ -17,16 +17,12 @@ fn template(source: &str) -> ChatTemplate {
     ChatTemplate::new(Templates::One(source.into()), special_tokens, &ChatTemplateConfig::default(), &clock()).unwrap()
 }
 
-fn conversation(body: &serde_json::Value) -> Result<Conversation, ApiError> {
-    let mut fields = Fields::of_body(body.as_object().unwrap());
-    let conversation = openai::read(&mut fields);
-    fields.finish()?;
-    openai::check(&conversation)?;
-    Ok(conversation)
+fn conversation(body: &serde_json::Value) -> Conversation {
+    conversation::read(Fields(body.as_object().unwrap()))
 }
 
 fn rendered(source: &str, body: serde_json::Value) -> String {
-    template(source).render(&conversation(&body).unwrap()).unwrap_or_else(|error| panic!("{error:?}"))
+    template(source).render(&conversation(&body)).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 const SIMPLE: &str =
@@ -46,7 +42,7 @@ fn a_message_can_be_continued() {
     let body = json!({ "messages": messages, "add_generation_prompt": false, "continue_final_message": true });
     assert_eq!(rendered(SIMPLE, body), "<s>[user] Hi\n[assistant]  Hello,");
     let both = json!({ "messages": messages, "continue_final_message": true });
-    assert!(conversation(&both).is_err());
+    assert!(template(SIMPLE).render(&conversation(&both)).is_err());
 }
 
 #[test]
@@ -72,7 +68,7 @@ fn tools_and_arguments_are_json_as_python_writes_it() {
     let source =
         "{{ tools[0] | tojson }}|{{ messages[0].tool_calls[0].function.arguments | tojson }}|{{ messages[0].content }}";
     assert_eq!(
-        template(source).render(&conversation(&serde_json::from_str(&body).unwrap()).unwrap()).unwrap(),
+        template(source).render(&conversation(&serde_json::from_str(&body).unwrap())).unwrap(),
         r#"{"type": "function", "function": {"name": "f", "description": null, "parameters": {"type": "object", "properties": {"é": {"type": "string"}}}}}|{"z": 1.0, "a": [1, 2]}|"#
     );
     let empty = || json!({ "messages": [] });
@@ -102,7 +98,7 @@ fn a_template_can_ask_for_the_date() {
 fn a_template_can_refuse() {
     let source = "{% if messages[0].role != 'user' %}{{ raise_exception('the user begins') }}{% endif %}";
     let body = json!({ "messages": [{ "role": "system", "content": "x" }] });
-    let error = template(source).render(&conversation(&body).unwrap()).unwrap_err();
+    let error = template(source).render(&conversation(&body)).unwrap_err();
     assert_eq!(error.to_string(), "the chat template refuses the messages: the user begins");
 }
 
@@ -116,7 +112,7 @@ fn another_template_is_taken_where_tools_are_offered() {
         &clock(),
     )
     .unwrap();
-    let render = |body: serde_json::Value| template.render(&conversation(&body).unwrap()).unwrap();
+    let render = |body: serde_json::Value| template.render(&conversation(&body)).unwrap();
     assert_eq!(render(json!({ "messages": [] })), "default");
     let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
     assert_eq!(render(json!({ "messages": [], "tools": tools })), "tool_use");
@@ -130,7 +126,7 @@ fn the_server_may_decide_on_content_and_variables() {
         let kwargs = serde_json::Map::from_iter([("extra".to_owned(), json!("server's"))]);
         let config = ChatTemplateConfig { content_format, kwargs, ..Default::default() };
         let template = ChatTemplate::new(Templates::One(source.into()), Vec::new(), &config, &clock()).unwrap();
-        template.render(&conversation(&body).unwrap()).unwrap()
+        template.render(&conversation(&body)).unwrap()
     };
     let messages = json!([{ "role": "user", "content": "a" }]);
     let body = json!({ "messages": messages });

@@ -1,22 +1,29 @@
-//! Fields that chat and text completions share, as they came. Types and forms only.
+//! Fields that chat and text completions share, read after their types were checked.
 
 use rehearsal_engine::Endpoint;
 use rehearsal_engine::request::{OutputFormat, Wishes};
 use serde_json::{Map, Value};
 
-use crate::config::RequestLimits;
 use crate::generate::{Envelope, Incoming, Sampling, Transfer};
 use crate::prompts::Input;
 use crate::wire::errors::ApiError;
-use crate::wire::fields::{Fields, integer};
+use crate::wire::fields::Fields;
 
 /// How a client wants to see its answer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Shown {
-    /// End the stream with a chunk of usage.
-    pub include_usage: bool,
+    include_usage: bool,
+    continuous_usage: bool,
     /// Tokens of one chunk of the stream, at least 1.
     pub stream_interval: u32,
+    /// Ids of the prompt's tokens and of the answer's.
+    pub token_ids: bool,
+    /// Where tokens are named, by their ids.
+    pub tokens_as_ids: Option<bool>,
+    /// Log-probabilities of so many tokens at each position of the answer.
+    pub n_logprobs: Option<usize>,
+    /// Likewise of the prompt.
+    pub n_prompt_logprobs: Option<usize>,
 }
 
 impl Shown {
@@ -24,179 +31,131 @@ impl Shown {
     pub fn include_usage(&self, envelope: &Envelope) -> bool {
         self.include_usage || envelope.config.force_include_usage
     }
+
+    /// Whether every chunk has its usage so far.
+    pub fn continuous_usage(&self, envelope: &Envelope) -> bool {
+        (self.include_usage && self.continuous_usage) || envelope.config.force_include_usage
+    }
 }
 
-/// Reads what both endpoints have. `max_tokens`, log-probabilities and wishes but for the format are the caller's.
+/// Reads what both endpoints have. `max_tokens`, `logprobs` and wishes but for the format are the caller's.
 pub fn read(
-    fields: &mut Fields<'_>,
+    fields: Fields<'_>,
     endpoint: Endpoint,
     input: Input,
     max_tokens: Option<(&'static str, i64)>,
-    limits: &RequestLimits,
+    logprobs: Option<(&'static str, i64)>,
 ) -> (Incoming, Shown) {
-    let model = fields.string("model").map(str::to_owned);
-    let frequency_penalty = fields.number("frequency_penalty");
-    let n = fields.integer("n").unwrap_or(1);
-    let presence_penalty = fields.number("presence_penalty");
-    let seed = fields.integer("seed");
-    let stop = stop_strings(fields, limits.stop_strings);
-    let stream = fields.switch("stream");
-    let include_usage = match fields.object("stream_options") {
-        Some(options) => fields.within("stream_options", options, |options| options.switch("include_usage")),
-        None => false,
-    };
+    let stream_options = fields.within("stream_options");
+    let option = |name: &str| stream_options.is_some_and(|options| options.switch(name));
+    let ids = |name: &str| fields.raw(name).map(|_| fields.integers(name));
     let sampling = Sampling {
-        n,
+        n: fields.integer("n").unwrap_or(1),
         max_tokens,
         least_max_tokens: 1,
+        min_tokens: fields.integer("min_tokens").unwrap_or(0),
+        ignore_eos: fields.switch("ignore_eos"),
+        stop: fields.texts("stop"),
+        stop_token_ids: fields.integers("stop_token_ids"),
+        include_stop_str_in_output: fields.switch("include_stop_str_in_output"),
+        seed: fields.integer("seed"),
         temperature: fields.number("temperature"),
         top_p: fields.number("top_p"),
         top_k: fields.integer("top_k"),
         min_p: fields.number("min_p"),
-        presence_penalty,
-        frequency_penalty,
+        presence_penalty: fields.number("presence_penalty"),
+        frequency_penalty: fields.number("frequency_penalty"),
         repetition_penalty: fields.number("repetition_penalty"),
-        logprobs: None,
+        use_beam_search: fields.switch("use_beam_search"),
+        logprobs,
         prompt_logprobs: fields.integer("prompt_logprobs"),
-        min_tokens: fields.integer("min_tokens").unwrap_or(0),
-        ignore_eos: fields.switch("ignore_eos"),
-        stop,
-        include_stop_str_in_output: fields.switch("include_stop_str_in_output"),
-        seed,
+        logprob_token_ids: ids("logprob_token_ids"),
+        logit_bias: fields.object("logit_bias").map(|bias| bias.keys().cloned().collect()).unwrap_or_default(),
+        allowed_token_ids: ids("allowed_token_ids"),
+        bad_words: fields.texts("bad_words"),
+        thinking_token_budget: fields.integer("thinking_token_budget"),
+        truncate_prompt_tokens: fields.integer("truncate_prompt_tokens"),
+        truncates_right: fields.text("truncation_side") == Some("right"),
+        repetition_detection: fields.within("repetition_detection").map(|detection| {
+            ["max_pattern_size", "min_pattern_size", "min_count"].map(|name| detection.integer(name).unwrap_or(0))
+        }),
     };
-    let stream_interval = stream_interval(fields);
+    let shown = Shown {
+        include_usage: option("include_usage"),
+        continuous_usage: option("continuous_usage_stats"),
+        stream_interval: fields.integer("stream_interval").map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX)),
+        token_ids: fields.switch("return_token_ids"),
+        tokens_as_ids: fields.raw("return_tokens_as_token_ids").map(|_| fields.switch("return_tokens_as_token_ids")),
+        n_logprobs: sampling.n_logprobs(),
+        n_prompt_logprobs: sampling.prompt_logprobs.map(|n| usize::try_from(n).unwrap_or_default()),
+    };
     let incoming = Incoming {
         endpoint,
-        model,
+        model: fields.string("model"),
         input,
+        wants_token_ids: shown.token_ids || logprobs.is_some() || shown.n_prompt_logprobs.is_some(),
         sampling,
         wishes: Wishes { parallel_tool_calls: true, ..Wishes::default() },
-        stream,
+        stream: fields.switch("stream"),
         transfer: Transfer::read(fields),
-        request_id: fields.string("request_id").map(str::to_owned),
-        cache_salt: fields.string("cache_salt").map(str::to_owned),
+        request_id: fields.string("request_id"),
+        cache_salt: fields.string("cache_salt"),
+        priority: fields.integer("priority").unwrap_or(0),
+        add_special_tokens: fields.raw("add_special_tokens").map(|_| fields.switch("add_special_tokens")),
     };
-    (incoming, Shown { include_usage, stream_interval })
+    (incoming, shown)
 }
 
-fn stream_interval(fields: &mut Fields<'_>) -> u32 {
-    let interval = fields.integer("stream_interval").unwrap_or(1);
-    if interval < 1 {
-        let given = fields.raw("stream_interval").unwrap_or(&Value::Null);
-        fields.error("stream_interval", "greater_than_equal", "expected at least 1", given);
-    }
-    u32::try_from(interval).unwrap_or(u32::MAX)
-}
-
-fn stop_strings(fields: &mut Fields<'_>, most: usize) -> Vec<String> {
-    let value = match fields.raw("stop") {
-        None => return Vec::new(),
-        Some(Value::String(stop)) => return vec![stop.clone()],
-        Some(value) => value,
-    };
-    let strings = value.as_array().and_then(|list| list.iter().map(|stop| stop.as_str().map(str::to_owned)).collect());
-    let Some(strings): Option<Vec<String>> = strings else {
-        fields.error("stop", "string_type", "expected a string or a list of strings", value);
-        return Vec::new();
-    };
-    if strings.len() > most {
-        fields.error("stop", "too_long", &format!("expected at most {most} strings"), value);
-    }
-    strings
-}
-
-/// `response_format` or `structured_outputs`: read for plugins, which may follow them.
-pub fn format(fields: &mut Fields<'_>) -> OutputFormat {
-    if let Some(format) = fields.object("response_format") {
-        let text = |key: &str| format.get(key).map(Value::to_string).unwrap_or_default();
-        let kinds = ["text", "json_object", "json_schema", "structural_tag"];
-        let kind = fields.within("response_format", format, |format| match format.raw("type") {
-            Some(_) => format.word("type", &kinds),
-            None => {
-                format.missing("type");
-                None
+/// What the content must look like: `response_format`, or else `structured_outputs`, or else the names that vLLM had
+/// before.
+pub fn format(fields: Fields<'_>) -> Result<OutputFormat, ApiError> {
+    if let Some(format) = fields.within("response_format").filter(|format| format.text("type") != Some("text")) {
+        if fields.raw("structured_outputs").is_some() {
+            return Err(ApiError::invalid("only one of response_format and structured_outputs can be had"));
+        }
+        return match format.text("type") {
+            Some("json_object") => Ok(OutputFormat::JsonObject),
+            Some("json_schema") => {
+                let schema = format.within("json_schema").and_then(|named| named.object("schema"));
+                let schema =
+                    schema.ok_or_else(|| ApiError::invalid("the json_schema of response_format has no schema"))?;
+                Ok(OutputFormat::JsonSchema(json(schema)))
             }
-        });
-        return match kind {
-            Some("json_object") => OutputFormat::JsonObject,
-            Some("json_schema") => OutputFormat::JsonSchema(
-                format
-                    .get("json_schema")
-                    .and_then(|schema| schema.get("schema"))
-                    .map_or_else(|| text("json_schema"), Value::to_string),
-            ),
-            Some("structural_tag") => {
-                OutputFormat::Other("structural-tag".into(), Value::Object(format.clone()).to_string())
-            }
-            _ => OutputFormat::Free,
+            _ => Ok(OutputFormat::Free),
         };
     }
-    let Some(structured) = fields.object("structured_outputs") else { return OutputFormat::Free };
-    let as_text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match CONSTRAINTS.iter().find_map(|kind| Some((*kind, structured.get(*kind).filter(|value| !value.is_null())?))) {
-        Some(("json", schema)) => OutputFormat::JsonSchema(as_text(schema)),
-        Some(("regex", regex)) => OutputFormat::Regex(as_text(regex)),
-        Some(("choice", choices)) => {
-            OutputFormat::Choice(choices.as_array().into_iter().flatten().map(as_text).collect())
+    let Some(structured) = fields.within("structured_outputs") else { return Ok(constraint(fields, "guided_")) };
+    match CONSTRAINTS.iter().filter(|name| structured.raw(name).is_some()).count() {
+        0 => Err(ApiError::invalid("structured_outputs must have one constraint, it has none")),
+        1 if structured.raw("json_object") == Some(&Value::Bool(false)) => {
+            Err(ApiError::invalid("structured_outputs: json_object must be true, or left out"))
         }
-        Some(("json_object", _)) => OutputFormat::JsonObject,
-        Some((kind, text)) => OutputFormat::Other(kind.replace('_', "-"), as_text(text)),
-        None => OutputFormat::Free,
+        1 => Ok(constraint(structured, "")),
+        n => Err(ApiError::invalid(format!("structured_outputs must have one constraint, it has {n}"))),
     }
 }
 
-/// Of these, `structured_outputs` has exactly one.
 const CONSTRAINTS: [&str; 6] = ["json", "regex", "choice", "grammar", "json_object", "structural_tag"];
 
-/// What vLLM checks before it looks at the types of the other fields.
-pub fn check_raw(object: &Map<String, Value>) -> Result<(), ApiError> {
-    let given = |key: &str| object.get(key).filter(|value| !value.is_null());
-    if let Some(structured) = given("structured_outputs").and_then(Value::as_object) {
-        let given =
-            CONSTRAINTS.iter().filter(|key| structured.get(**key).is_some_and(|value| !value.is_null())).count();
-        match given {
-            0 => return Err(ApiError::invalid("structured_outputs must have one constraint, it has none")),
-            1 => {}
-            _ => return Err(ApiError::invalid(format!("structured_outputs must have one constraint, it has {given}"))),
-        }
+/// The one constraint of an object whose names begin with `prefix`.
+fn constraint(fields: Fields<'_>, prefix: &str) -> OutputFormat {
+    let given = |name: &str| fields.raw(&format!("{prefix}{name}"));
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if let Some(schema) = given("json") {
+        OutputFormat::JsonSchema(text(schema))
+    } else if let Some(regex) = given("regex") {
+        OutputFormat::Regex(text(regex))
+    } else if let Some(choices) = given("choice") {
+        OutputFormat::Choice(choices.as_array().into_iter().flatten().map(text).collect())
+    } else if let Some(grammar) = given("grammar") {
+        OutputFormat::Other("grammar".into(), text(grammar))
+    } else if given("json_object").is_some() {
+        OutputFormat::JsonObject
+    } else {
+        OutputFormat::Free
     }
-    if let Some(format) = given("response_format").and_then(Value::as_object) {
-        let wants_schema = format.get("type").and_then(Value::as_str) == Some("json_schema");
-        if wants_schema && format.get("json_schema").is_none_or(Value::is_null) {
-            let message = "a response_format of type 'json_schema' must have the field 'json_schema'";
-            return Err(ApiError::invalid_param("response_format", message));
-        }
-    }
-    if let Some(Value::String(salt)) = given("cache_salt") {
-        let allowed = !salt.is_empty() && salt.chars().count() <= 128 && !salt.contains(['@', '/', '\\', '\0']);
-        if !allowed {
-            let message = "cache_salt must have 1 to 128 characters, none of them @, /, \\ or NUL";
-            return Err(ApiError::invalid_param("cache_salt", message));
-        }
-    }
-    let prompt_logprobs = given("prompt_logprobs").and_then(|value| integer(value).ok());
-    if let Some(prompt_logprobs) = prompt_logprobs {
-        if prompt_logprobs < -1 {
-            return Err(ApiError::invalid_value(
-                "prompt_logprobs",
-                prompt_logprobs,
-                "prompt_logprobs must be -1 or more",
-            ));
-        }
-        if (prompt_logprobs > 0 || prompt_logprobs == -1) && given("stream") == Some(&Value::Bool(true)) {
-            return Err(ApiError::invalid_param("prompt_logprobs", "prompt_logprobs cannot be streamed"));
-        }
-    }
-    Ok(())
 }
 
-/// `stream_options` says how to stream, so there must be a stream.
-pub fn check_stream_options(object: &Map<String, Value>, empty_is_fine: bool) -> Result<(), ApiError> {
-    let options = match object.get("stream_options") {
-        None | Some(Value::Null) => return Ok(()),
-        Some(Value::Object(options)) if options.is_empty() && empty_is_fine => return Ok(()),
-        Some(_) => "stream_options",
-    };
-    let streams = object.get("stream").is_some_and(|stream| !matches!(stream, Value::Null | Value::Bool(false)));
-    if streams { Ok(()) } else { Err(ApiError::invalid_param(options, "stream_options needs `stream=True`")) }
+fn json(object: &Map<String, Value>) -> String {
+    serde_json::to_string(object).unwrap_or_default()
 }

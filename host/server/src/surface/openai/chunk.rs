@@ -4,14 +4,14 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::Usage;
+use super::{PromptTokensDetails, Usage};
 use crate::generate::{Envelope, PrefillResult};
 
 /// Writes the frame around the choices of each chunk.
 pub struct ChunkWriter {
     /// `data: {"id":…,"choices":[` — the same in every chunk.
     head: Vec<u8>,
-    /// What follows the choice in a chunk that is not the last of its choice.
+    /// What follows the choices in a chunk that is not the last of its choice.
     tail: Vec<u8>,
     /// What follows the last one.
     last_tail: Vec<u8>,
@@ -35,49 +35,50 @@ impl ChunkWriter {
             .as_ref()
             .and_then(PrefillResult::top_level)
             .map_or_else(String::new, |fields| format!(",{}", json(&fields).trim_matches(['{', '}'])));
-        let last_tail = format!(r#"],{shown}"kv_transfer_params":{}{first_routers}}}"#, json(&params));
+        let last_tail = format!(r#",{shown}"kv_transfer_params":{}{first_routers}}}"#, json(&params));
         Self {
             head: head.into_bytes(),
-            tail: br#"],"kv_transfer_params":null}"#.to_vec(),
+            tail: br#","kv_transfer_params":null}"#.to_vec(),
             last_tail: last_tail.into_bytes(),
             fingerprint,
         }
     }
 
-    /// A chunk with its own tail.
-    pub fn special(&self, out: &mut Vec<u8>, tail: &str, choice: impl FnOnce(&mut Vec<u8>)) {
-        self.chunk(out, tail.as_bytes(), choice);
+    /// A chunk with its own tail, which follows its usage so far, if that is wanted.
+    pub fn special(&self, out: &mut Vec<u8>, usage: Option<&str>, tail: &str, choice: impl FnOnce(&mut Vec<u8>)) {
+        self.chunk(out, usage, tail.as_bytes(), choice);
     }
 
-    /// A chunk in the middle of a choice.
-    pub fn middle(&self, out: &mut Vec<u8>, choice: impl FnOnce(&mut Vec<u8>)) {
-        self.chunk(out, &self.tail, choice);
-    }
-
-    /// The last chunk of a choice.
-    pub fn last(&self, out: &mut Vec<u8>, choice: impl FnOnce(&mut Vec<u8>)) {
-        self.chunk(out, &self.last_tail, choice);
+    /// A chunk in the middle of a choice, or the last one of a choice.
+    pub fn of_choice(&self, out: &mut Vec<u8>, usage: Option<&str>, is_last: bool, choice: impl FnOnce(&mut Vec<u8>)) {
+        self.chunk(out, usage, if is_last { &self.last_tail } else { &self.tail }, choice);
     }
 
     /// The chunk of usage, in which vLLM drops nulls.
     pub fn usage(&self, out: &mut Vec<u8>, usage: Usage) {
         let details = usage.prompt_tokens_details.map_or_else(String::new, |details| {
-            let cached = details.cached_tokens;
-            format!(r#","prompt_tokens_details":{{"cached_tokens":{cached},"created_cache_tokens":0}}"#)
+            let PromptTokensDetails { cached_tokens, created_cache_tokens, multimodal_tokens } = details;
+            let more = [("created_cache_tokens", created_cache_tokens), ("multimodal_tokens", multimodal_tokens)];
+            let more = more.map(|(name, n)| n.map_or_else(String::new, |n| format!(r#","{name}":{n}"#))).concat();
+            format!(r#","prompt_tokens_details":{{"cached_tokens":{cached_tokens}{more}}}"#)
         });
         let completion_details = usage.completion_tokens_details.map_or_else(String::new, |details| {
             format!(r#","completion_tokens_details":{{"reasoning_tokens":{}}}"#, details.reasoning_tokens)
         });
         let tail = format!(
-            r#"],"usage":{{"prompt_tokens":{},"total_tokens":{},"completion_tokens":{}{details}{completion_details}}},"system_fingerprint":{}}}"#,
+            r#","usage":{{"prompt_tokens":{},"total_tokens":{},"completion_tokens":{}{details}{completion_details}}},"system_fingerprint":{}}}"#,
             usage.prompt_tokens, usage.total_tokens, usage.completion_tokens, self.fingerprint
         );
-        self.chunk(out, tail.as_bytes(), |_| {});
+        self.chunk(out, None, tail.as_bytes(), |_| {});
     }
 
-    fn chunk(&self, out: &mut Vec<u8>, tail: &[u8], choice: impl FnOnce(&mut Vec<u8>)) {
+    fn chunk(&self, out: &mut Vec<u8>, usage: Option<&str>, tail: &[u8], choice: impl FnOnce(&mut Vec<u8>)) {
         out.extend_from_slice(&self.head);
         choice(out);
+        out.push(b']');
+        if let Some(usage) = usage {
+            out.extend_from_slice(usage.as_bytes());
+        }
         out.extend_from_slice(tail);
         out.extend_from_slice(b"\n\n");
     }
@@ -96,6 +97,7 @@ pub(crate) fn write_number(out: &mut Vec<u8>, text: &str, number: u32) {
     let _ = write!(out, "{text}{number}");
 }
 
-fn json(value: &(impl Serialize + ?Sized)) -> String {
+/// A value as JSON.
+pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".into())
 }

@@ -1,34 +1,31 @@
-//! Messages and tools in OpenAI's form.
+//! Messages and tools in OpenAI's form, read after their types were checked.
 
 use rehearsal_engine::request::{ContentPart, Message, Tool, ToolCall, ToolChoice};
 use serde_json::{Map, Value, json};
 
 use crate::prompts::conversation::Conversation;
-use crate::wire::errors::ApiError;
-use crate::wire::fields::Fields;
-
-/// What pydantic names first when a message has no role: the first of its union's branches.
-const FIRST_MESSAGE_BRANCH: &str = "ChatCompletionDeveloperMessageParam";
+use crate::prompts::media;
+use crate::wire::fields::{Fields, is_truthy};
 
 /// Reads all that a chat template is given.
-pub fn read(fields: &mut Fields<'_>) -> Conversation {
+pub fn read(fields: Fields<'_>) -> Conversation {
     Conversation {
-        messages: messages(fields),
+        messages: fields
+            .list("messages")
+            .iter()
+            .filter_map(Value::as_object)
+            .map(|object| message(Fields(object)))
+            .collect(),
         tools: fields.raw("tools").and_then(Value::as_array).map(|tools| tools.iter().map(shown_tool).collect()),
         documents: fields.raw("documents").cloned(),
         add_generation_prompt: fields.switch_or("add_generation_prompt", true),
         continue_final_message: fields.switch("continue_final_message"),
+        chat_template: fields.string("chat_template"),
+        media_kwargs: ["media_io_kwargs", "mm_processor_kwargs"]
+            .into_iter()
+            .find(|name| is_truthy(fields.0.get(*name))),
         template_kwargs: fields.object("chat_template_kwargs").cloned().unwrap_or_default(),
     }
-}
-
-/// Fails if a conversation is to be continued and answered.
-pub fn check(conversation: &Conversation) -> Result<(), ApiError> {
-    if conversation.continue_final_message && conversation.add_generation_prompt {
-        let message = "add_generation_prompt must be false where continue_final_message is true";
-        return Err(ApiError::invalid(message));
-    }
-    Ok(())
 }
 
 /// A tool as a template sees it: vLLM's own fields in vLLM's order, then what else there is.
@@ -43,61 +40,43 @@ fn shown_tool(tool: &Value) -> Value {
     json!({ "type": tool.get("type").cloned().unwrap_or("function".into()), "function": function })
 }
 
-fn messages(fields: &mut Fields<'_>) -> Vec<Message> {
-    let Some(list) = fields.list("messages") else {
-        if fields.raw("messages").is_none() {
-            fields.missing("messages");
-        }
-        return Vec::new();
-    };
-    let mut messages = Vec::with_capacity(list.len());
-    for (index, value) in list.iter().enumerate() {
-        let at = format!("messages.{index}");
-        match value.as_object() {
-            Some(object) => messages.push(fields.within(&at, object, |fields| message(fields))),
-            None => fields.error(&format!("{at}.{FIRST_MESSAGE_BRANCH}"), "dict_type", "expected an object", value),
-        }
-    }
-    messages
-}
-
-fn message(fields: &mut Fields<'_>) -> Message {
-    if fields.raw("role").is_none() {
-        fields.missing(&format!("{FIRST_MESSAGE_BRANCH}.role"));
-    }
+fn message(fields: Fields<'_>) -> Message {
     Message {
-        role: fields.string("role").unwrap_or_default().to_owned(),
-        name: fields.string("name").map(str::to_owned),
-        parts: content(fields),
-        tool_calls: fields.list("tool_calls").unwrap_or_default().iter().map(tool_call).collect(),
-        tool_call_id: fields.string("tool_call_id").map(str::to_owned),
-        reasoning: fields
-            .raw("reasoning")
-            .or(fields.raw("reasoning_content"))
-            .and_then(Value::as_str)
-            .map(str::to_owned),
+        role: fields.text("role").unwrap_or_default().to_owned(),
+        name: fields.string("name"),
+        parts: content(fields.raw("content")),
+        tool_calls: fields.list("tool_calls").iter().map(tool_call).collect(),
+        tool_call_id: fields.string("tool_call_id"),
+        reasoning: fields.string("reasoning").or_else(|| fields.string("reasoning_content")),
     }
 }
 
-fn content(fields: &mut Fields<'_>) -> Vec<ContentPart> {
-    match fields.raw("content") {
-        None => Vec::new(),
+fn content(content: Option<&Value>) -> Vec<ContentPart> {
+    match content {
         Some(Value::String(text)) => vec![ContentPart::Text(text.clone())],
         Some(Value::Array(parts)) => parts.iter().map(part).collect(),
-        Some(other) => {
-            fields.error("content", "string_type", "expected a string or a list of parts", other);
-            Vec::new()
-        }
+        _ => Vec::new(),
     }
 }
 
 fn part(value: &Value) -> ContentPart {
-    let kind = value.get("type").and_then(Value::as_str).unwrap_or("text");
+    let kind = value.get("type").and_then(Value::as_str).unwrap_or_else(|| kind_of(value));
     let text = value.as_str().or_else(|| value.get("text").and_then(Value::as_str));
     match (kind, text) {
         ("text" | "input_text" | "output_text", Some(text)) => ContentPart::Text(text.to_owned()),
+        ("image_url" | "audio_url" | "video_url", _) => {
+            let url = value[kind].as_str().or_else(|| value[kind]["url"].as_str());
+            media::part(kind, url.unwrap_or_default())
+        }
+        ("input_audio", _) => media::part(kind, value[kind]["data"].as_str().unwrap_or_default()),
         _ => ContentPart::Other { kind: kind.to_owned(), json: value.to_string() },
     }
+}
+
+/// A part may leave its kind to be seen from its one field.
+fn kind_of(value: &Value) -> &'static str {
+    let kinds = ["image_url", "audio_url", "input_audio", "video_url"];
+    kinds.into_iter().find(|kind| value.get(kind).is_some()).unwrap_or("text")
 }
 
 fn tool_call(value: &Value) -> ToolCall {
@@ -111,35 +90,30 @@ fn tool_call(value: &Value) -> ToolCall {
 }
 
 /// The functions that a model may call.
-pub fn tools(fields: &mut Fields<'_>) -> Vec<Tool> {
-    let mut tools = Vec::new();
-    for (index, value) in fields.list("tools").unwrap_or_default().iter().enumerate() {
+pub fn tools(fields: Fields<'_>) -> Vec<Tool> {
+    let tool = |value: &Value| {
         let function = &value["function"];
-        match function["name"].as_str() {
-            Some(name) => tools.push(Tool {
-                name: name.to_owned(),
-                description: function["description"].as_str().map(str::to_owned),
-                parameters: function.get("parameters").map_or_else(|| "{}".into(), Value::to_string),
-            }),
-            None => fields.error(&format!("tools.{index}.function.name"), "missing", "a tool must have a name", value),
-        }
-    }
-    tools
+        Some(Tool {
+            name: function["name"].as_str()?.to_owned(),
+            description: function["description"].as_str().map(str::to_owned),
+            parameters: function
+                .get("parameters")
+                .filter(|schema| !schema.is_null())
+                .map_or("{}".into(), Value::to_string),
+        })
+    };
+    fields.list("tools").iter().filter_map(tool).collect()
 }
 
 /// Which of them it may or must call.
-pub fn tool_choice(fields: &mut Fields<'_>, has_tools: bool) -> ToolChoice {
-    let Some(value) = fields.raw("tool_choice") else {
-        return if has_tools { ToolChoice::Auto } else { ToolChoice::None };
-    };
-    match (value.as_str(), value["function"]["name"].as_str()) {
-        (Some("none"), _) => ToolChoice::None,
-        (Some("auto"), _) => ToolChoice::Auto,
-        (Some("required"), _) => ToolChoice::Required,
-        (None, Some(name)) => ToolChoice::Function(name.to_owned()),
-        _ => {
-            fields.error("tool_choice", "literal_error", "expected none, auto, required or a named function", value);
-            ToolChoice::None
+pub fn tool_choice(fields: Fields<'_>, has_tools: bool) -> ToolChoice {
+    match fields.raw("tool_choice") {
+        None if fields.0.contains_key("tool_choice") || !has_tools => ToolChoice::None,
+        None => ToolChoice::Auto,
+        Some(Value::String(word)) if word == "auto" => ToolChoice::Auto,
+        Some(Value::String(word)) if word == "required" => ToolChoice::Required,
+        Some(choice) => {
+            choice["function"]["name"].as_str().map_or(ToolChoice::None, |name| ToolChoice::Function(name.into()))
         }
     }
 }

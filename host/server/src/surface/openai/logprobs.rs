@@ -1,19 +1,24 @@
-//! Log-probabilities of the tokens of an answer, made as they are written.
+//! Log-probabilities of the tokens of an answer and of its prompt, made as they are written.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use rehearsal_engine::output::TokenLogprob;
+use rehearsal_engine::output::{TokenLogprob, prompt_logprobs};
 use rehearsal_engine::{CompletionOutput, Tokenizer};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::Shown;
 use crate::generate::Envelope;
 
 /// What a request wants to know of how likely its tokens were.
 pub(crate) struct Logprobs {
     /// How many tokens for each position, the generated one included; `None` if it wants to know nothing.
     n_top: Option<usize>,
+    /// Likewise for each position of the prompt.
+    n_prompt: Option<usize>,
+    /// Tokens are named `token_id:5`.
+    names_ids: bool,
     tokenizer: Arc<dyn Tokenizer>,
 }
 
@@ -39,18 +44,23 @@ struct NamedLogprob {
 }
 
 /// `choices[].logprobs` of a text completion.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct TextLogprobs {
     text_offset: Vec<usize>,
-    token_logprobs: Vec<f64>,
+    token_logprobs: Vec<Option<f64>>,
     tokens: Vec<String>,
-    top_logprobs: Vec<Map<String, Value>>,
+    top_logprobs: Vec<Option<Map<String, Value>>>,
 }
 
 impl Logprobs {
-    /// Of `n_top` tokens for each position.
-    pub(crate) fn new(n_top: Option<usize>, envelope: &Envelope) -> Self {
-        Self { n_top, tokenizer: envelope.tokenizer.clone() }
+    /// As the request wants them, and the server.
+    pub(crate) fn new(shown: &Shown, envelope: &Envelope) -> Self {
+        Self {
+            n_top: shown.n_logprobs,
+            n_prompt: shown.n_prompt_logprobs,
+            names_ids: shown.tokens_as_ids.unwrap_or(envelope.config.tokens_as_ids),
+            tokenizer: envelope.tokenizer.clone(),
+        }
     }
 
     /// Those of the output's `tokens`, for a chat.
@@ -73,30 +83,76 @@ impl Logprobs {
         offset: &mut usize,
     ) -> Option<TextLogprobs> {
         let n_top = self.n_top?;
-        let mut logprobs = TextLogprobs {
-            text_offset: Vec::with_capacity(tokens.len()),
-            token_logprobs: Vec::with_capacity(tokens.len()),
-            tokens: Vec::with_capacity(tokens.len()),
-            top_logprobs: Vec::with_capacity(tokens.len()),
-        };
+        let mut logprobs = TextLogprobs::default();
         for token_idx in tokens {
             let named = self.position(output, token_idx, n_top)?;
-            let generated = named.first()?;
-            logprobs.text_offset.push(std::mem::replace(offset, *offset + generated.token.chars().count()));
-            logprobs.token_logprobs.push(generated.logprob);
-            logprobs.tokens.push(generated.token.clone());
-            logprobs.top_logprobs.push(named.into_iter().map(|named| (named.token, named.logprob.into())).collect());
+            logprobs.push(named, offset);
         }
         Some(logprobs)
+    }
+
+    /// Those of a prompt that is echoed, before the answer's own `logprobs`. Nothing came before the first token that
+    /// could have made it likely.
+    pub(crate) fn with_echo(&self, ids: &[u32], logprobs: Option<TextLogprobs>) -> Option<TextLogprobs> {
+        let (n_top, more) = (self.n_top?, logprobs?);
+        let (mut echoed, mut offset) = (TextLogprobs::default(), 0);
+        for (position, id) in ids.iter().enumerate() {
+            let tokens = prompt_logprobs(position, *id, n_top.saturating_sub(1), self.tokenizer.last_id());
+            echoed.push(self.named(tokens), &mut offset);
+            if position == 0 {
+                (echoed.token_logprobs[0], echoed.top_logprobs[0]) = (None, None);
+            }
+        }
+        let TextLogprobs { text_offset, token_logprobs, tokens, top_logprobs } = more;
+        echoed.text_offset.extend(text_offset);
+        echoed.token_logprobs.extend(token_logprobs);
+        echoed.tokens.extend(tokens);
+        echoed.top_logprobs.extend(top_logprobs);
+        Some(echoed)
+    }
+
+    /// `prompt_logprobs`: by token id, with its rank; null at the first position.
+    pub(crate) fn of_prompt(&self, ids: &[u32]) -> Option<Vec<Value>> {
+        let n_top = self.n_prompt?;
+        let position = |(position, id): (usize, &u32)| {
+            if position == 0 {
+                return Value::Null;
+            }
+            let tokens = prompt_logprobs(position, *id, n_top.saturating_sub(1), self.tokenizer.last_id());
+            let entry = |(rank, TokenLogprob { id, logprob }): (usize, TokenLogprob)| {
+                let decoded_token = self.tokenizer.decode(&[id]);
+                let entry = json!({ "logprob": logprob, "rank": rank, "decoded_token": decoded_token });
+                (id.to_string(), entry)
+            };
+            Value::Object((1..).zip(tokens).map(entry).collect())
+        };
+        Some(ids.iter().enumerate().map(position).collect())
     }
 
     /// The generated token, and others up to `n_top` in all.
     fn position(&self, output: &CompletionOutput, token_idx: usize, n_top: usize) -> Option<Vec<NamedLogprob>> {
         let tokens = output.logprobs(token_idx, n_top.saturating_sub(1), self.tokenizer.last_id())?;
+        Some(self.named(tokens))
+    }
+
+    fn named(&self, tokens: impl Iterator<Item = TokenLogprob>) -> Vec<NamedLogprob> {
         let named = |TokenLogprob { id, logprob }| {
-            let token = self.tokenizer.decode(&[id]);
+            let text = self.tokenizer.decode(&[id]);
+            let token = if self.names_ids { format!("token_id:{id}") } else { text };
             NamedLogprob { bytes: token.clone().into_bytes(), token, logprob: f64::from(logprob) }
         };
-        Some(tokens.map(named).collect())
+        tokens.map(named).collect()
+    }
+}
+
+impl TextLogprobs {
+    /// Adds a position.
+    fn push(&mut self, named: Vec<NamedLogprob>, offset: &mut usize) {
+        let Some(generated) = named.first() else { return };
+        self.text_offset.push(std::mem::replace(offset, *offset + generated.token.chars().count()));
+        self.token_logprobs.push(Some(generated.logprob));
+        self.tokens.push(generated.token.clone());
+        let top = named.into_iter().map(|named| (named.token, named.logprob.into()));
+        self.top_logprobs.push(Some(top.collect()));
     }
 }
