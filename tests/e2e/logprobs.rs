@@ -61,7 +61,8 @@ async fn a_text_completion_has_lists_of_its_tokens() {
 #[tokio::test]
 async fn hidden_reasoning_hides_its_log_probabilities() {
     let plugin = format!("guest={}", rehearsal_tests::MISBEHAVE);
-    let server = Server::start(crate::EXE, &["--model", "m", "--mode", "guest", "--plugin", &plugin]).await;
+    let args = ["--model", "m", "--mode", "guest", "--plugin", &plugin, "--reasoning-parser", "qwen3"];
+    let server = Server::start(crate::EXE, &args).await;
     for (include_reasoning, tokens) in
         [(true, json!(["Let ", "me ", "see", ". ", "Two", "."])), (false, json!(["Two", "."]))]
     {

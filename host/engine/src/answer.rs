@@ -75,7 +75,11 @@ impl Questions {
             Some(calls) => calls,
             None => (generator.generate(choice).await?, generator.name()),
         };
-        let completion = self.with_call_ids(completion, choice);
+        let mut completion = self.with_call_ids(completion, choice);
+        if !choice.request.separates_reasoning {
+            let merged = completion.with_reasoning_in_content(&*self.tokenizer);
+            completion = merged.map_err(|message| Fault::InvalidOutput(message).of(plugin))?;
+        }
         let sampling = &choice.request.sampling;
         let (max_tokens, seed, wants_ids) = (choice.max_tokens, choice.seed, self.wants_ids);
         let tokenizer = &*self.tokenizer;

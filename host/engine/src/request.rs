@@ -12,6 +12,12 @@ pub enum Endpoint {
     ChatCompletions,
     /// `POST /v1/completions`
     Completions,
+    /// `POST /v1/responses`
+    Responses,
+    /// `POST /v1/messages`
+    Messages,
+    /// `POST /inference/v1/generate`
+    Generate,
 }
 
 /// Counts accepted requests from 0, since the start.
@@ -42,6 +48,8 @@ pub struct GenerationRequest {
     pub wants_token_ids: bool,
     /// Keeps its KV cache apart from that of requests with another salt, or none.
     pub cache_salt: Option<Arc<str>>,
+    /// Reasoning is told apart from content; else it stands in it, between the model's tags.
+    pub separates_reasoning: bool,
     /// What the client offered and asked for beyond text.
     pub wishes: Wishes,
     /// Request headers that some plugin wants to see, names in lower case.
@@ -65,6 +73,7 @@ impl GenerationRequest {
             remote_prefill: false,
             wants_token_ids: false,
             cache_salt: None,
+            separates_reasoning: true,
             wishes: Wishes::default(),
             headers: Vec::new(),
             raw_body: None,

@@ -89,6 +89,9 @@ fn endpoint(endpoint: Endpoint) -> types::Endpoint {
     match endpoint {
         Endpoint::ChatCompletions => types::Endpoint::ChatCompletions,
         Endpoint::Completions => types::Endpoint::Completions,
+        Endpoint::Responses => types::Endpoint::Responses,
+        Endpoint::Messages => types::Endpoint::Messages,
+        Endpoint::Generate => types::Endpoint::Generate,
     }
 }
 

@@ -3,6 +3,8 @@
 pub mod models;
 pub mod tokenize;
 
+pub mod count_tokens;
+
 pub mod cache;
 pub mod clock;
 pub mod load;

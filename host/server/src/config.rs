@@ -21,6 +21,7 @@ mod model;
 mod parsers;
 pub(crate) mod plugins;
 mod pod;
+mod reasoning;
 mod routing;
 mod serving;
 mod settings;
@@ -111,6 +112,7 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
         routing::SPECS,
         plugins::SPECS,
         tools::SPECS,
+        reasoning::SPECS,
         kv_cache::SPECS,
         kv_events::SPECS,
         failures::SPECS,

@@ -16,8 +16,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use futures::StreamExt;
-use rehearsal_engine::{GenerationRequest, OutputEvent, OutputStream, StrategyError};
+use rehearsal_engine::request::Wishes;
+use rehearsal_engine::{Endpoint, GenerationRequest, OutputEvent, OutputStream, StrategyError};
 
+use crate::config::RequestLimits;
+use crate::prompts::conversation::Conversation;
 use crate::prompts::{Input, PromptOptions, Truncation};
 use crate::replica::Replica;
 use crate::telemetry::logs::requests::log_accepted;
@@ -30,6 +33,7 @@ pub use runs::{Run, Streaming};
 pub use sse::Events;
 pub use surface::Surface;
 pub use transfer::{Form, Leg, PrefillResult, TopLevel, Transfer};
+pub use validate::Format;
 
 /// By it a router pins a request to a rank.
 const RANK_HEADER: &str = "x-data-parallel-rank";
@@ -101,9 +105,9 @@ fn submit(
 ) -> Result<(Envelope, OutputStream), Refused> {
     let strategies = replica.routing.strategies(incoming.model.as_deref(), headers)?;
     let transfer = incoming.transfer;
-    let request = generation_request(incoming, headers, body, replica)?;
+    let (request, format) = generation_request(incoming, headers, body, replica)?;
     let output = replica.engine.submit(request, strategies).map_err(ApiError::from)?;
-    let envelope = Envelope::new(id_prefix, &output, transfer, replica);
+    let envelope = Envelope::new(id_prefix, &output, transfer, format, replica);
     log_accepted(&envelope.id, &envelope.request, &replica.log);
     Ok((envelope, output))
 }
@@ -114,7 +118,7 @@ fn generation_request(
     headers: &HeaderMap,
     body: &[u8],
     replica: &Replica,
-) -> Result<GenerationRequest, Refused> {
+) -> Result<(GenerationRequest, Option<Format>), Refused> {
     check_rank(headers, replica.rank)?;
     let adapter = replica.adapter(incoming.model.as_deref())?;
     let Incoming { endpoint, input, sampling, wishes, stream, transfer, request_id, cache_salt, .. } = incoming;
@@ -136,12 +140,13 @@ fn generation_request(
     }
     let params = validate::sampling(&sampling, &prompts, limits, engine)?;
     let last_id = replica.prompts.tokenizer().last_id();
-    validate::engine_side(&sampling, &wishes.format, &prompts, limits, last_id).map_err(Refused::InEngine)?;
+    let format =
+        validate::engine_side(&sampling, &wishes.format, &prompts, limits, last_id).map_err(Refused::InEngine)?;
     let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let needs = replica.plugins.needs();
     let wanted = headers.iter().filter(|(name, _)| needs.wants_header(name.as_str()));
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    Ok(GenerationRequest {
+    let request = GenerationRequest {
         id: id.map(str::to_owned).or(request_id),
         endpoint,
         model: adapter.as_ref().map_or_else(|| replica.reported_model(), |adapter| &adapter.name).to_owned(),
@@ -153,10 +158,34 @@ fn generation_request(
         cache_salt: cache_salt.as_deref().map(Arc::from),
         wants_token_ids: incoming.wants_token_ids,
         remote_prefill: transfer.is_some_and(|transfer| transfer.leg == Leg::Decode),
+        separates_reasoning: separates_reasoning(endpoint, &replica.limits),
         wishes,
         headers: wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
         raw_body: needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
-    })
+    };
+    Ok((request, format))
+}
+
+/// Texts and tokens are not parsed, as in vLLM.
+fn separates_reasoning(endpoint: Endpoint, limits: &RequestLimits) -> bool {
+    limits.has_reasoning_parser && !matches!(endpoint, Endpoint::Completions | Endpoint::Generate)
+}
+
+/// The length of a conversation's prompt, judged as that of a request without a limit.
+pub fn count(
+    model: Option<&str>,
+    conversation: Conversation,
+    wishes: &Wishes,
+    replica: &Replica,
+) -> Result<u32, ApiError> {
+    replica.adapter(model)?;
+    validate::tool_choice(wishes, &replica.limits)?;
+    conversation.check_trust(&replica.limits)?;
+    let prompts = replica.prompts.of(Input::Conversation(Box::new(conversation)), &PromptOptions::default())?;
+    for counted in &prompts {
+        validate::window(&Sampling::default(), counted, &replica.limits, replica.engine.config())?;
+    }
+    Ok(prompts.iter().map(|counted| counted.prompt.n_tokens).sum())
 }
 
 /// A router that pins a rank must have picked that rank's port. What is no number pins nothing, as in vLLM.

@@ -14,12 +14,13 @@ use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower_http::cors::CorsLayer;
 
-use crate::api::{cache, clock, load, lora, metrics, models, plugins, probes, tokenize};
+use crate::api::{cache, clock, count_tokens, load, lora, metrics, models, plugins, probes, tokenize};
 use crate::config::{AccessConfig, Config};
 use crate::generate;
 use crate::replica::Replica;
 use crate::surface::chat_completions::ChatCompletions;
 use crate::surface::completions::Completions;
+use crate::surface::messages::Messages;
 use crate::telemetry::logs::access as access_log;
 use crate::wire::errors;
 use access::ApiKeys;
@@ -32,6 +33,7 @@ pub fn router(replica: Arc<Replica>) -> Router {
     let generating = Router::new()
         .route("/v1/chat/completions", post(generate::create::<ChatCompletions>))
         .route("/v1/completions", post(generate::create::<Completions>))
+        .route("/v1/messages", post(generate::create::<Messages>))
         .route_layer(middleware::from_fn_with_state(replica.clone(), name_the_pod));
     let mut for_developers = Router::new();
     if replica.answers.dev_mode {
@@ -41,6 +43,7 @@ pub fn router(replica: Arc<Replica>) -> Router {
         .merge(generating)
         .merge(for_developers)
         .route("/v1/models", get(models::list))
+        .route("/v1/messages/count_tokens", post(count_tokens::count))
         .route("/v1/load_lora_adapter", post(lora::load))
         .route("/v1/unload_lora_adapter", post(lora::unload))
         .route("/tokenize", post(tokenize::tokenize))

@@ -3,4 +3,7 @@
 
 pub mod chat_completions;
 pub mod completions;
+pub mod messages;
 pub mod openai;
+
+mod events;

@@ -1,6 +1,7 @@
-//! Answers with the text of the request, unchanged to the byte. The host cuts it at `max-tokens`.
+//! Answers with the text of the request, unchanged to the byte, unless a format is asked for. The host cuts it at
+//! `max-tokens`.
 
-use rehearsal_sdk::{CallError, Completion, Description, Generator, Plugin, Request, export};
+use rehearsal_sdk::{CallError, Completion, Description, Generator, Plugin, Request, export, rng};
 
 /// The plugin; it has nothing to configure.
 pub struct Echo;
@@ -18,7 +19,8 @@ impl Plugin for Echo {
 
 impl Generator for Echo {
     fn generate(&self, request: &Request) -> Result<Completion, CallError> {
-        Ok(Completion::text(request.last_user_text()))
+        Completion::structured(request, &mut rng(request.seed))
+            .unwrap_or_else(|| Ok(Completion::text(request.last_user_text())))
     }
 }
 

@@ -71,6 +71,12 @@ pub fn value_for(schema: &Value, bounds: &Bounds, rng: &mut impl Rng) -> Result<
     Err(reason)
 }
 
+/// A text that the regular expression `pattern` matches from its first character to its last, as far as anchors and word
+/// boundaries within it allow.
+pub(crate) fn text_matching(pattern: &str, rng: &mut impl Rng) -> Result<String, String> {
+    text::matching(pattern, (0, usize::MAX), rng)
+}
+
 /// What `$ref` points to, within the same document.
 fn resolve<'a>(root: &'a Value, reference: &str) -> Result<&'a Value, String> {
     let pointer = reference.strip_prefix('#').ok_or_else(|| format!("$ref {reference:?} leaves the schema"))?;

@@ -45,6 +45,7 @@ pub mod json_schema;
 mod request;
 mod rng;
 mod sentences;
+mod structured;
 
 pub use bindings::failure_selector::exports::rehearsal::strategy::failure_selector::{Failure, Moment, Outcome};
 pub use bindings::generator::exports::rehearsal::strategy::generator::{Completion, Content, FinishReason, SplitText};

@@ -18,6 +18,27 @@ pub struct Completion {
     pub finish: Option<FinishReason>,
 }
 
+/// What a model writes around its reasoning, as Qwen's and DeepSeek's do.
+const TAGS: [&str; 2] = ["<think>\n", "\n</think>\n\n"];
+
+impl Completion {
+    /// The same output with its reasoning in its content, where no parser would have told them apart.
+    pub(crate) fn with_reasoning_in_content(self, tokenizer: &dyn Tokenizer) -> Result<Self, String> {
+        let Some(reasoning) = self.reasoning else { return Ok(self) };
+        let whole = |content| Tokens::new(content, usize::MAX, tokenizer, false);
+        let mut all = whole(Content::Text(TAGS[0].into()))?;
+        all.append(whole(reasoning)?);
+        all.append(whole(Content::Text(TAGS[1].into()))?);
+        let n_thought = all.len() as u32;
+        if let Some(content) = self.content {
+            all.append(whole(content)?);
+        }
+        let content = Content::Split { text: all.text, ends: all.ends };
+        let token_limit = self.token_limit.map(|limit| limit.saturating_add(n_thought));
+        Ok(Self { reasoning: None, content: Some(content), token_limit, ..self })
+    }
+}
+
 /// Output in any of the forms that a strategy may find easiest.
 #[derive(Debug, Clone)]
 pub enum Content {
@@ -56,6 +77,13 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
+    /// Adds what follows.
+    fn append(&mut self, more: Self) {
+        let start = self.text.len() as u32;
+        self.text.push_str(&more.text);
+        self.ends.extend(more.ends.into_iter().map(|end| start + end));
+    }
+
     /// Splits `content`, of which more than `most` tokens may be left out if they are many more. Fails, with the value,
     /// if its own split breaks the contract.
     pub(super) fn new(
@@ -193,6 +221,8 @@ pub enum FinishReason {
     ContentFilter,
     /// It repeated itself.
     Repetition,
+    /// It was ended from outside, while the server went to sleep.
+    Abort,
     /// Whatever a strategy says.
     Other(String),
 }
@@ -206,6 +236,7 @@ impl FinishReason {
             Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
             Self::Repetition => "repetition",
+            Self::Abort => "abort",
             Self::Other(reason) => reason,
         }
     }

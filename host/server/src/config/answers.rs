@@ -132,9 +132,14 @@ pub(super) fn read(reader: &mut Reader<'_>, has_kv_cache: bool) -> AnswersConfig
         request_id_headers: reader.read(&ENABLE_REQUEST_ID_HEADERS),
         server_load_tracking: reader.read(&ENABLE_SERVER_LOAD_TRACKING),
         dev_mode: reader.read(&VLLM_SERVER_DEV_MODE),
-        has_reasoning_parser: reader.given(&REASONING_PARSER).is_some_and(|parser| !parser.is_empty()),
+        has_reasoning_parser: has_reasoning_parser(reader),
         tokens_as_ids: reader.read(&RETURN_TOKENS_AS_TOKEN_IDS),
     }
+}
+
+/// Whether reasoning is told apart from content.
+pub(super) fn has_reasoning_parser(reader: &mut Reader<'_>) -> bool {
+    reader.given(&REASONING_PARSER).is_some_and(|parser| !parser.is_empty())
 }
 
 /// Of a generation configuration, all that a simulated answer can follow.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::key::{Spec, keys};
 use super::reader::Reader;
-use super::{failures, tools, values};
+use super::{failures, reasoning, tools, values};
 
 /// `name=rest` entries, by name.
 type ByName = BTreeMap<String, String>;
@@ -58,6 +58,9 @@ pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> 
     }
     if let Some(tool_call) = specs.iter_mut().find(|spec| spec.name == "tool-call") {
         tools::configure(reader, &mut tool_call.config);
+    }
+    if let Some(random) = specs.iter_mut().find(|spec| spec.name == "random") {
+        reasoning::configure(reader, &mut random.config);
     }
     if let Some(failure) = specs.iter_mut().find(|spec| spec.name == "failure") {
         failures::configure(reader, &mut failure.config);

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rehearsal_engine::{CompletionOutput, DueTokens, FinishReason, GenerationRequest, OutputStream, Prompt, Tokenizer};
 
+use tracing::warn;
+
 use super::transfer::{Form, Here, Leg, PrefillResult, TopLevel, Transfer};
+use super::validate::Format;
 use crate::config::AnswersConfig;
 use crate::replica::Replica;
 
@@ -27,6 +30,8 @@ pub struct Envelope {
     block_size: Option<u32>,
     /// The served model's.
     pub tokenizer: Arc<dyn Tokenizer>,
+    /// What answers must look like.
+    format: Option<Arc<Format>>,
     /// What a prefill leg is answered with.
     pub prefill: Option<PrefillResult>,
     /// The finish reason of a prefill leg in the first routers' form.
@@ -35,7 +40,13 @@ pub struct Envelope {
 
 impl Envelope {
     /// The envelope of a request that was accepted.
-    pub(super) fn new(prefix: &str, output: &OutputStream, transfer: Option<Transfer>, replica: &Replica) -> Self {
+    pub(super) fn new(
+        prefix: &str,
+        output: &OutputStream,
+        transfer: Option<Transfer>,
+        format: Option<Format>,
+        replica: &Replica,
+    ) -> Self {
         let (request, request_id) = (output.request().clone(), output.request_id());
         let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
         let here = Here { host: replica.reachable_host(), port: replica.port(), seed: replica.engine.config().seed };
@@ -54,9 +65,20 @@ impl Envelope {
                 .filter(|_| replica.engine.config().reuses_prefixes())
                 .map(|kv_cache| kv_cache.block_size),
             tokenizer: replica.prompts.tokenizer().clone(),
+            format: format.map(Arc::new),
             prefill: PrefillResult::new(transfer, request_id, prompt_tokens, here),
             finish_override: answers_first_routers.then_some(TopLevel::FINISH_REASON),
             request,
+        }
+    }
+
+    /// Says so in the log if a strategy's answer lacks the format that was asked for. One that was cut, or that calls tools,
+    /// need not have it.
+    fn check_format(&self, output: &CompletionOutput) {
+        let Some(format) = &self.format else { return };
+        let is_whole = output.finish_reason() == &FinishReason::Stop && output.tool_calls().next().is_none();
+        if is_whole && output.stop_reason().is_none() && !format.admits(output.text()) {
+            warn!(id = self.id, "the strategy's answer does not have the format that the request asks for");
         }
     }
 
@@ -104,6 +126,9 @@ impl TokenCounts {
     /// Counts what fell due of an answer.
     pub fn add(&mut self, due: &DueTokens, envelope: &Envelope) {
         self.completion_tokens += due.tokens.len() as u32;
+        if due.is_last() {
+            envelope.check_format(&due.output);
+        }
         let reasoning = due.output.n_reasoning_tokens();
         self.reasoning_tokens += due.tokens.end.min(reasoning).saturating_sub(due.tokens.start) as u32;
         if due.tokens.start == 0 && due.choice.is_multiple_of(envelope.request.sampling.n) {

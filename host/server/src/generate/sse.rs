@@ -23,16 +23,23 @@ pub trait Events: Send + 'static {
     fn tokens(&mut self, due: &DueTokens, out: &mut Vec<u8>);
     /// What comes after the last token.
     fn end(&mut self, out: &mut Vec<u8>);
-    /// What a client is told that has got a status already.
-    fn failed(error: &ApiError, out: &mut Vec<u8>) {
+    /// What a client is told of an error that ends the stream.
+    fn failed(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+        Self::refused(error, out);
+    }
+    /// The same where nothing was written yet.
+    fn refused(error: &ApiError, out: &mut Vec<u8>) {
         write_error(error, out);
     }
+    /// Whether the stream ends with `[DONE]`, however it went.
+    const ENDS_WITH_DONE: bool = true;
 }
 
 /// A stream that tells of nothing but an error.
 pub(super) fn refused<E: Events>(error: &ApiError) -> Response {
     let mut frame = Vec::new();
-    E::failed(error, &mut frame);
+    E::refused(error, &mut frame);
+    done::<E>(&mut frame);
     (HEADERS, Body::from(frame)).into_response()
 }
 
@@ -91,7 +98,8 @@ pub(super) async fn respond<E: Events>(
                 Err(StrategyError::Disconnected) => return Some((Ok(Bytes::from(frame)), Some(State::Cut))),
                 Err(error) => {
                     tracing::warn!(%error, "a stream failed after its first byte");
-                    E::failed(&ApiError::from(error), &mut frame);
+                    stream.events.failed(&ApiError::from(error), &mut frame);
+                    done::<E>(&mut frame);
                     return Some((Ok(Bytes::from(frame)), None));
                 }
             }
@@ -99,7 +107,7 @@ pub(super) async fn respond<E: Events>(
         }
         if output.is_finished() {
             stream.events.end(&mut frame);
-            frame.extend_from_slice(DONE);
+            done::<E>(&mut frame);
             return Some((Ok(Bytes::from(frame)), None));
         }
         Some((Ok(Bytes::from(frame)), Some(State::Going(output, stream, Vec::with_capacity(256)))))
@@ -151,11 +159,16 @@ impl<C: Events> Stream<C> {
     }
 }
 
-/// An error as OpenAI's API has it in a stream, and its end.
+fn done<E: Events>(out: &mut Vec<u8>) {
+    if E::ENDS_WITH_DONE {
+        out.extend_from_slice(DONE);
+    }
+}
+
+/// An error as OpenAI's API has it in a stream.
 fn write_error(error: &ApiError, out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
     // Writing to a vector cannot fail, and an error body has nothing that JSON lacks.
     let _ = serde_json::to_writer(&mut *out, &error.body());
     out.extend_from_slice(b"\n\n");
-    out.extend_from_slice(DONE);
 }

@@ -14,6 +14,7 @@ use crate::wire::errors::ApiError;
 use crate::wire::python;
 
 pub(super) use engine_side::engine_side;
+pub use format::Format;
 
 /// Tools that the model may choose to call need a server that lets it.
 pub(super) fn tool_choice(wishes: &Wishes, limits: &RequestLimits) -> Result<(), ApiError> {

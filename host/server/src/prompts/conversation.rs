@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use crate::config::RequestLimits;
 use crate::wire::errors::ApiError;
 
+/// By it templates of many models know.
+const ENABLE_THINKING: &str = "enable_thinking";
+
 /// Messages, and what else a chat template is given.
 #[derive(Debug, Clone)]
 pub struct Conversation {
@@ -40,6 +43,20 @@ impl Conversation {
             media_kwargs: None,
             template_kwargs: Map::new(),
         }
+    }
+
+    /// Tells the template how hard to think, and so whether to think at all.
+    pub fn with_effort(mut self, effort: Option<&str>) -> Self {
+        if let Some(effort) = effort {
+            self.template_kwargs.insert("reasoning_effort".into(), effort.into());
+            self.template_kwargs.entry(ENABLE_THINKING).or_insert((effort != "none").into());
+        }
+        self
+    }
+
+    /// Whether the template is told not to let the model think.
+    pub fn forbids_thinking(&self) -> bool {
+        self.template_kwargs.get(ENABLE_THINKING) == Some(&Value::Bool(false))
     }
 
     /// Fails if it brings what this server lets no request bring.

@@ -54,7 +54,9 @@ impl Surface for ChatCompletions {
         schema::check(&object, fields::CHAT, limits).or_ok()?;
         checks::calls_of_assistants(&object, limits)?;
         let fields = Fields(&object);
-        let conversation = conversation::read(fields);
+        let effort = fields.text("reasoning_effort");
+        let conversation = conversation::read(fields).with_effort(effort);
+        let effort = if conversation.forbids_thinking() { Some("none") } else { effort };
         let echoed = conversation.messages.last().filter(|_| fields.switch("echo")).map(|last| last.role.clone());
         let echo = echoed.and_then(|role| Some((role, conversation.messages.last()?.texts().collect::<String>())));
         let continued = conversation.messages.last().filter(|_| !conversation.add_generation_prompt);
@@ -71,7 +73,7 @@ impl Surface for ChatCompletions {
             tools,
             parallel_tool_calls: fields.switch_or("parallel_tool_calls", true),
             format: body::format(fields)?,
-            reasoning_effort: fields.string("reasoning_effort"),
+            reasoning_effort: effort.map(str::to_owned),
         };
         let prompt_text = fields.switch("return_prompt_text");
         incoming.wants_token_ids |= prompt_text;

@@ -129,6 +129,30 @@ impl ApiError {
         ErrorBody { error }
     }
 
+    /// The answer's status.
+    pub fn status(&self) -> StatusCode {
+        self.status_and_type().0
+    }
+
+    /// The answer, in the shape of another API.
+    pub fn with_body(self, body: &impl Serialize) -> Response {
+        match self {
+            Self::Strategy(StrategyError::Disconnected) => return broken::cut_connection(),
+            Self::Strategy(StrategyError::Malformed) => return broken::malformed(),
+            // The framework's own, in its own shape.
+            Self::UnreadableBody => return detail(self.status(), &self.to_string()),
+            _ => {}
+        }
+        let mut response = (self.status(), Json(body)).into_response();
+        for (name, value) in self.headers() {
+            let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
+            if !FRAMING.contains(&name.as_str()) {
+                response.headers_mut().append(name, value);
+            }
+        }
+        response
+    }
+
     fn status_and_type(&self) -> (StatusCode, &'static str) {
         match self {
             Self::UnsupportedMediaType | Self::UnreadableBody | Self::Fields(_) => {
@@ -225,22 +249,8 @@ const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "connection",
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        match self {
-            Self::Strategy(StrategyError::Disconnected) => return broken::cut_connection(),
-            Self::Strategy(StrategyError::Malformed) => return broken::malformed(),
-            // The framework's own, in its own shape.
-            Self::UnreadableBody => return detail(StatusCode::BAD_REQUEST, &self.to_string()),
-            _ => {}
-        }
-        let (status, _) = self.status_and_type();
-        let mut response = (status, Json(self.body())).into_response();
-        for (name, value) in self.headers() {
-            let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
-            if !FRAMING.contains(&name.as_str()) {
-                response.headers_mut().append(name, value);
-            }
-        }
-        response
+        let body = self.body();
+        self.with_body(&body)
     }
 }
 

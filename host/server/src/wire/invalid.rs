@@ -40,6 +40,12 @@ impl Wrong {
         Self { kind, message: message.into(), context: context.into() }
     }
 
+    /// A value breaks a rule of vLLM's own.
+    pub fn value(message: &str) -> Self {
+        let context = format!("'error': ValueError({})", python::quoted(message));
+        Self::with("value_error", format!("Value error, {message}"), context)
+    }
+
     /// A field that must be there is not.
     pub fn missing() -> Self {
         Self::new("missing", "Field required")

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::fields::{self, Not};
 use super::invalid::{Invalid, Wrong};
 use super::large_number::large_number;
+use super::python;
 use crate::config::RequestLimits;
 
 /// One field of an object.
@@ -44,6 +45,10 @@ pub enum Kind {
     Map(&'static Kind),
     /// An object with these fields, and the name by which errors know it.
     Object(Form, &'static str, &'static [Field]),
+    /// What fits the first and breaks no rule, which says in words what is wrong.
+    Rule(&'static Kind, fn(&Value) -> Option<&'static str>),
+    /// An object whose `type` says which of these it is.
+    Tagged(&'static [(&'static str, Kind)]),
     /// The first of these that fits; if none does, what each finds wrong.
     OneOf(&'static [Kind]),
 }
@@ -203,7 +208,7 @@ impl Check<'_> {
             Kind::Words(words) => {
                 if !text(value).is_some_and(|word| words.contains(&word)) {
                     let expected = expected(words);
-                    let context = format!("'expected': {}", super::python::quoted(&expected));
+                    let context = format!("'expected': {}", python::quoted(&expected));
                     wrong(Wrong::with("literal_error", format!("Input should be {expected}"), context));
                 }
             }
@@ -245,7 +250,39 @@ impl Check<'_> {
                 Some(object) => self.fields(object, fields, loc),
                 None => wrong(not_an_object(*form, name)),
             },
+            Kind::Rule(kind, rule) => {
+                let n_errors = self.invalid.len();
+                self.value(value, kind, loc);
+                if self.invalid.len() == n_errors
+                    && let Some(message) = rule(value)
+                {
+                    self.invalid.add(loc, Wrong::value(message), value);
+                }
+            }
+            Kind::Tagged(kinds) => self.tagged(value, kinds, loc),
             Kind::OneOf(kinds) => self.one_of(value, kinds, loc),
+        }
+    }
+
+    fn tagged(&mut self, value: &Value, kinds: &[(&'static str, Kind)], loc: &str) {
+        let mut wrong = |wrong: Wrong| self.invalid.add(loc, wrong, value);
+        let Some(object) = value.as_object() else { return wrong(not_an_object(Form::Model, "")) };
+        let context = "'discriminator': \"'type'\"";
+        let Some(tag) = object.get("type") else {
+            let message = "Unable to extract tag using discriminator 'type'";
+            return wrong(Wrong::with("union_tag_not_found", message, context));
+        };
+        match kinds.iter().find(|(name, _)| tag == name) {
+            Some((name, kind)) => self.value(value, kind, &within(loc, name)),
+            None => {
+                let tags: Vec<_> = kinds.iter().map(|(name, _)| format!("'{name}'")).collect();
+                let (tag, tags) = (python::text(tag), tags.join(", "));
+                let message =
+                    format!("Input tag '{tag}' found using 'type' does not match any of the expected tags: {tags}");
+                let (tag, tags) = (python::quoted(&tag), python::quoted(&tags));
+                let context = format!("{context}, 'tag': {tag}, 'expected_tags': {tags}");
+                wrong(Wrong::with("union_tag_invalid", message, context));
+            }
         }
     }
 

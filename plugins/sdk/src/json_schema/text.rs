@@ -100,7 +100,11 @@ fn lengthened(mut text: String, shortest: usize, rng: &mut impl Rng) -> String {
 }
 
 /// A string in which `pattern` is found, if possible of a length between the two.
-fn matching(pattern: &str, (shortest, longest): (usize, usize), rng: &mut impl Rng) -> Result<String, String> {
+pub(super) fn matching(
+    pattern: &str,
+    (shortest, longest): (usize, usize),
+    rng: &mut impl Rng,
+) -> Result<String, String> {
     let pattern_of = |pattern: &str| regex_syntax::Parser::new().parse(pattern);
     let hir = pattern_of(pattern).map_err(|_| format!("the pattern {pattern:?} has parts that are not supported"))?;
     let too_long =

@@ -3,6 +3,7 @@
 
 use rehearsal_engine::request::OutputFormat;
 
+use super::format::{self, Format};
 use crate::config::RequestLimits;
 use crate::generate::incoming::Sampling;
 use crate::prompts::CountedPrompt;
@@ -14,14 +15,15 @@ const MOST_LOGPROBS: i64 = 1000;
 /// Tokens whose log-probabilities a request may name.
 const MOST_LOGPROB_TOKENS: usize = 128;
 
-/// In vLLM's order: log-probabilities, ids, format, thought, and then the prompts.
+/// In vLLM's order: log-probabilities, ids, format, thought, and then the prompts. Returns the format, if answers must have
+/// one.
 pub(in crate::generate) fn engine_side(
     given: &Sampling,
     format: &OutputFormat,
     prompts: &[CountedPrompt],
     limits: &RequestLimits,
     last_id: u32,
-) -> Result<(), ApiError> {
+) -> Result<Option<Format>, ApiError> {
     let n_ids = i64::from(last_id) + 1;
     if let Some((_, logprobs)) = given.logprobs {
         most_logprobs("logprobs", logprobs, limits, n_ids)?;
@@ -46,7 +48,7 @@ pub(in crate::generate) fn engine_side(
         }
         known("allowed_token_ids", allowed, n_ids)?;
     }
-    super::format::check(format)?;
+    let format = format::check(format)?;
     if given.thinking_token_budget.is_some_and(|budget| budget >= 0) && !limits.has_reasoning_parser {
         return Err(ApiError::invalid("thinking_token_budget needs a server with --reasoning-parser"));
     }
@@ -58,7 +60,7 @@ pub(in crate::generate) fn engine_side(
             return Err(ApiError::invalid(format!("token id {id} is out of vocabulary")));
         }
     }
-    Ok(())
+    Ok(format)
 }
 
 fn most_logprobs(name: &'static str, given: i64, limits: &RequestLimits, n_ids: i64) -> Result<(), ApiError> {

@@ -1,5 +1,7 @@
-//! Formats that an answer can be given.
+//! Formats that an answer can be given, and whether it has them.
 
+use jsonschema::Validator;
+use regex_lite::Regex;
 use rehearsal_engine::request::OutputFormat;
 use serde_json::Value;
 
@@ -8,10 +10,34 @@ use crate::wire::errors::ApiError;
 /// Deeper, a schema is refused.
 const MOST_DEPTH: usize = 64;
 
-/// Fails if no answer could have this format, or if it is of a kind that is not simulated.
-pub(super) fn check(format: &OutputFormat) -> Result<(), ApiError> {
-    match format {
-        OutputFormat::Free | OutputFormat::JsonObject => Ok(()),
+/// A format, ready to be held against answers.
+pub struct Format(Kind);
+
+enum Kind {
+    JsonObject,
+    JsonSchema(Box<Validator>),
+    Regex(Regex),
+    Choice(Vec<String>),
+}
+
+impl Format {
+    /// Whether an answer has it.
+    pub fn admits(&self, text: &str) -> bool {
+        let json = || serde_json::from_str::<Value>(text);
+        match &self.0 {
+            Kind::JsonObject => json().is_ok_and(|value| value.is_object()),
+            Kind::JsonSchema(schema) => json().is_ok_and(|value| schema.is_valid(&value)),
+            Kind::Regex(regex) => regex.is_match(text),
+            Kind::Choice(choices) => choices.iter().any(|choice| choice == text),
+        }
+    }
+}
+
+/// The format, if answers must have one. Fails if none could have it, or if it is of a kind that is not simulated.
+pub(super) fn check(format: &OutputFormat) -> Result<Option<Format>, ApiError> {
+    let kind = match format {
+        OutputFormat::Free => return Ok(None),
+        OutputFormat::JsonObject => Kind::JsonObject,
         OutputFormat::JsonSchema(schema) => {
             let parsed: Value = serde_json::from_str(schema)
                 .map_err(|error| ApiError::invalid(format!("the JSON schema of the answer is not JSON: {error}")))?;
@@ -23,26 +49,26 @@ pub(super) fn check(format: &OutputFormat) -> Result<(), ApiError> {
             if !parsed.is_object() {
                 return Err(refused("it is no object".into()));
             }
-            let compiled = jsonschema::validator_for(&parsed);
-            compiled.map(drop).map_err(|error| refused(error.to_string()))
+            let compiled = jsonschema::validator_for(&parsed).map_err(|error| refused(error.to_string()))?;
+            Kind::JsonSchema(Box::new(compiled))
         }
         OutputFormat::Regex(regex) if regex.contains('\0') => {
-            Err(ApiError::invalid("the regular expression must not have a NUL character"))
+            return Err(ApiError::invalid("the regular expression must not have a NUL character"));
         }
         OutputFormat::Regex(regex) => {
-            let parsed = regex_syntax::parse(regex);
-            parsed
-                .map(drop)
-                .map_err(|error| ApiError::invalid(format!("the regular expression is not understood: {error}")))
+            let refused = |why: String| ApiError::invalid(format!("the regular expression is not understood: {why}"));
+            regex_syntax::parse(regex).map_err(|error| refused(error.to_string()))?;
+            Kind::Regex(Regex::new(&format!("^(?:{regex})$")).map_err(|error| refused(error.to_string()))?)
         }
         OutputFormat::Choice(choices) if choices.is_empty() => {
-            Err(ApiError::invalid("structured_outputs: choice must not be an empty list"))
+            return Err(ApiError::invalid("structured_outputs: choice must not be an empty list"));
         }
-        OutputFormat::Choice(_) => Ok(()),
+        OutputFormat::Choice(choices) => Kind::Choice(choices.clone()),
         OutputFormat::Other(kind, _) => {
-            Err(ApiError::invalid(format!("structured outputs of the kind {kind:?} are not simulated")))
+            return Err(ApiError::invalid(format!("structured outputs of the kind {kind:?} are not simulated")));
         }
-    }
+    };
+    Ok(Some(Format(kind)))
 }
 
 fn depth(value: &Value) -> usize {
