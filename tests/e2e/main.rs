@@ -24,15 +24,18 @@ mod lora;
 mod messages;
 mod plugin_metrics;
 mod plugin_tools;
+mod pooling;
 mod queue;
 mod reasoning;
 mod recorded;
 mod reload;
+mod responses;
 mod serving_flags;
 mod start;
 mod structure;
 mod structured;
 mod tokenize;
+mod tokens;
 mod tools;
 mod transfer;
 

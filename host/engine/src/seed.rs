@@ -24,6 +24,8 @@ pub enum Purpose {
     Rank = 5,
     /// Log-probabilities.
     Logprobs = 6,
+    /// Embeddings.
+    Embedding = 7,
 }
 
 /// Folds `parts` into one seed. Order matters; neighbouring inputs give unrelated seeds.

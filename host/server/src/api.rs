@@ -4,6 +4,8 @@ pub mod models;
 pub mod tokenize;
 
 pub mod count_tokens;
+pub mod kept_responses;
+pub mod pooling;
 
 pub mod cache;
 pub mod clock;

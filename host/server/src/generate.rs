@@ -28,7 +28,7 @@ use crate::wire::errors::ApiError;
 use crate::wire::json;
 
 pub use envelope::{Answer, Envelope, TokenCounts};
-pub use incoming::{Incoming, Sampling};
+pub use incoming::{Incoming, RequestId, Sampling};
 pub use runs::{Run, Streaming};
 pub use sse::Events;
 pub use surface::Surface;
@@ -40,17 +40,21 @@ const RANK_HEADER: &str = "x-data-parallel-rank";
 
 /// Answers a request of the surface `S`, in one piece or as a stream.
 pub async fn create<S: Surface>(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Response {
-    let read = json::object(&headers, &body).and_then(|object| match S::read(object, &replica.limits) {
+    match read::<S>(&headers, &body, &replica.limits) {
+        Ok((surface, incoming)) => respond(surface, incoming, &headers, &body, &replica).await,
+        Err(error) => S::failed(error),
+    }
+}
+
+/// Reads a request of the surface `S`.
+pub fn read<S: Surface>(headers: &HeaderMap, body: &[u8], limits: &RequestLimits) -> Result<(S, Incoming), ApiError> {
+    match S::read(json::object(headers, body)?, limits) {
         // Told once more, and exactly.
-        Err(error @ ApiError::Fields(_)) => match json::exact(&body) {
-            Some(object) => S::read(object, &replica.limits),
+        Err(error @ ApiError::Fields(_)) => match json::exact(body) {
+            Some(object) => S::read(object, limits),
             None => Err(error),
         },
         read => read,
-    });
-    match read {
-        Ok((surface, incoming)) => respond(surface, incoming, &headers, &body, &replica).await,
-        Err(error) => S::failed(error),
     }
 }
 
@@ -81,12 +85,47 @@ pub async fn respond<S: Surface>(
     answered.await.unwrap_or_else(S::failed)
 }
 
+/// A request that the engine has accepted, and that is answered in one piece.
+pub struct Begun<S> {
+    surface: S,
+    envelope: Envelope,
+    output: OutputStream,
+}
+
+/// Judges a request and hands it to the engine, to be answered later.
+pub fn begin<S: Surface>(
+    surface: S,
+    incoming: Incoming,
+    headers: &HeaderMap,
+    body: &[u8],
+    replica: &Replica,
+) -> Result<(Envelope, Begun<S>), ApiError> {
+    let (envelope, output) = submit(incoming, S::ID_PREFIX, headers, body, replica).map_err(Refused::into_error)?;
+    Ok((envelope.clone(), Begun { surface, envelope, output }))
+}
+
+impl<S: Surface> Begun<S> {
+    /// Waits for the answer.
+    pub async fn finish(self) -> Result<Response, ApiError> {
+        let answer = collect(self.output, self.envelope).await?;
+        Ok(self.surface.whole(&answer))
+    }
+}
+
 /// Why a request is not accepted.
 enum Refused {
     /// Before anything was sent.
     Before(ApiError),
     /// Where a stream has begun.
     InEngine(ApiError),
+}
+
+impl Refused {
+    fn into_error(self) -> ApiError {
+        match self {
+            Self::Before(error) | Self::InEngine(error) => error,
+        }
+    }
 }
 
 impl From<ApiError> for Refused {
@@ -105,9 +144,11 @@ fn submit(
 ) -> Result<(Envelope, OutputStream), Refused> {
     let strategies = replica.routing.strategies(incoming.model.as_deref(), headers)?;
     let transfer = incoming.transfer;
+    let has_whole_id = matches!(incoming.request_id, RequestId::Whole(Some(_)));
     let (request, format) = generation_request(incoming, headers, body, replica)?;
     let output = replica.engine.submit(request, strategies).map_err(ApiError::from)?;
-    let envelope = Envelope::new(id_prefix, &output, transfer, format, replica);
+    let id = if has_whole_id { output.request_id().to_owned() } else { format!("{id_prefix}{}", output.request_id()) };
+    let envelope = Envelope::new(id, &output, transfer, format, replica);
     log_accepted(&envelope.id, &envelope.request, &replica.log);
     Ok((envelope, output))
 }
@@ -127,7 +168,10 @@ fn generation_request(
     if let Input::Conversation(conversation) = &input {
         conversation.check_trust(limits)?;
     }
-    validate::lengths(&sampling, engine.max_model_len)?;
+    if endpoint != Endpoint::Generate {
+        // Tokens in, tokens out: as many as there is room for.
+        validate::lengths(&sampling, engine.max_model_len)?;
+    }
     let options = PromptOptions {
         truncation: Truncation::new(sampling.truncate_prompt_tokens, sampling.truncates_right, engine.max_model_len),
         add_special_tokens: incoming.add_special_tokens,
@@ -142,12 +186,18 @@ fn generation_request(
     let last_id = replica.prompts.tokenizer().last_id();
     let format =
         validate::engine_side(&sampling, &wishes.format, &prompts, limits, last_id).map_err(Refused::InEngine)?;
-    let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let id = match request_id {
+        RequestId::Whole(id) => id,
+        RequestId::Suffix(id) => {
+            let named = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+            named.map(str::to_owned).or(id)
+        }
+    };
     let needs = replica.plugins.needs();
     let wanted = headers.iter().filter(|(name, _)| needs.wants_header(name.as_str()));
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let request = GenerationRequest {
-        id: id.map(str::to_owned).or(request_id),
+        id,
         endpoint,
         model: adapter.as_ref().map_or_else(|| replica.reported_model(), |adapter| &adapter.name).to_owned(),
         adapter,

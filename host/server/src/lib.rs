@@ -14,6 +14,7 @@ pub mod commands;
 pub mod config;
 
 pub mod replica;
+pub mod response_store;
 pub mod routes;
 pub mod routing;
 

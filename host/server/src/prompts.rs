@@ -59,9 +59,9 @@ pub struct Truncation {
 }
 
 impl Truncation {
-    /// To `n_tokens`, of which -1 is as many as the window has room for.
+    /// To `n_tokens`, of which -1 is as many as leave room for one more.
     pub fn new(n_tokens: Option<i64>, keeps_beginning: bool, max_model_len: u32) -> Option<Self> {
-        let n_tokens = usize::try_from(n_tokens?).unwrap_or(max_model_len as usize);
+        let n_tokens = usize::try_from(n_tokens?).unwrap_or(max_model_len.saturating_sub(1) as usize);
         Some(Self { n_tokens, keeps_beginning })
     }
 

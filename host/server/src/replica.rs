@@ -11,6 +11,7 @@ use rehearsal_plugin_host::{PluginHost, PluginObserver, Plugins};
 use crate::config::{AnswersConfig, Config, LoraModule, ModelConfig, Pod, RequestLimits, RequestLogConfig};
 use crate::prompts::Prompts;
 use crate::prompts::tokenizer::ServedTokenizer;
+use crate::response_store::ResponseStore;
 use crate::routing::Routing;
 use crate::telemetry::kv_events::{KvEvents, RunningKvEvents};
 use crate::telemetry::load::ServerLoad;
@@ -46,6 +47,8 @@ pub struct Replica {
     pub load: ServerLoad,
     /// What the engine computed, where lines tell of it.
     pub throughput: Option<Arc<Throughput>>,
+    /// Responses that were kept.
+    pub responses: Arc<ResponseStore>,
     /// Which of several data-parallel servers this one is.
     pub rank: u32,
     /// The server's place in a cluster.
@@ -111,6 +114,7 @@ impl Replica {
             log: config.log.requests.clone(),
             load: ServerLoad::new(config.answers.server_load_tracking),
             throughput,
+            responses: Arc::new(ResponseStore::new(config.answers.response_store)),
             rank: config.rank,
             pod: config.pod.clone(),
             fingerprint: fingerprint(&config.model.name),

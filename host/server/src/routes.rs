@@ -14,13 +14,16 @@ use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower_http::cors::CorsLayer;
 
-use crate::api::{cache, clock, count_tokens, load, lora, metrics, models, plugins, probes, tokenize};
+use crate::api::pooling::{classify, embeddings, scoring};
+use crate::api::{cache, clock, count_tokens, kept_responses, load, lora, metrics, models, plugins, probes, tokenize};
 use crate::config::{AccessConfig, Config};
 use crate::generate;
 use crate::replica::Replica;
 use crate::surface::chat_completions::ChatCompletions;
 use crate::surface::completions::Completions;
 use crate::surface::messages::Messages;
+use crate::surface::responses;
+use crate::surface::tokens::Tokens;
 use crate::telemetry::logs::access as access_log;
 use crate::wire::errors;
 use access::ApiKeys;
@@ -34,6 +37,8 @@ pub fn router(replica: Arc<Replica>) -> Router {
         .route("/v1/chat/completions", post(generate::create::<ChatCompletions>))
         .route("/v1/completions", post(generate::create::<Completions>))
         .route("/v1/messages", post(generate::create::<Messages>))
+        .route("/v1/responses", post(responses::create))
+        .route("/inference/v1/generate", post(generate::create::<Tokens>))
         .route_layer(middleware::from_fn_with_state(replica.clone(), name_the_pod));
     let mut for_developers = Router::new();
     if replica.answers.dev_mode {
@@ -43,6 +48,16 @@ pub fn router(replica: Arc<Replica>) -> Router {
         .merge(generating)
         .merge(for_developers)
         .route("/v1/models", get(models::list))
+        .route("/v1/embeddings", post(embeddings::embed))
+        .route("/pooling", post(embeddings::pool))
+        .route("/classify", post(classify::classify))
+        .route("/score", post(scoring::score))
+        .route("/v1/score", post(scoring::score))
+        .route("/rerank", post(scoring::rerank))
+        .route("/v1/rerank", post(scoring::rerank))
+        .route("/v2/rerank", post(scoring::rerank))
+        .route("/v1/responses/{id}", get(kept_responses::get))
+        .route("/v1/responses/{id}/cancel", post(kept_responses::cancel))
         .route("/v1/messages/count_tokens", post(count_tokens::count))
         .route("/v1/load_lora_adapter", post(lora::load))
         .route("/v1/unload_lora_adapter", post(lora::unload))

@@ -5,5 +5,7 @@ pub mod chat_completions;
 pub mod completions;
 pub mod messages;
 pub mod openai;
+pub mod responses;
+pub mod tokens;
 
 mod events;

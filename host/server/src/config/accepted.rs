@@ -103,7 +103,7 @@ const SIMULATOR_SWITCHES: &str =
     "dataset-in-memory legacy-stderr-threshold-behavior log-http omni skip-tool-validation";
 
 /// Flags of llm-d-inference-sim that take a value.
-const SIMULATOR_VALUES: &str = "alsologtostderrthreshold dataset-path dataset-table-name dataset-url default-embedding-dimensions \
+const SIMULATOR_VALUES: &str = "alsologtostderrthreshold dataset-path dataset-table-name dataset-url \
     fake-metrics-refresh-interval global-cache-hit-threshold image-emission-rate max-request-body-size-mb \
     mm-render-timeout render-timeout render-url time-to-generate-image time-to-generate-image-std-dev";
 

@@ -43,6 +43,8 @@ keys! { Serving:
         .help("never opened; with it, reasoning-parser may have any name"), values::any_text;
     RETURN_TOKENS_AS_TOKEN_IDS: bool = Spec::switch("return-tokens-as-token-ids").default("false")
         .help("log-probabilities name tokens token_id:N"), values::switch;
+    DEFAULT_EMBEDDING_DIMENSIONS: u32 = Spec::one("default-embedding-dimensions", "N").default("384")
+        .help("numbers of an embedding, unless a request says how many"), values::at_least_one;
     TRUST_REQUEST_CHAT_TEMPLATE: bool = Spec::switch("trust-request-chat-template").default("false")
         .help("a request may bring its own chat_template"), values::switch;
     TRUST_REQUEST_MM_KWARGS: bool = Spec::switch("trust-request-mm-kwargs").default("false")
@@ -53,6 +55,8 @@ keys! { Serving:
         .help("the most stop strings of a request"), values::whole_number;
     MAX_COMPLETION_PROMPTS: usize = Spec::environment("VLLM_MAX_COMPLETION_PROMPTS").default("1024")
         .help("the most prompts of a text completion"), values::whole_number;
+    VLLM_ENABLE_RESPONSES_API_STORE: bool = Spec::environment("VLLM_ENABLE_RESPONSES_API_STORE").default("0")
+        .help("1: responses are kept, to be asked for, continued and made in the background"), values::switch;
     VLLM_SERVER_DEV_MODE: bool = Spec::environment("VLLM_SERVER_DEV_MODE").default("0")
         .help("1: vLLM's endpoints for developers are there"), values::switch;
 }
@@ -101,6 +105,10 @@ pub struct AnswersConfig {
     pub server_load_tracking: bool,
     /// vLLM's endpoints for developers are there.
     pub dev_mode: bool,
+    /// Responses are kept.
+    pub response_store: bool,
+    /// Numbers of an embedding, unless a request says how many.
+    pub embedding_dimensions: u32,
     /// Reasoning is told apart from content.
     pub has_reasoning_parser: bool,
     /// Log-probabilities name tokens by their ids.
@@ -133,6 +141,8 @@ pub(super) fn read(reader: &mut Reader<'_>, has_kv_cache: bool) -> AnswersConfig
         server_load_tracking: reader.read(&ENABLE_SERVER_LOAD_TRACKING),
         dev_mode: reader.read(&VLLM_SERVER_DEV_MODE),
         has_reasoning_parser: has_reasoning_parser(reader),
+        response_store: reader.read(&VLLM_ENABLE_RESPONSES_API_STORE),
+        embedding_dimensions: reader.read(&DEFAULT_EMBEDDING_DIMENSIONS),
         tokens_as_ids: reader.read(&RETURN_TOKENS_AS_TOKEN_IDS),
     }
 }

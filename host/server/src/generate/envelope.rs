@@ -24,6 +24,8 @@ pub struct Envelope {
     pub request: Arc<GenerationRequest>,
     /// Of all prompts, each counted once.
     pub prompt_tokens: u32,
+    /// The most output tokens of a choice: what the client asked for, or what the window leaves if that is less.
+    pub max_output_tokens: u32,
     /// What the server puts into answers.
     pub config: Arc<AnswersConfig>,
     /// Tokens of a block of the KV cache, where one is simulated and reused.
@@ -41,7 +43,7 @@ pub struct Envelope {
 impl Envelope {
     /// The envelope of a request that was accepted.
     pub(super) fn new(
-        prefix: &str,
+        id: String,
         output: &OutputStream,
         transfer: Option<Transfer>,
         format: Option<Format>,
@@ -49,13 +51,15 @@ impl Envelope {
     ) -> Self {
         let (request, request_id) = (output.request().clone(), output.request_id());
         let prompt_tokens = request.prompts.iter().map(|prompt| prompt.n_tokens).sum();
+        let left = replica.engine.config().most_output_tokens(request.prompts[0].n_tokens);
         let here = Here { host: replica.reachable_host(), port: replica.port(), seed: replica.engine.config().seed };
         let answers_first_routers = transfer == Some(Transfer { leg: Leg::Prefill, form: Form::TopLevel });
         Self {
-            id: format!("{prefix}{request_id}"),
+            id,
             created: replica.clock.unix_time().as_secs(),
             fingerprint: replica.fingerprint.clone(),
             prompt_tokens,
+            max_output_tokens: request.sampling.max_tokens.unwrap_or(left).min(left),
             config: replica.answers.clone(),
             block_size: replica
                 .engine

@@ -23,8 +23,8 @@ pub struct Incoming {
     pub stream: bool,
     /// Prefill and decode on different servers.
     pub transfer: Option<Transfer>,
-    /// Suffix of the ids, unless a header gives one.
-    pub request_id: Option<String>,
+    /// What the client calls it.
+    pub request_id: RequestId,
     /// Keeps the KV cache apart.
     pub cache_salt: Option<String>,
     /// Where priorities count, the lowest is served first.
@@ -33,6 +33,15 @@ pub struct Incoming {
     pub wants_token_ids: bool,
     /// A prompt of a text gets the tokens that the model wants around each.
     pub add_special_tokens: Option<bool>,
+}
+
+/// What a client calls its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestId {
+    /// Behind what all ids of the endpoint begin with. A header wins.
+    Suffix(Option<String>),
+    /// The whole id; no header counts.
+    Whole(Option<String>),
 }
 
 /// Sampling parameters as the client gave them, whether or not they shape a simulated answer. What is checked of each

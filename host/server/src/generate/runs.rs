@@ -98,6 +98,14 @@ fn runs(output: &CompletionOutput, chunk: Range<usize>) -> SmallVec<[(Run<'_>, R
 }
 
 impl Run<'_> {
+    /// What it adds to a text in which nothing is told apart.
+    pub fn text(&self) -> &str {
+        match self {
+            Run::Reasoning(text) | Run::Content(text) | Run::Arguments { text, .. } => text,
+            Run::CallStart { .. } => "",
+        }
+    }
+
     /// Takes the text of `next` over, if one delta can carry both.
     fn goes_on_with(&mut self, next: &Run<'_>) -> bool {
         let (text, more) = match (self, next) {

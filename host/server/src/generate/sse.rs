@@ -17,6 +17,8 @@ use crate::wire::errors::ApiError;
 
 /// Writes the events of one answer.
 pub trait Events: Send + 'static {
+    /// What leaves as soon as the request is accepted.
+    fn accepted(&mut self, _: &mut Vec<u8>) {}
     /// What comes before the first token.
     fn begin(&mut self, out: &mut Vec<u8>);
     /// Tokens that are due.
@@ -64,6 +66,7 @@ pub(super) async fn respond<E: Events>(
 ) -> Result<Response, ApiError> {
     let mut stream = Stream { events, begun: false, _answering: answering };
     let mut frame = Vec::with_capacity(1024);
+    stream.events.accepted(&mut frame);
     match next(&mut output, keep_alive).await {
         Next::Event(first) => stream.write_event(&first.unwrap_or(Err(StrategyError::Lost))?, &mut frame),
         Next::Silence => frame.extend_from_slice(KEEP_ALIVE),

@@ -18,7 +18,7 @@ use crate::config::RequestLimits;
 use crate::generate::{Answer, Envelope, Events, Incoming, Run, Streaming, Surface, TokenCounts};
 use crate::prompts::Input;
 use crate::wire::errors::ApiError;
-use crate::wire::fields::Fields;
+use crate::wire::fields::{Fields, is_truthy};
 use crate::wire::schema;
 
 /// Answers a conversation.
@@ -40,10 +40,14 @@ impl Surface for ChatCompletions {
     const ID_PREFIX: &'static str = "chatcmpl-";
     type Events = ChatChunks;
 
-    fn read(object: Map<String, Value>, limits: &RequestLimits) -> Result<(Self, Incoming), ApiError> {
+    fn read(mut object: Map<String, Value>, limits: &RequestLimits) -> Result<(Self, Incoming), ApiError> {
         checks::messages(&object)?;
         checks::generation_prompt(&object)?;
         checks::tools(&object)?;
+        if is_truthy(object.get("tools")) {
+            // vLLM puts it there, which shows where an error counts fields.
+            object.entry("tool_choice").or_insert("auto".into());
+        }
         checks::structured_outputs(&object, None)?;
         checks::logprobs(&object, &["prompt_logprobs", "top_logprobs"])?;
         checks::stream_options(&object)?;

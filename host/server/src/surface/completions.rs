@@ -13,7 +13,7 @@ use super::openai::{
     write_pair,
 };
 use crate::config::RequestLimits;
-use crate::generate::{Answer, Envelope, Events, Incoming, Run, Streaming, Surface, TokenCounts};
+use crate::generate::{Answer, Envelope, Events, Incoming, Streaming, Surface, TokenCounts};
 use crate::prompts::{Input, PromptInput};
 use crate::wire::errors::ApiError;
 use crate::wire::fields::{Fields, integer, is_truthy};
@@ -184,14 +184,6 @@ impl TextChoice {
     }
 }
 
-/// Text completions offer no tools, so every token is text. Reasoning is too: here vLLM parses nothing.
-fn text_of<'a>(run: &'a Run<'_>) -> &'a str {
-    match run {
-        Run::Reasoning(text) | Run::Content(text) | Run::Arguments { text, .. } => text,
-        Run::CallStart { .. } => "",
-    }
-}
-
 /// Writes `text_completion` chunks.
 pub struct TextChunks {
     writer: ChunkWriter,
@@ -234,8 +226,8 @@ impl Events for TextChunks {
             self.writer.of_choice(out, usage.as_deref(), is_last, |out| {
                 write_number(out, r#"{"index":"#, choice);
                 match if is_first { self.echoes.before(choice) } else { "" } {
-                    "" => write_pair(out, r#","text":"#, text_of(run)),
-                    prompt => write_pair(out, r#","text":"#, &[prompt, text_of(run)].concat()),
+                    "" => write_pair(out, r#","text":"#, run.text()),
+                    prompt => write_pair(out, r#","text":"#, &[prompt, run.text()].concat()),
                 }
                 write_pair(out, r#","logprobs":"#, &logprobs);
                 if is_last {

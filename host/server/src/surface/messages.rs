@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::openai::checks;
 use crate::config::RequestLimits;
-use crate::generate::{Answer, Envelope, Incoming, Sampling, Surface, TokenCounts, Transfer};
+use crate::generate::{Answer, Envelope, Incoming, RequestId, Sampling, Surface, TokenCounts, Transfer};
 use crate::prompts::Input;
 use crate::prompts::conversation::Conversation;
 use crate::wire::errors::ApiError;
@@ -61,7 +61,7 @@ impl Surface for Messages {
             wishes,
             stream: fields.switch("stream"),
             transfer: Transfer::read(fields),
-            request_id: None,
+            request_id: RequestId::Suffix(None),
             cache_salt: fields.string("cache_salt"),
             priority: 0,
             wants_token_ids: false,

@@ -44,6 +44,20 @@ pub enum ApiError {
         /// What the client asked for.
         name: String,
     },
+    /// What OpenAI's Responses API calls an invalid request.
+    #[error("{message}")]
+    InvalidRequest {
+        /// What is wrong.
+        message: String,
+        /// The field at fault.
+        param: &'static str,
+    },
+    /// No response of this id was kept.
+    #[error("Response with id '{id}' not found.")]
+    UnknownResponse {
+        /// What the client asked for.
+        id: String,
+    },
     /// No such model is served.
     #[error("The model `{model}` does not exist. Valid aliases: {}.", served.join(", "))]
     UnknownModel {
@@ -55,6 +69,12 @@ pub enum ApiError {
     /// What vLLM itself fails on.
     #[error("{0}")]
     Internal(String),
+    /// The same where the request is for a model that does not generate.
+    #[error("The model `{model}` does not exist.")]
+    UnknownPoolingModel {
+        /// What the client asked for.
+        model: String,
+    },
     /// The waiting queue has no room.
     #[error(transparent)]
     QueueFull(#[from] QueueFull),
@@ -112,10 +132,13 @@ impl ApiError {
             | Self::Internal(_)
             | Self::InvalidUserInput(_)
             | Self::UnknownAdapter { .. }
+            | Self::UnknownPoolingModel { .. }
             | Self::QueueFull(_) => {}
             Self::Fields(fields) => error.param = Some(fields.first.clone()),
             Self::Invalid { param, .. } => error.param = param.map(str::to_owned),
             Self::UnknownModel { .. } => error.param = Some("model".into()),
+            Self::InvalidRequest { param, .. } => error.param = Some((*param).into()),
+            Self::UnknownResponse { .. } => error.param = Some("response_id".into()),
             Self::Strategy(StrategyError::Rejected(rejection)) => {
                 error.kind = rejection.kind.clone().unwrap_or(error.kind);
                 error.param = rejection.param.clone();
@@ -161,7 +184,11 @@ impl ApiError {
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "BadRequestError"),
             Self::InvalidUserInput(_) => (StatusCode::BAD_REQUEST, "InvalidUserInput"),
-            Self::UnknownModel { .. } | Self::UnknownAdapter { .. } => (StatusCode::NOT_FOUND, "NotFoundError"),
+            Self::InvalidRequest { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error"),
+            Self::UnknownResponse { .. } => (StatusCode::NOT_FOUND, "invalid_request_error"),
+            Self::UnknownModel { .. } | Self::UnknownPoolingModel { .. } | Self::UnknownAdapter { .. } => {
+                (StatusCode::NOT_FOUND, "NotFoundError")
+            }
             Self::QueueFull(_) => (StatusCode::TOO_MANY_REQUESTS, "RateLimitError"),
             Self::Strategy(error) => match error {
                 StrategyError::Rejected(rejection) => {

@@ -31,10 +31,14 @@ pub enum Kind {
     Integer(i128, i128),
     /// A number.
     Number,
+    /// A number from and to.
+    NumberIn(f64, f64),
     /// True or false.
     Switch,
     /// One of these words.
     Words(&'static [&'static str]),
+    /// A list of this kind that has any items.
+    NotEmpty(&'static Kind),
     /// A list, of at most so many items.
     List(&'static Kind, Option<fn(&RequestLimits) -> usize>),
     /// Bytes, as text.
@@ -64,6 +68,8 @@ pub enum Form {
     TypedDict,
     /// A data class.
     Dataclass,
+    /// A class that is made of an object, or is there already: errors begin with that.
+    Instance,
 }
 
 /// Any text.
@@ -99,6 +105,21 @@ pub fn check(body: &Map<String, Value>, fields: &[Field], limits: &RequestLimits
     let mut checked = Check { limits, invalid: Invalid::default() };
     checked.fields(body, fields, "body");
     checked.invalid
+}
+
+/// Nothing, if the body has one of these forms; else what each form finds wrong. A form is several tables, one after the
+/// other.
+pub fn check_forms(body: &Map<String, Value>, forms: &[&[&[Field]]], limits: &RequestLimits) -> Invalid {
+    let mut invalid = Invalid::default();
+    for form in forms {
+        let mut checked = Check { limits, invalid: Invalid::default() };
+        form.iter().for_each(|fields| checked.fields(body, fields, "body"));
+        if checked.invalid.is_empty() {
+            return checked.invalid;
+        }
+        invalid.append(checked.invalid);
+    }
+    invalid
 }
 
 /// Everything that is wrong with one value, which stands at `loc`.
@@ -198,6 +219,18 @@ impl Check<'_> {
                 )),
                 Err(_) => wrong(Wrong::new("float_type", "Input should be a valid number")),
             },
+            Kind::NumberIn(least, most) => match fields::number(value) {
+                Err(_) => self.value(value, &Kind::Number, loc),
+                Ok(number) if number < *least => {
+                    let message = format!("Input should be greater than or equal to {least}");
+                    wrong(Wrong::with("greater_than_equal", message, format!("'ge': {}", python::float(*least))));
+                }
+                Ok(number) if number > *most => {
+                    let message = format!("Input should be less than or equal to {most}");
+                    wrong(Wrong::with("less_than_equal", message, format!("'le': {}", python::float(*most))));
+                }
+                Ok(_) => {}
+            },
             Kind::Switch => match fields::switch(value) {
                 Ok(_) => {}
                 Err(Not::Parsed) => {
@@ -228,6 +261,14 @@ impl Check<'_> {
                     self.value(item, items, &format!("{loc}.{index}"));
                 }
             }
+            Kind::NotEmpty(kind) => {
+                self.value(value, kind, loc);
+                if value.as_array().is_some_and(Vec::is_empty) {
+                    let message = "List should have at least 1 item after validation, not 0";
+                    let context = "'field_type': 'List', 'min_length': 1, 'actual_length': 0";
+                    self.invalid.add(loc, Wrong::with("too_short", message, context), value);
+                }
+            }
             Kind::Bytes => {
                 if text(value).is_none() {
                     wrong(Wrong::new("bytes_type", "Input should be a valid bytes"));
@@ -246,6 +287,7 @@ impl Check<'_> {
                     }
                 }
             },
+            Kind::Object(Form::Instance, name, fields) => self.instance(value, name, fields, loc),
             Kind::Object(form, name, fields) => match value.as_object() {
                 Some(object) => self.fields(object, fields, loc),
                 None => wrong(not_an_object(*form, name)),
@@ -261,6 +303,19 @@ impl Check<'_> {
             }
             Kind::Tagged(kinds) => self.tagged(value, kinds, loc),
             Kind::OneOf(kinds) => self.one_of(value, kinds, loc),
+        }
+    }
+
+    fn instance(&mut self, value: &Value, name: &str, fields: &[Field], loc: &str) {
+        let mut inner = Check { limits: self.limits, invalid: Invalid::default() };
+        match value.as_object() {
+            Some(object) => inner.fields(object, fields, loc),
+            None => inner.invalid.add(loc, not_an_object(Form::TypedDict, name), value),
+        }
+        if !inner.invalid.is_empty() {
+            let (message, context) = (format!("Input should be an instance of {name}"), format!("'class': '{name}'"));
+            self.invalid.add(loc, Wrong::with("is_instance_of", message, context), value);
+            self.invalid.append(inner.invalid);
         }
     }
 
@@ -328,7 +383,7 @@ fn not_an_integer(not: Not) -> Wrong {
 
 fn not_an_object(form: Form, name: &str) -> Wrong {
     match form {
-        Form::TypedDict => Wrong::new("dict_type", "Input should be a valid dictionary"),
+        Form::TypedDict | Form::Instance => Wrong::new("dict_type", "Input should be a valid dictionary"),
         Form::Model | Form::NamedModel => {
             Wrong::new("model_attributes_type", "Input should be a valid dictionary or object to extract fields from")
         }

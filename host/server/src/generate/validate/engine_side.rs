@@ -64,6 +64,10 @@ pub(in crate::generate) fn engine_side(
 }
 
 fn most_logprobs(name: &'static str, given: i64, limits: &RequestLimits, n_ids: i64) -> Result<(), ApiError> {
+    if given < -1 {
+        let message = format!("{name} must be -1, for the whole vocabulary, or not negative, got {given}");
+        return Err(ApiError::invalid_value(name, given, message));
+    }
     let wanted = if given == -1 { n_ids } else { given };
     if let Some(most) = limits.logprobs.filter(|most| wanted > *most) {
         let message = format!("{name} of {wanted} are more than the {most} that --max-logprobs allows");

@@ -4,7 +4,7 @@ use rehearsal_engine::Endpoint;
 use rehearsal_engine::request::{OutputFormat, Wishes};
 use serde_json::{Map, Value};
 
-use crate::generate::{Envelope, Incoming, Sampling, Transfer};
+use crate::generate::{Envelope, Incoming, RequestId, Sampling, Transfer};
 use crate::prompts::Input;
 use crate::wire::errors::ApiError;
 use crate::wire::fields::Fields;
@@ -98,7 +98,7 @@ pub fn read(
         wishes: Wishes { parallel_tool_calls: true, ..Wishes::default() },
         stream: fields.switch("stream"),
         transfer: Transfer::read(fields),
-        request_id: fields.string("request_id"),
+        request_id: RequestId::Suffix(fields.string("request_id")),
         cache_salt: fields.string("cache_salt"),
         priority: fields.integer("priority").unwrap_or(0),
         add_special_tokens: fields.raw("add_special_tokens").map(|_| fields.switch("add_special_tokens")),

@@ -159,7 +159,8 @@ const STOP: Kind = OneOf(&[TEXT, List(&TEXT, Some(|limits| limits.stop_strings))
 const PROMPT: Kind = OneOf(&[List(&NOT_NEGATIVE, None), List(&List(&NOT_NEGATIVE, None), None), TEXT, TEXTS]);
 const STREAM_OPTIONS: Kind =
     Object(Model, "StreamOptions", &[nullable("include_usage", Switch), nullable("continuous_usage_stats", Switch)]);
-const REPETITION: Kind = Object(
+/// When an output repeats itself.
+pub const REPETITION: Kind = Object(
     Dataclass,
     "RepetitionDetectionParams",
     &[field("max_pattern_size", INTEGER), field("min_pattern_size", INTEGER), field("min_count", INTEGER)],

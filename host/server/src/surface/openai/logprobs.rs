@@ -91,6 +91,44 @@ impl Logprobs {
         Some(logprobs)
     }
 
+    /// Those of the output's `tokens` by their ids.
+    pub(crate) fn of_ids(&self, output: &CompletionOutput, tokens: Range<usize>) -> Option<Value> {
+        let n_top = self.n_top?;
+        let positions = tokens.filter_map(|token_idx| {
+            let tokens = output.logprobs(token_idx, n_top.saturating_sub(1), self.tokenizer.last_id())?;
+            let ranked = (1..).zip(tokens).map(|(rank, TokenLogprob { id, logprob })| {
+                json!({ "token_id": id, "logprob": f64::from(logprob), "rank": rank })
+            });
+            let ranked: Vec<_> = ranked.collect();
+            let mut position = ranked.first()?.clone();
+            position["top_logprobs"] = ranked.into();
+            Some(position)
+        });
+        Some(json!({ "content": positions.collect::<Vec<_>>() }))
+    }
+
+    /// Those of the output's `tokens`, for a response: as an event tells them, and as the whole keeps them.
+    pub(crate) fn of_response(
+        &self,
+        output: &CompletionOutput,
+        tokens: Range<usize>,
+    ) -> Option<(Vec<Value>, Vec<Value>)> {
+        let n_top = self.n_top?;
+        let positions = tokens.filter_map(|token_idx| {
+            let named = self.position(output, token_idx, n_top)?;
+            let told = |named: &NamedLogprob| json!({ "token": named.token, "logprob": named.logprob });
+            let kept =
+                |named: &NamedLogprob| json!({ "token": named.token, "bytes": named.bytes, "logprob": named.logprob });
+            let with_top = |one: &dyn Fn(&NamedLogprob) -> Value| {
+                let mut position = one(&named[0]);
+                position["top_logprobs"] = named.iter().take(n_top).map(one).collect();
+                position
+            };
+            (!named.is_empty()).then(|| (with_top(&told), with_top(&kept)))
+        });
+        Some(positions.unzip())
+    }
+
     /// Those of a prompt that is echoed, before the answer's own `logprobs`. Nothing came before the first token that
     /// could have made it likely.
     pub(crate) fn with_echo(&self, ids: &[u32], logprobs: Option<TextLogprobs>) -> Option<TextLogprobs> {

@@ -1,0 +1,51 @@
+//! `POST /classify`: one of two classes.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::fields::{ACTIVATION, COMMON, OF_CHAT, OF_TEXTS};
+use super::{Usage, check_model, id, no_longer, prompts, vectors};
+use crate::replica::Replica;
+use crate::surface::openai::checks;
+use crate::wire::errors::ApiError;
+use crate::wire::fields::Fields;
+use crate::wire::{json, schema};
+
+/// How likely each class is, and which one is likelier.
+pub async fn classify(
+    State(replica): State<Arc<Replica>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let object = json::object(&headers, &body)?;
+    no_longer(&object)?;
+    checks::cache_salt(&object)?;
+    checks::generation_prompt(&object)?;
+    let forms = [[OF_TEXTS, ACTIVATION, COMMON], [OF_CHAT, ACTIVATION, COMMON]];
+    schema::check_forms(&object, &forms.each_ref().map(|form| &form[..]), &replica.limits).or_ok()?;
+    let fields = Fields(&object);
+    check_model(fields, &replica)?;
+    let prompts = prompts(fields, &replica)?;
+    let data = prompts.iter().enumerate().map(|(index, prompt)| {
+        // The first of two numbers that no text is likelier to have than another.
+        let share = f64::from(vectors::embedding(&prompt.token_ids, 2)[0]).mul_add(0.5, 0.5);
+        let probs = [share, 1.0 - share];
+        let label = if probs[0] >= probs[1] { "LABEL_0" } else { "LABEL_1" };
+        json!({ "index": index, "label": label, "probs": probs, "num_classes": 2 })
+    });
+    let answer = json!({
+        "id": id("classify", &headers, fields, &replica),
+        "object": "list",
+        "created": replica.clock.unix_time().as_secs(),
+        "model": replica.reported_model(),
+        "data": data.collect::<Vec<_>>(),
+        "usage": Usage::of(prompts.iter().map(|prompt| prompt.n_tokens).sum()),
+    });
+    Ok(Json(answer).into_response())
+}

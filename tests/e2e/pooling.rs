@@ -1,0 +1,94 @@
+//! Embeddings, classes and scores: vLLM's keys, and numbers that mean something.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rehearsal_tests::Server;
+use serde_json::{Value, json};
+
+use crate::serve;
+
+async fn vectors(server: &Server, body: &Value) -> Vec<Vec<f64>> {
+    let answer = server.post("/v1/embeddings", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let answer = answer.json;
+    let data = answer["data"].as_array().unwrap();
+    data.iter().map(|item| serde_json::from_value(item["embedding"].clone()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn embeddings_are_unit_vectors_that_depend_on_the_text() {
+    let server = serve("--default-embedding-dimensions 16").await;
+    let body = json!({ "model": "m", "input": ["a b c", "a b c", "x y z"] });
+    let many = vectors(&server, &body).await;
+    assert_eq!(many[0], many[1]);
+    assert_ne!(many[0], many[2]);
+    for vector in &many {
+        assert_eq!(vector.len(), 16);
+        let length: f64 = vector.iter().map(|value| value * value).sum();
+        assert!((length - 1.0).abs() < 1e-5, "{length}");
+    }
+    let ids = server.post("/tokenize", &json!({ "prompt": "a b c" })).await.json["tokens"].clone();
+    for same in [json!({ "input": ids }), json!({ "input": [ids] }), json!({ "input": "a b c" })] {
+        assert_eq!(vectors(&server, &same).await, many[..1], "{same}");
+    }
+    let of_chat = json!({ "messages": [{ "role": "user", "content": "a b c" }], "dimensions": 3 });
+    assert_eq!(vectors(&server, &of_chat).await[0].len(), 3);
+}
+
+#[tokio::test]
+async fn an_embedding_has_vllms_keys_in_vllms_order() {
+    let server = serve("").await;
+    let body = json!({ "input": "one two", "dimensions": 2, "encoding_format": "base64" }).to_string();
+    let answer = server.post_text("/v1/embeddings", "application/json", &body, &[("x-request-id", "abc")]).await;
+    let json = answer.json;
+    let encoded = json["data"][0]["embedding"].as_str().unwrap();
+    let expected = format!(
+        r#"{{"id":"embd-abc","object":"list","created":{},"model":"m","data":[{{"index":0,"object":"embedding","embedding":"{encoded}"}}],"usage":{{"prompt_tokens":2,"total_tokens":2,"completion_tokens":0,"prompt_tokens_details":null,"completion_tokens_details":null}}}}"#,
+        json["created"]
+    );
+    assert_eq!(answer.text, expected);
+    let bytes = STANDARD.decode(encoded).unwrap();
+    let decoded: Vec<_> =
+        bytes.chunks(4).map(|bytes| f64::from(f32::from_le_bytes(bytes.try_into().unwrap()))).collect();
+    let floats = vectors(&server, &json!({ "input": "one two", "dimensions": 2 })).await;
+    assert!(decoded.iter().zip(&floats[0]).all(|(one, other)| (one - other).abs() < 1e-6), "{decoded:?} {floats:?}");
+}
+
+#[tokio::test]
+async fn what_is_alike_scores_and_ranks_higher() {
+    let server = serve("").await;
+    let documents = json!(["x y z", "a b c", "a b d"]);
+    let scored = server.post("/score", &json!({ "queries": "a b c", "documents": documents })).await.json;
+    let scores: Vec<_> =
+        scored["data"].as_array().unwrap().iter().map(|item| item["score"].as_f64().unwrap()).collect();
+    assert!(scores[1] > scores[2] && scores[2] > scores[0], "{scores:?}");
+    let ranked = server.post("/v2/rerank", &json!({ "query": "a b c", "documents": documents, "top_n": 2 })).await.json;
+    let order: Vec<_> =
+        ranked["results"].as_array().unwrap().iter().map(|result| result["index"].as_u64().unwrap()).collect();
+    assert_eq!(order, [1, 2]);
+    assert_eq!(ranked["results"][0]["document"], json!({ "text": "a b c", "multi_modal": null }));
+    let class = server.post("/classify", &json!({ "input": "a b c" })).await.json;
+    let probs: Vec<f64> = serde_json::from_value(class["data"][0]["probs"].clone()).unwrap();
+    assert!((probs[0] + probs[1] - 1.0).abs() < 1e-9, "{class}");
+    assert_eq!(server.post("/pooling", &json!({ "input": "a" })).await.json["data"][0]["object"], "pooling");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told() {
+    let server = serve("--max-model-len 4").await;
+    for (path, body, param) in [
+        ("/v1/embeddings", json!({ "input": "a", "dimensions": 0 }), json!("dimensions")),
+        ("/v1/embeddings", json!({ "input": "a b c d e" }), json!("input_tokens")),
+        ("/v1/embeddings", json!({ "input": "a", "embed_dtype": "float16" }), json!("embed_dtype")),
+        ("/v1/embeddings", json!({ "input": "a", "model": "none" }), Value::Null),
+        ("/pooling", json!({ "input": "a", "dimensions": 3 }), json!("dimensions")),
+        ("/classify", json!({ "input": "a", "task": "score" }), json!("task")),
+        ("/score", json!({ "queries": ["a", "b"], "documents": ["a", "b", "c"] }), Value::Null),
+        ("/rerank", json!({ "documents": ["a"] }), json!("body.query")),
+    ] {
+        let answer = server.post(path, &body).await;
+        let error = answer.json["error"].clone();
+        assert!([400, 404].contains(&answer.status), "{path} {body}: {}", answer.text);
+        assert_eq!(error["param"], param, "{path} {body}: {error}");
+    }
+}
