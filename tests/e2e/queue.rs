@@ -50,6 +50,19 @@ async fn an_answer_takes_ttft_and_a_gap_for_each_further_token() {
 }
 
 #[tokio::test]
+async fn the_status_of_a_stream_leaves_when_its_request_is_accepted() {
+    let server = serve("--mode echo --max-num-seqs 1 --max-waiting-queue-length 1 --time-to-first-token 300s").await;
+    let body = Server::chat("one", &json!({ "stream": true }));
+    let status = || async {
+        let sent = server.http.post(format!("{}{CHAT}", server.url)).json(&body).send();
+        tokio::time::timeout(Duration::from_secs(100), sent).await.expect("it waits for no token").unwrap()
+    };
+    // One runs, one is queued, and for one there is no room.
+    let (running, queued, refused) = (status().await, status().await, status().await);
+    assert_eq!([&running, &queued, &refused].map(|answer| answer.status().as_u16()), [200, 200, 429]);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_frees_its_place() {
     let server = serve("--mode echo --max-num-seqs 1 --inter-token-latency 10s").await;
     let body = Server::chat("one two three", &json!({ "stream": true }));

@@ -142,9 +142,11 @@ impl Core {
         self.calls_in_flight -= 1;
         self.play(number, at);
         let Some(request) = self.requests.get(&number) else { return };
+        let mailbox = request.mailbox.clone();
         for id in request.ids.clone() {
             self.ask(id);
         }
+        self.deliveries.push((mailbox, Delivery::Selected));
     }
 
     /// The strategy has answered for a sequence: with `output`, of the plugin of this name.

@@ -74,8 +74,8 @@ impl Engine {
         let n_choices = request.n_choices();
         let request = Arc::new(request);
         let cached = if self.hasher.is_some() { self.cached_sequences(&request) } else { Vec::new() };
-        let mailbox = Arc::new(Mailbox::new(n_choices));
         let may_fail = strategies.failure_policy.is_some();
+        let mailbox = Arc::new(Mailbox::new(n_choices, may_fail));
         let choices = |number| self.choices(&request, number);
         let sequences = self
             .driver

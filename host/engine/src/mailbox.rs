@@ -30,6 +30,8 @@ pub(crate) enum Delivery {
     Hang { number: RequestNumber },
     /// An error, which is the end.
     Failed(StrategyError),
+    /// What is to fail on arrival has failed: the request goes on.
+    Selected,
     /// Everything was put in.
     Complete,
 }
@@ -48,7 +50,11 @@ struct Inbox {
     choices: SmallVec<[ChoiceInbox; 1]>,
     entries: VecDeque<Entry>,
     is_complete: bool,
+    /// Its failure policy has yet to say what is to happen.
+    is_selecting: bool,
     reader: Option<Waker>,
+    /// The reader wants to know what its strategies say, before anything is due.
+    awaits_verdict: bool,
     /// The reader wants to know of the end alone. In which order the tokens of different choices came is of no use to it.
     reads_at_end: bool,
     /// What is to end with the request.
@@ -75,13 +81,15 @@ enum Entry {
 }
 
 impl Mailbox {
-    /// An empty one for a request of so many choices.
-    pub(crate) fn new(n_choices: u32) -> Self {
+    /// An empty one for a request of so many choices, which may have a failure policy.
+    pub(crate) fn new(n_choices: u32, may_fail: bool) -> Self {
         Self(Mutex::new(Inbox {
             choices: (0..n_choices).map(|_| ChoiceInbox::default()).collect(),
             entries: VecDeque::new(),
             is_complete: false,
+            is_selecting: may_fail,
             reader: None,
+            awaits_verdict: false,
             reads_at_end: false,
             held: None,
         }))
@@ -100,7 +108,11 @@ impl Mailbox {
             Delivery::Output { choice, output, cached_tokens } => {
                 let choice = &mut inbox.choices[choice as usize];
                 (choice.output, choice.cached_tokens) = (Some(output), cached_tokens);
-                return None;
+                return inbox.wake_for_verdict();
+            }
+            Delivery::Selected => {
+                inbox.is_selecting = false;
+                return inbox.wake_for_verdict();
             }
             Delivery::Tokens { choice, end } => inbox.put_tokens(choice, end),
             Delivery::Malformed => inbox.entries.push_back(Entry::Malformed),
@@ -140,6 +152,18 @@ impl Mailbox {
         self.lock().held = Some(task);
     }
 
+    /// Ready when nothing more is to be known of the request for now: something is there to be taken, or the strategies of
+    /// all choices that left the queue have answered.
+    pub(crate) fn poll_verdict(&self, context: &Context<'_>) -> Poll<()> {
+        let mut inbox = self.lock();
+        inbox.awaits_verdict = !inbox.has_verdict();
+        if !inbox.awaits_verdict {
+            return Poll::Ready(());
+        }
+        register(&mut inbox.reader, context);
+        Poll::Pending
+    }
+
     /// From now on, tokens wake no reader before the last one is there.
     pub(crate) fn read_at_end(&self) {
         self.lock().reads_at_end = true;
@@ -161,6 +185,16 @@ impl Mailbox {
 }
 
 impl Inbox {
+    fn has_verdict(&self) -> bool {
+        let is_answered = |choice: &ChoiceInbox| !choice.is_admitted || choice.output.is_some();
+        let is_known = !self.is_selecting && self.choices.iter().all(is_answered);
+        is_known || self.is_complete || !self.entries.is_empty()
+    }
+
+    fn wake_for_verdict(&mut self) -> Option<Waker> {
+        if self.awaits_verdict && self.has_verdict() { self.reader.take() } else { None }
+    }
+
     /// Of a client that is slow to read streams, tokens of one choice are one range until those of another come between.
     fn put_tokens(&mut self, choice: u32, end: usize) {
         let ChoiceInbox { due, taken, .. } = &mut self.choices[choice as usize];
@@ -212,7 +246,7 @@ mod tests {
         let tokenizer = BuiltinTokenizer::default();
         let output = CompletionOutput::new(completion, 1000, 7, &SamplingParams::default(), &tokenizer, false).unwrap();
         let output = Arc::new(output);
-        let mailbox = Mailbox::new(n_choices);
+        let mailbox = Mailbox::new(n_choices, false);
         for choice in 0..n_choices {
             mailbox.put(Delivery::Output { choice, output: output.clone(), cached_tokens: 0 });
         }

@@ -1,5 +1,6 @@
 //! A request as its client sees it: what comes out of it, as it falls due.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -75,6 +76,16 @@ impl OutputStream {
         }
     }
 
+    /// Waits until the strategies of all choices that left the queue have answered or failed; not for those that wait in
+    /// it, and not for tokens. Afterwards an error may be there to be taken.
+    pub async fn verdict(&mut self) {
+        poll_fn(|context| {
+            self.poll_asking(context);
+            self.mailbox.poll_verdict(context)
+        })
+        .await;
+    }
+
     /// From now on, the stream is woken when everything has fallen due, and not before: for answers in one piece.
     pub fn read_at_end(&mut self) {
         self.mailbox.read_at_end();
@@ -88,6 +99,14 @@ impl OutputStream {
     /// Whether everything was taken: the last token of the last choice, or an error.
     pub fn is_finished(&self) -> bool {
         self.mailbox.is_finished()
+    }
+
+    fn poll_asking(&mut self, context: &mut Context<'_>) {
+        if let Asking::Here(asking) = &mut self.asking
+            && asking.as_mut().is_some_and(|asking| asking.poll_unpin(context).is_ready())
+        {
+            *asking = None;
+        }
     }
 
     /// What a client is to see; `None` if that is nothing more.
@@ -111,11 +130,7 @@ impl Stream for OutputStream {
     type Item = Result<OutputEvent, StrategyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Asking::Here(asking) = &mut self.asking
-            && asking.as_mut().is_some_and(|asking| asking.poll_unpin(context).is_ready())
-        {
-            *asking = None;
-        }
+        self.poll_asking(context);
         loop {
             let Some(item) = std::task::ready!(self.mailbox.poll_take(context)) else { return Poll::Ready(None) };
             if let Some(event) = self.event(item) {

@@ -76,8 +76,8 @@ pub async fn respond<S: Surface>(
             Err(Refused::InEngine(error) | Refused::Before(error)) => return Err(error),
         };
         if stream {
-            let events = surface.events(envelope);
-            return sse::respond(output, events, replica.answers.keep_alive, answering).await;
+            let (events, stands_still) = (surface.events(envelope), replica.clock.as_manual().is_some());
+            return sse::respond(output, events, replica.answers.keep_alive, stands_still, answering).await;
         }
         let answer = collect(output, envelope).await?;
         Ok(surface.whole(&answer))

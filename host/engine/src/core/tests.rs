@@ -189,7 +189,8 @@ impl Run {
             let keys = ExtraKeys { adapter: adapter.clone(), cache_salt: None };
             std::iter::repeat_n(CachedSequence::new(token_ids.clone(), keys, Some(hasher)), n as usize)
         });
-        let mailbox = Arc::new(Mailbox::new(n));
+        let may_fail = outcomes.is_some();
+        let mailbox = Arc::new(Mailbox::new(n, may_fail));
         let max_tokens = self.config.most_output_tokens(token_ids.len() as u32);
         let choices = |number| {
             let (request_id, seed): (Arc<str>, _) = ("r".into(), 0);
@@ -199,7 +200,6 @@ impl Run {
             };
             (0..n).map(choice).collect()
         };
-        let may_fail = outcomes.is_some();
         let accepted = self.core.submit(&request, cached.collect(), &mailbox, may_fail, self.now, choices);
         if let Ok(sequences) = accepted {
             let number = sequences[0].1.number;

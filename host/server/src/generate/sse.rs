@@ -55,21 +55,32 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
 /// A comment, which clients skip and proxies take for life.
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
-/// Answers with a stream. Waits for the first token, so that what fails before it is a plain error answer, with a
-/// status, and so that the first byte marks TTFT. With `keep_alive` it waits no longer than that, and
-/// from then on the stream is never silent for longer. `answering` is held until the last byte was handed over.
+/// Real time for which the status of a stream waits for what its strategy says.
+const VERDICT_LIMIT: Duration = Duration::from_millis(10);
+
+/// Answers with a stream. Its status leaves as soon as the request is accepted, as vLLM's does; but what is known right
+/// away is told with a status of its own: what fails on arrival, and what the strategy of a request that need not queue
+/// says within a moment, however long that takes while engine time `stands_still`. With `keep_alive` the stream is never
+/// silent for longer than that. `answering` is held until the last byte was handed over.
 pub(super) async fn respond<E: Events>(
     mut output: OutputStream,
     events: E,
     keep_alive: Option<Duration>,
+    stands_still: bool,
     answering: Answering,
 ) -> Result<Response, ApiError> {
     let mut stream = Stream { events, begun: false, _answering: answering };
     let mut frame = Vec::with_capacity(1024);
+    if stands_still {
+        output.verdict().await;
+    } else {
+        // One that is late is told as an event of the stream.
+        let _ = timeout(VERDICT_LIMIT, output.verdict()).await;
+    }
+    let first = output.take_due().transpose()?;
     stream.events.accepted(&mut frame);
-    match next(&mut output, keep_alive).await {
-        Next::Event(first) => stream.write_event(&first.unwrap_or(Err(StrategyError::Lost))?, &mut frame),
-        Next::Silence => frame.extend_from_slice(KEEP_ALIVE),
+    if let Some(first) = first {
+        stream.write_event(&first, &mut frame);
     }
     // A body is polled only as its client reads it, and what the client has got may be no answer yet.
     output.ask_in_task();
@@ -82,7 +93,7 @@ pub(super) async fn respond<E: Events>(
                 return Some((Err(broken::cut()), None));
             }
         };
-        // The first frame has something already.
+        // The first frame may have something already.
         let mut event = if frame.is_empty() {
             match next(&mut output, keep_alive).await {
                 Next::Event(event) => event,

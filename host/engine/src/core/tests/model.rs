@@ -156,7 +156,7 @@ impl Model {
                 let hung = self.sequences.range_mut((number as u64, 0)..(number as u64 + 1, 0));
                 hung.for_each(|(_, sequence)| (sequence.due, sequence.is_answered) = (None, false));
             }
-            Delivery::Output { .. } | Delivery::Malformed | Delivery::Failed(_) => {}
+            Delivery::Output { .. } | Delivery::Selected | Delivery::Malformed | Delivery::Failed(_) => {}
         }
     }
 
