@@ -1,6 +1,7 @@
 //! The URL table, one line per endpoint, and what every request passes through on its way.
 
 pub mod access;
+mod framework;
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{any, get, post};
+use axum::routing::any;
 use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower_http::cors::CorsLayer;
@@ -25,8 +26,8 @@ use crate::surface::messages::Messages;
 use crate::surface::responses;
 use crate::surface::tokens::Tokens;
 use crate::telemetry::logs::access as access_log;
-use crate::wire::errors;
 use access::ApiKeys;
+use framework::{get, post};
 
 /// Names a request, in the request and in its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -44,7 +45,7 @@ pub fn router(replica: Arc<Replica>) -> Router {
     if replica.answers.dev_mode {
         for_developers = for_developers.route("/reset_prefix_cache", post(cache::reset));
     }
-    Router::new()
+    let routes = Router::new()
         .merge(generating)
         .merge(for_developers)
         .route("/v1/models", get(models::list))
@@ -63,7 +64,9 @@ pub fn router(replica: Arc<Replica>) -> Router {
         .route("/v1/unload_lora_adapter", post(lora::unload))
         .route("/tokenize", post(tokenize::tokenize))
         .route("/detokenize", post(tokenize::detokenize))
-        .route("/metrics", get(metrics::page))
+        // vLLM mounts an application of its own there.
+        .route("/metrics", any(metrics::page))
+        .route("/metrics/", any(metrics::page))
         .route("/load", get(load::get))
         .route("/rehearsal/plugins", get(plugins::list))
         .route("/admin/clock", get(clock::status).post(clock::advance))
@@ -71,12 +74,12 @@ pub fn router(replica: Arc<Replica>) -> Router {
         .route("/health", get(probes::healthy))
         .route("/health/ready", get(probes::ready))
         .route("/ready", get(probes::ready))
-        .route("/ping", any(probes::ping))
-        .fallback(errors::not_found)
-        .method_not_allowed_fallback(errors::method_not_allowed)
+        .route("/ping", get(probes::healthy).post(probes::healthy))
         // vLLM has no limit either: long prompts are the context window's business.
         .layer(DefaultBodyLimit::disable())
-        .with_state(replica)
+        .with_state(replica);
+    let known = routes.clone();
+    routes.fallback(move |request| framework::elsewhere(known, request))
 }
 
 /// What stands between a connection and the routes, ready to be put there.
@@ -112,9 +115,10 @@ impl Doors {
             // A layer of the router itself would come after its choice of a route.
             routes = Router::new().fallback_service(ServiceBuilder::new().layer(strip).service(routes));
         }
-        if let Some(cors) = self.cors {
-            routes = routes.layer(cors);
-        }
+        routes = match self.cors {
+            Some(cors) => routes.layer(cors),
+            None => routes.layer(framework::varies()),
+        };
         if let Some(keys) = self.keys {
             routes = routes.layer(middleware::from_fn_with_state((keys, self.root_path), access::authenticate));
         }
@@ -124,7 +128,7 @@ impl Doors {
         if let Some(quiet) = self.quiet_paths {
             routes = routes.layer(middleware::from_fn_with_state(quiet, access_log::log));
         }
-        routes
+        routes.layer(framework::server())
     }
 }
 

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 
 use crate::replica::{Replica, VLLM_VERSION};
-use crate::wire::errors;
 
-/// `GET /health`: 200 with an empty body. The server only listens once it can answer.
+/// `GET /health`, and `GET` or `POST /ping`, as SageMaker asks: 200 with an empty body. The server only listens once it can answer.
 pub async fn healthy() -> StatusCode {
     StatusCode::OK
 }
@@ -18,14 +16,6 @@ pub async fn healthy() -> StatusCode {
 /// `GET /ready`, `/health/ready`: the same, but 503 for as long as `startup-duration` says.
 pub async fn ready(State(replica): State<Arc<Replica>>) -> StatusCode {
     if replica.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
-}
-
-/// `GET` or `POST /ping`, as SageMaker asks.
-pub async fn ping(method: Method) -> Response {
-    match method {
-        Method::GET | Method::HEAD | Method::POST => StatusCode::OK.into_response(),
-        _ => errors::method_not_allowed().await,
-    }
 }
 
 /// `GET /version`: vLLM's, because clients decide by it.

@@ -282,18 +282,8 @@ impl IntoResponse for ApiError {
 }
 
 /// What the framework answers by itself.
-fn detail(status: StatusCode, detail: &str) -> Response {
+pub fn detail(status: StatusCode, detail: &str) -> Response {
     (status, Json(serde_json::json!({ "detail": detail }))).into_response()
-}
-
-/// A path that vLLM does not have either.
-pub async fn not_found() -> Response {
-    detail(StatusCode::NOT_FOUND, "Not Found")
-}
-
-/// A known path with another method.
-pub async fn method_not_allowed() -> Response {
-    detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
 }
 
 #[cfg(test)]
