@@ -30,6 +30,7 @@ mod queue;
 mod reasoning;
 mod recorded;
 mod reload;
+mod render;
 mod responses;
 mod serving_flags;
 mod start;

@@ -4,6 +4,7 @@ pub mod models;
 pub mod tokenize;
 
 pub mod count_tokens;
+pub mod invocations;
 pub mod kept_responses;
 pub mod pooling;
 
@@ -14,3 +15,4 @@ pub mod lora;
 pub mod metrics;
 pub mod plugins;
 pub mod probes;
+pub mod render;

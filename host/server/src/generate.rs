@@ -17,11 +17,13 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use futures::StreamExt;
 use rehearsal_engine::request::Wishes;
-use rehearsal_engine::{Endpoint, GenerationRequest, OutputEvent, OutputStream, StrategyError};
+use rehearsal_engine::{
+    Adapter, Endpoint, GenerationRequest, OutputEvent, OutputStream, SamplingParams, StrategyError,
+};
 
 use crate::config::RequestLimits;
 use crate::prompts::conversation::Conversation;
-use crate::prompts::{Input, PromptOptions, Truncation};
+use crate::prompts::{CountedPrompt, Input, PromptOptions, Truncation};
 use crate::replica::Replica;
 use crate::telemetry::logs::requests::log_accepted;
 use crate::wire::errors::ApiError;
@@ -153,24 +155,29 @@ fn submit(
     Ok((envelope, output))
 }
 
-/// What the engine is asked. The order of the checks is vLLM's.
-fn generation_request(
-    incoming: Incoming,
-    headers: &HeaderMap,
-    body: &[u8],
-    replica: &Replica,
-) -> Result<(GenerationRequest, Option<Format>), Refused> {
+/// A request whose prompts fit and whose numbers are in range.
+pub struct Judged {
+    /// The model, if it is an adapter.
+    pub adapter: Option<Arc<Adapter>>,
+    /// What is to be answered.
+    pub prompts: Vec<CountedPrompt>,
+    /// How to sample.
+    pub params: SamplingParams,
+}
+
+/// Judges what vLLM judges before its engine sees anything, in vLLM's order.
+pub fn judge(incoming: &mut Incoming, headers: &HeaderMap, replica: &Replica) -> Result<Judged, ApiError> {
     check_rank(headers, replica.rank)?;
     let adapter = replica.adapter(incoming.model.as_deref())?;
-    let Incoming { endpoint, input, sampling, wishes, stream, transfer, request_id, cache_salt, .. } = incoming;
+    let Incoming { endpoint, sampling, wishes, .. } = &*incoming;
     let (limits, engine) = (&replica.limits, replica.engine.config());
-    validate::tool_choice(&wishes, limits)?;
-    if let Input::Conversation(conversation) = &input {
+    validate::tool_choice(wishes, limits)?;
+    if let Input::Conversation(conversation) = &incoming.input {
         conversation.check_trust(limits)?;
     }
-    if endpoint != Endpoint::Generate {
+    if *endpoint != Endpoint::Generate {
         // Tokens in, tokens out: as many as there is room for.
-        validate::lengths(&sampling, engine.max_model_len)?;
+        validate::lengths(sampling, engine.max_model_len)?;
     }
     let options = PromptOptions {
         truncation: Truncation::new(sampling.truncate_prompt_tokens, sampling.truncates_right, engine.max_model_len),
@@ -178,26 +185,44 @@ fn generation_request(
         wants_ids: incoming.wants_token_ids,
         may_be_empty: sampling.least_max_tokens == 0,
     };
+    let input = std::mem::replace(&mut incoming.input, Input::Prompts(Vec::new()));
     let prompts = replica.prompts.of(input, &options)?;
     for counted in &prompts {
-        validate::window(&sampling, counted, limits, engine)?;
+        validate::window(&incoming.sampling, counted, limits, engine)?;
     }
-    let params = validate::sampling(&sampling, &prompts, limits, engine)?;
-    let last_id = replica.prompts.tokenizer().last_id();
-    let format =
-        validate::engine_side(&sampling, &wishes.format, &prompts, limits, last_id).map_err(Refused::InEngine)?;
-    let id = match request_id {
+    let params = validate::sampling(&incoming.sampling, &prompts, limits, engine)?;
+    Ok(Judged { adapter, prompts, params })
+}
+
+/// What the client calls its request; a header wins where only the suffix is the client's to say.
+pub fn named(request_id: RequestId, headers: &HeaderMap) -> Option<String> {
+    match request_id {
         RequestId::Whole(id) => id,
         RequestId::Suffix(id) => {
             let named = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
             named.map(str::to_owned).or(id)
         }
-    };
+    }
+}
+
+/// What the engine is asked.
+fn generation_request(
+    mut incoming: Incoming,
+    headers: &HeaderMap,
+    body: &[u8],
+    replica: &Replica,
+) -> Result<(GenerationRequest, Option<Format>), Refused> {
+    let Judged { adapter, prompts, params } = judge(&mut incoming, headers, replica)?;
+    let Incoming { endpoint, sampling, wishes, stream, transfer, request_id, cache_salt, .. } = incoming;
+    let limits = &replica.limits;
+    let last_id = replica.prompts.tokenizer().last_id();
+    let format =
+        validate::engine_side(&sampling, &wishes.format, &prompts, limits, last_id).map_err(Refused::InEngine)?;
     let needs = replica.plugins.needs();
     let wanted = headers.iter().filter(|(name, _)| needs.wants_header(name.as_str()));
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let request = GenerationRequest {
-        id,
+        id: named(request_id, headers),
         endpoint,
         model: adapter.as_ref().map_or_else(|| replica.reported_model(), |adapter| &adapter.name).to_owned(),
         adapter,

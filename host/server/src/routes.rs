@@ -16,7 +16,10 @@ use tower::util::MapRequestLayer;
 use tower_http::cors::CorsLayer;
 
 use crate::api::pooling::{classify, embeddings, scoring};
-use crate::api::{cache, clock, count_tokens, kept_responses, load, lora, metrics, models, plugins, probes, tokenize};
+use crate::api::{
+    cache, clock, count_tokens, invocations, kept_responses, load, lora, metrics, models, plugins, probes, render,
+    tokenize,
+};
 use crate::config::{AccessConfig, Config};
 use crate::generate;
 use crate::replica::Replica;
@@ -40,6 +43,7 @@ pub fn router(replica: Arc<Replica>) -> Router {
         .route("/v1/messages", post(generate::create::<Messages>))
         .route("/v1/responses", post(responses::create))
         .route("/inference/v1/generate", post(generate::create::<Tokens>))
+        .route("/invocations", post(invocations::invoke))
         .route_layer(middleware::from_fn_with_state(replica.clone(), name_the_pod));
     let mut for_developers = Router::new();
     if replica.answers.dev_mode {
@@ -48,6 +52,8 @@ pub fn router(replica: Arc<Replica>) -> Router {
     let routes = Router::new()
         .merge(generating)
         .merge(for_developers)
+        .route("/v1/chat/completions/render", post(render::chat))
+        .route("/v1/completions/render", post(render::completion))
         .route("/v1/models", get(models::list))
         .route("/v1/embeddings", post(embeddings::embed))
         .route("/pooling", post(embeddings::pool))

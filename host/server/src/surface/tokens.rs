@@ -129,7 +129,10 @@ impl Surface for Tokens {
         let merged: Map<_, _> = params.into_iter().chain(object.clone()).collect();
         let merged = Fields(&merged);
         let named = |name| merged.integer(name).map(|value| (name, value));
-        let (mut incoming, shown) = body::read(merged, Endpoint::Generate, ids, named("max_tokens"), named("logprobs"));
+        // vLLM's usual number, which a request without any has.
+        let max_tokens =
+            if merged.0.contains_key("max_tokens") { named("max_tokens") } else { Some(("max_tokens", 16)) };
+        let (mut incoming, shown) = body::read(merged, Endpoint::Generate, ids, max_tokens, named("logprobs"));
         incoming.wishes.format = body::format(merged)?;
         incoming.wants_token_ids = true;
         incoming.request_id = RequestId::Suffix(fields.string("request_id"));

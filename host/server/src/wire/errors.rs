@@ -19,6 +19,9 @@ pub enum ApiError {
     /// The body is not declared as JSON.
     #[error("1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed")]
     UnsupportedMediaType,
+    /// What a handler finds wrong with a body that it reads by itself.
+    #[error("{0}")]
+    BadRequest(String),
     /// The body is no text in any Unicode encoding, or nested too deeply.
     #[error("There was an error parsing the body")]
     UnreadableBody,
@@ -128,6 +131,7 @@ impl ApiError {
         };
         match self {
             Self::UnsupportedMediaType
+            | Self::BadRequest(_)
             | Self::UnreadableBody
             | Self::Internal(_)
             | Self::InvalidUserInput(_)
@@ -178,7 +182,7 @@ impl ApiError {
 
     fn status_and_type(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::UnsupportedMediaType | Self::UnreadableBody | Self::Fields(_) => {
+            Self::UnsupportedMediaType | Self::BadRequest(_) | Self::UnreadableBody | Self::Fields(_) => {
                 (StatusCode::BAD_REQUEST, "Bad Request")
             }
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),

@@ -41,6 +41,20 @@ pub fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if media_type.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(ApiError::UnsupportedMediaType) }
 }
 
+/// The body as any JSON, where no framework reads it: refused as Python's own functions refuse it.
+pub fn loads(body: &[u8]) -> Result<Value, ApiError> {
+    let text = decode::text(body).ok_or_else(|| ApiError::invalid("the body is no text in UTF-8, UTF-16 or UTF-32"))?;
+    scan::value(&text).map_err(|failure| match failure {
+        scan::Failure::Syntax { at, message } => {
+            let before = &text[..at];
+            let line = 1 + before.iter().filter(|c| **c == '\n').count();
+            let column = 1 + before.iter().rev().take_while(|c| **c != '\n').count();
+            ApiError::BadRequest(format!("JSON decode error: {message}: line {line} column {column} (char {at})"))
+        }
+        scan::Failure::Unreadable => ApiError::UnreadableBody,
+    })
+}
+
 /// The body as any JSON; `None` if it is empty or null.
 pub fn value(body: &[u8]) -> Result<Option<Value>, ApiError> {
     if body.is_empty() {
