@@ -32,6 +32,7 @@ mod recorded;
 mod reload;
 mod render;
 mod responses;
+mod rest;
 mod serving_flags;
 mod start;
 mod structure;

@@ -8,6 +8,7 @@
 mod generate;
 mod play;
 mod request;
+mod rest;
 mod sequence;
 
 use std::collections::BTreeSet;
@@ -32,6 +33,8 @@ use crate::seed::{self, Purpose};
 use crate::strategy::{Choice, StrategyError};
 
 use request::Request;
+pub use rest::Pause;
+use rest::Rest;
 use sequence::{Pace, Sequence};
 
 /// The sequences of one request, with what their strategies are asked.
@@ -52,6 +55,8 @@ pub(crate) struct Core {
     waits_for_calls: bool,
     /// What falls due, and when.
     deadlines: BTreeSet<(EngineTime, Deadline)>,
+    /// It does not go on until it is told to.
+    rest: Option<Rest>,
     next_number: RequestNumber,
     /// Component calls that were asked for and have not returned.
     calls_in_flight: usize,
@@ -92,6 +97,7 @@ impl Core {
             sequences: FnvHashMap::default(),
             waits_for_calls,
             deadlines: BTreeSet::new(),
+            rest: None,
             next_number: 0,
             calls_in_flight: 0,
             n_preemptions: 0,
@@ -159,7 +165,7 @@ impl Core {
         let lateness = sequence.prefilled_at().map_or_else(Default::default, |prefilled_at| at.since(prefilled_at));
         self.report.sequences.push(sequence.report(SequenceEvent::Answered { plugin: plugin.into(), lateness }));
         if let Some(due) = sequence.answer(output, at) {
-            self.deadlines.insert((due, Deadline::Token(id)));
+            self.due_tokens().insert((due, Deadline::Token(id)));
         }
     }
 
@@ -218,6 +224,7 @@ impl Core {
                 Deadline::Token(id) => self.generate(id, at),
             }
         }
+        self.settle(at);
         self.report.at = at;
         self.report.counts = self.counts();
         if self.scheduler.adapters_version() != self.adapters_reported {
@@ -279,8 +286,9 @@ impl Core {
 
     /// Gives free places and memory to the sequences that wait longest.
     fn admit(&mut self, at: EngineTime) {
-        let kv_cache = &mut self.kv_cache;
+        let (kv_cache, rest) = (&mut self.kv_cache, &self.rest);
         let allocate = |id| match kv_cache {
+            _ if rest.as_ref().is_some_and(|rest| !rest.admits(id)) => None,
             Some(kv_cache) => kv_cache.allocate(id),
             None => Some(0),
         };
@@ -298,10 +306,10 @@ impl Core {
             if loads_adapter {
                 self.report.sequences.push(sequence.report(SequenceEvent::AdapterLoaded));
             }
-            if let Some(due) = due {
-                self.deadlines.insert((due, Deadline::Token(id)));
-            }
             let number = sequence.choice.number;
+            if let Some(due) = due {
+                self.due_tokens().insert((due, Deadline::Token(id)));
+            }
             if let Some(playback) = self.requests.get_mut(&number).and_then(|request| request.playback.as_mut()) {
                 playback.scheduled();
                 self.play(number, at);
@@ -342,7 +350,7 @@ impl Core {
         let Some(mut sequence) = self.sequences.remove(&id) else { return };
         self.calls_in_flight -= usize::from(sequence.awaits_answer());
         if let Some(due) = sequence.freeze() {
-            self.deadlines.remove(&(due, Deadline::Token(id)));
+            self.due_tokens().remove(&(due, Deadline::Token(id)));
         }
         self.scheduler.remove(id);
         if let Some(kv_cache) = &mut self.kv_cache {
@@ -367,8 +375,7 @@ impl Core {
             assert_eq!(self.scheduler.n_running() + self.scheduler.n_waiting(), self.sequences.len());
             for (id, sequence) in &self.sequences {
                 assert!(self.requests.contains_key(&sequence.choice.number), "a sequence without a request");
-                let due =
-                    matches!(sequence.pace, Pace::Due(due) if self.deadlines.contains(&(due, Deadline::Token(*id))));
+                let due = matches!(sequence.pace, Pace::Due(due) if self.holds(&(due, Deadline::Token(*id))));
                 assert_eq!(due, matches!(sequence.pace, Pace::Due(_)), "{id:?} is due and has no deadline");
                 assert_eq!(
                     self.scheduler.runs(*id),
@@ -378,7 +385,8 @@ impl Core {
             }
             let due = self.sequences.values().filter(|sequence| matches!(sequence.pace, Pace::Due(_))).count();
             let played = self.requests.values().filter(|request| request.play_at.is_some()).count();
-            assert_eq!(self.deadlines.len(), due + played, "a deadline of nothing");
+            let held = self.rest.as_ref().map_or(0, Rest::n_held);
+            assert_eq!(self.deadlines.len() + held, due + played, "a deadline of nothing");
         }
     }
 }

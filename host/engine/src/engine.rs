@@ -3,6 +3,7 @@
 //! [`Engine::submit`] does everything that decides an order before it returns: number, seed, place in the queue. What
 //! follows is asked for in the request's own future ([`OutputStream`]), and falls due in the core's steps.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -10,7 +11,7 @@ use smallvec::SmallVec;
 use crate::answer::Questions;
 use crate::clock::Clock;
 use crate::config::EngineConfig;
-use crate::core::Core;
+use crate::core::{Core, Pause};
 use crate::driver::Driver;
 use crate::failure::Arrival;
 use crate::kv_cache::{BlockHasher, CachedSequence, ExtraKeys};
@@ -107,6 +108,24 @@ impl Engine {
     /// `preempt_running` first takes all running sequences their blocks away; they recompute them.
     pub fn reset_prefix_cache(&self, preempt_running: bool) -> bool {
         self.driver.change(|core, _| core.reset_prefix_cache(preempt_running))
+    }
+
+    /// Comes to rest; ready when everything stands still. Requests that come meanwhile are queued.
+    pub async fn pause(&self, pause: Pause) {
+        let mailbox = Arc::new(Mailbox::new(0, false));
+        self.driver.change(|core, now| core.pause(pause, &mailbox, now));
+        // Nothing is put into it but the end.
+        poll_fn(|context| mailbox.poll_take(context)).await;
+    }
+
+    /// Goes on after a pause.
+    pub fn resume(&self) {
+        self.driver.change(|core, now| core.resume(now));
+    }
+
+    /// Whether it rests, or is coming to rest.
+    pub fn is_paused(&self) -> bool {
+        self.driver.change(|core, _| core.is_paused())
     }
 
     /// What the KV cache has to know of each choice; choices of one prompt are neighbours.

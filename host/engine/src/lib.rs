@@ -40,6 +40,7 @@ pub mod report;
 pub mod seed;
 pub mod tokenizer;
 
+pub use self::core::Pause;
 pub use clock::{Clock, EngineTime};
 pub use config::EngineConfig;
 pub use engine::{Engine, QueueFull};

@@ -84,6 +84,18 @@ impl Part {
             Self::Call(call) => 1 + call.ends.len(),
         }
     }
+
+    /// Keeps the first `n_tokens`, at least one.
+    fn truncate(&mut self, n_tokens: usize) {
+        let (text, ends, n_tokens) = match self {
+            Self::Reasoning(OutputText { text, ends }) | Self::Content(OutputText { text, ends }) => {
+                (text, ends, n_tokens)
+            }
+            Self::Call(OutputCall { arguments, ends, .. }) => (arguments, ends, n_tokens - 1),
+        };
+        ends.truncate(n_tokens);
+        text.truncate(ends.last().map_or(0, |end| *end as usize));
+    }
 }
 
 /// What one token of an output is.
@@ -161,6 +173,28 @@ impl CompletionOutput {
         };
         let Writing { parts, ids, stop_reason, .. } = writing;
         Ok(Self { parts, ids, seed, finish_reason, stop_reason })
+    }
+
+    /// One that was ended before it began.
+    pub(crate) fn nothing(seed: u64) -> Self {
+        let (parts, ids) = (SmallVec::new(), Vec::new());
+        Self { parts, ids, seed, finish_reason: FinishReason::Abort, stop_reason: None }
+    }
+
+    /// The first `n_tokens` of it, as if it had been ended there.
+    pub(crate) fn aborted(&self, n_tokens: usize) -> Self {
+        let mut room = n_tokens;
+        let mut parts = SmallVec::new();
+        for mut part in self.parts.iter().cloned() {
+            if room == 0 {
+                break;
+            }
+            part.truncate(room);
+            room -= part.n_tokens();
+            parts.push(part);
+        }
+        let ids = self.ids.iter().take(n_tokens).copied().collect();
+        Self { parts, ids, seed: self.seed, finish_reason: FinishReason::Abort, stop_reason: None }
     }
 
     /// The whole reasoning; `None` if there is none.

@@ -181,6 +181,11 @@ impl Scheduler {
         Some(adapter)
     }
 
+    /// The next sequence that is queued will have this id; all before it have lower ones.
+    pub fn next_id(&self) -> SequenceId {
+        SequenceId(self.next_id)
+    }
+
     /// Whether this sequence runs.
     pub fn runs(&self, id: SequenceId) -> bool {
         self.running.iter().any(|(running, _)| *running == id)

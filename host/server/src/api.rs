@@ -16,3 +16,4 @@ pub mod metrics;
 pub mod plugins;
 pub mod probes;
 pub mod render;
+pub mod rest;

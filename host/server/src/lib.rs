@@ -15,6 +15,7 @@ pub mod config;
 
 pub mod replica;
 pub mod response_store;
+pub mod rest;
 pub mod routes;
 pub mod routing;
 

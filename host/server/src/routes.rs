@@ -18,7 +18,7 @@ use tower_http::cors::CorsLayer;
 use crate::api::pooling::{classify, embeddings, scoring};
 use crate::api::{
     cache, clock, count_tokens, invocations, kept_responses, load, lora, metrics, models, plugins, probes, render,
-    tokenize,
+    rest, tokenize,
 };
 use crate::config::{AccessConfig, Config};
 use crate::generate;
@@ -47,7 +47,16 @@ pub fn router(replica: Arc<Replica>) -> Router {
         .route_layer(middleware::from_fn_with_state(replica.clone(), name_the_pod));
     let mut for_developers = Router::new();
     if replica.answers.dev_mode {
-        for_developers = for_developers.route("/reset_prefix_cache", post(cache::reset));
+        for_developers = for_developers
+            .route("/reset_prefix_cache", post(cache::reset))
+            .route("/reset_mm_cache", post(cache::reset_media))
+            .route("/reset_encoder_cache", post(cache::reset_media))
+            .route("/sleep", post(rest::sleep))
+            .route("/wake_up", post(rest::wake_up))
+            .route("/is_sleeping", get(rest::is_sleeping))
+            .route("/pause", post(rest::pause))
+            .route("/resume", post(rest::resume))
+            .route("/is_paused", get(rest::is_paused));
     }
     let routes = Router::new()
         .merge(generating)

@@ -3,6 +3,7 @@
 
 mod large_number;
 pub mod python;
+pub mod query;
 
 pub mod fields;
 pub mod invalid;

@@ -31,7 +31,7 @@ impl Core {
             sequence.pace = Pace::Over;
         } else if end == due {
             sequence.pace = Pace::Due(next_due);
-            self.deadlines.insert((next_due, Deadline::Token(id)));
+            self.due_tokens().insert((next_due, Deadline::Token(id)));
         } else {
             // What it has no room for is due as soon as it runs again.
             sequence.pace = Pace::NotBefore(at);
@@ -89,10 +89,11 @@ impl Core {
         }
         self.is_unsettled = true;
         let Some(sequence) = self.sequences.get_mut(&id) else { return };
-        if let Some(due) = sequence.preempt() {
-            self.deadlines.remove(&(due, Deadline::Token(id)));
-        }
+        let due = sequence.preempt();
         self.report.sequences.push(sequence.report(SequenceEvent::Preempted));
+        if let Some(due) = due {
+            self.due_tokens().remove(&(due, Deadline::Token(id)));
+        }
     }
 
     /// The client of a sequence has its last token; of a request without failures, which that may be the end of.

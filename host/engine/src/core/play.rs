@@ -58,12 +58,16 @@ impl Core {
         let Some(request) = self.requests.get_mut(&number) else { return };
         request.hangs = true;
         self.deliveries.push((request.mailbox.clone(), Delivery::Hang { number }));
+        let mut frozen = Vec::new();
         for id in &request.ids {
             let Some(sequence) = self.sequences.get_mut(id) else { continue };
             self.calls_in_flight -= usize::from(sequence.awaits_answer());
             if let Some(due) = sequence.freeze() {
-                self.deadlines.remove(&(due, Deadline::Token(*id)));
+                frozen.push((due, Deadline::Token(*id)));
             }
+        }
+        for deadline in frozen {
+            self.due_tokens().remove(&deadline);
         }
     }
 }

@@ -130,6 +130,18 @@ impl Sequence {
         }
     }
 
+    /// What lies after `since` comes so much later. Returns when its next token is due, if that is known.
+    pub(super) fn delay(&mut self, since: EngineTime, late: Duration) -> Option<EngineTime> {
+        self.prefilled_at = self.prefilled_at.map(|at| if at > since { at + late } else { at });
+        match &mut self.pace {
+            Pace::Due(due) => {
+                *due = *due + late;
+                Some(*due)
+            }
+            Pace::NotBefore(_) | Pace::Over => None,
+        }
+    }
+
     /// Nothing is due any more. Returns the deadline that no longer stands.
     pub(super) fn freeze(&mut self) -> Option<EngineTime> {
         self.call = Call::Returned;

@@ -3,6 +3,7 @@
 mod clock;
 mod kv_cache;
 mod lora;
+mod pause;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;

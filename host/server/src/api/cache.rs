@@ -1,18 +1,21 @@
-//! `POST /reset_prefix_cache`: one of vLLM's endpoints for developers, there only with `VLLM_SERVER_DEV_MODE=1`.
+//! `POST /reset_prefix_cache`, `/reset_mm_cache`, `/reset_encoder_cache`: of vLLM's endpoints for developers, there only with
+//! `VLLM_SERVER_DEV_MODE=1`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use serde::Serialize;
 
 use crate::replica::Replica;
 use crate::wire::errors::ApiError;
+use crate::wire::fields::Fields;
+use crate::wire::query;
+use crate::wire::schema::{Field, Kind, field};
 
-/// Takes running requests their blocks away first.
-const RESET_RUNNING: &str = "reset_running_requests";
+const OPTIONS: &[Field] = &[field("reset_running_requests", Kind::Switch), field("reset_external", Kind::Switch)];
 
 /// Whether anything was forgotten.
 #[derive(Debug, Serialize)]
@@ -26,18 +29,15 @@ pub struct Outcome {
 /// A body means nothing, but is read: a connection with an unread one is closed.
 pub async fn reset(
     State(replica): State<Arc<Replica>>,
-    Query(options): Query<BTreeMap<String, String>>,
+    Query(pairs): Query<Vec<(String, String)>>,
     _body: Bytes,
 ) -> Result<Json<Outcome>, ApiError> {
-    let reset_running = options.get(RESET_RUNNING).map_or(Ok(false), |value| switch(value))?;
+    let given = query::read(pairs, OPTIONS, &replica.limits)?;
+    let reset_running = Fields(&given).switch("reset_running_requests");
     Ok(Json(Outcome { success: replica.engine.reset_prefix_cache(reset_running) }))
 }
 
-/// As pydantic reads a boolean of a query.
-fn switch(value: &str) -> Result<bool, ApiError> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "on" | "yes" | "t" | "y" => Ok(true),
-        "" | "false" | "0" | "off" | "no" | "f" | "n" => Ok(false),
-        _ => Err(ApiError::invalid_value(RESET_RUNNING, value, "expected true or false")),
-    }
+/// Of media nothing is kept that could be forgotten.
+pub async fn reset_media(_body: Bytes) -> StatusCode {
+    StatusCode::OK
 }

@@ -31,12 +31,18 @@ impl Streaming {
     }
 
     /// The tokens of each chunk that `event` completes. As in vLLM, the first chunk has one token, so that TTFT stays
-    /// what it is, and the last one what is left. Without any token, the one chunk is empty.
+    /// what it is, and the last one what is left. Where an answer ends without a further token, that may be none.
     fn chunks(self, event: &DueTokens) -> impl Iterator<Item = Range<usize>> + use<> {
         let n_tokens = event.output.n_tokens();
-        let empty = (n_tokens == 0 && event.is_last()).then_some(0..0);
+        let ends = event.tokens.is_empty() && event.is_last();
+        let rest = ends.then(|| match n_tokens.checked_sub(1) {
+            Some(last) if !last.is_multiple_of(self.interval) => {
+                (last - 1) / self.interval * self.interval + 1..n_tokens
+            }
+            _ => n_tokens..n_tokens,
+        });
         let chunk = move |token_idx: usize| chunk_that_ends_with(token_idx, n_tokens, self.interval);
-        event.tokens.clone().filter_map(chunk).chain(empty)
+        event.tokens.clone().filter_map(chunk).chain(rest)
     }
 }
 

@@ -78,6 +78,9 @@ pub enum ApiError {
         /// What the client asked for.
         model: String,
     },
+    /// The server was told to take no new requests.
+    #[error("this server is paused: send the request again when it goes on")]
+    Paused,
     /// The waiting queue has no room.
     #[error(transparent)]
     QueueFull(#[from] QueueFull),
@@ -137,6 +140,7 @@ impl ApiError {
             | Self::InvalidUserInput(_)
             | Self::UnknownAdapter { .. }
             | Self::UnknownPoolingModel { .. }
+            | Self::Paused
             | Self::QueueFull(_) => {}
             Self::Fields(fields) => error.param = Some(fields.first.clone()),
             Self::Invalid { param, .. } => error.param = param.map(str::to_owned),
@@ -193,6 +197,7 @@ impl ApiError {
             Self::UnknownModel { .. } | Self::UnknownPoolingModel { .. } | Self::UnknownAdapter { .. } => {
                 (StatusCode::NOT_FOUND, "NotFoundError")
             }
+            Self::Paused => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableError"),
             Self::QueueFull(_) => (StatusCode::TOO_MANY_REQUESTS, "RateLimitError"),
             Self::Strategy(error) => match error {
                 StrategyError::Rejected(rejection) => {

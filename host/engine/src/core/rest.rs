@@ -1,0 +1,144 @@
+//! An engine that is told to rest, and to go on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::sequence::Sequence;
+use super::{Core, Deadline};
+use crate::clock::EngineTime;
+use crate::mailbox::{Delivery, Mailbox};
+use crate::output::CompletionOutput;
+use crate::report::SequenceEvent;
+use crate::scheduler::SequenceId;
+
+/// What becomes of requests that were accepted when an engine comes to rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// They end with what they have.
+    Abort,
+    /// They are finished first.
+    Wait,
+    /// They go on afterwards.
+    Keep,
+}
+
+/// How an engine rests.
+pub(super) struct Rest {
+    /// Sequences from here on wait for it to end. Those before are finished first, or everything stands still.
+    finishes: Option<SequenceId>,
+    /// Since when everything stands still.
+    since: EngineTime,
+    /// Tokens that were due later than that.
+    held: BTreeSet<(EngineTime, Deadline)>,
+    /// Who waits until everything stands still.
+    waiting: Vec<Arc<Mailbox>>,
+}
+
+impl Rest {
+    /// Whether a sequence may leave the queue.
+    pub(super) fn admits(&self, id: SequenceId) -> bool {
+        self.finishes.is_some_and(|before| id < before)
+    }
+
+    /// How many tokens are held.
+    pub(super) fn n_held(&self) -> usize {
+        self.held.len()
+    }
+}
+
+impl Core {
+    /// Comes to rest; `mailbox` is complete when everything stands still. New requests are queued.
+    pub(crate) fn pause(&mut self, pause: Pause, mailbox: &Arc<Mailbox>, at: EngineTime) {
+        if pause == Pause::Abort {
+            self.abort_all();
+        }
+        let finishes = Some(self.scheduler.next_id());
+        let rest =
+            self.rest.get_or_insert_with(|| Rest { finishes, since: at, held: BTreeSet::new(), waiting: Vec::new() });
+        rest.waiting.push(mailbox.clone());
+        if pause != Pause::Wait {
+            self.stand_still(at);
+        }
+    }
+
+    /// Goes on. Tokens are due as much later as everything stood still.
+    pub(crate) fn resume(&mut self, at: EngineTime) {
+        let Some(rest) = self.rest.take() else { return };
+        self.deliveries.extend(rest.waiting.into_iter().map(|mailbox| (mailbox, Delivery::Complete)));
+        self.is_unsettled = true;
+        if rest.finishes.is_some() {
+            return;
+        }
+        let late = at.since(rest.since);
+        for (id, sequence) in &mut self.sequences {
+            if let Some(due) = sequence.delay(rest.since, late) {
+                self.deadlines.insert((due, Deadline::Token(*id)));
+            }
+        }
+    }
+
+    /// Whether it rests, or is coming to rest.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Where tokens are due: at their moments, or not before everything goes on.
+    pub(super) fn due_tokens(&mut self) -> &mut BTreeSet<(EngineTime, Deadline)> {
+        match &mut self.rest {
+            Some(Rest { finishes: None, held, .. }) => held,
+            _ => &mut self.deadlines,
+        }
+    }
+
+    /// Whether this is to be done, now or later.
+    pub(super) fn holds(&self, deadline: &(EngineTime, Deadline)) -> bool {
+        self.deadlines.contains(deadline) || self.rest.as_ref().is_some_and(|rest| rest.held.contains(deadline))
+    }
+
+    /// After a step: stands still as soon as all is finished that is to be finished before.
+    pub(super) fn settle(&mut self, at: EngineTime) {
+        let Some(rest) = &self.rest else { return };
+        let hangs = |number| self.requests.get(&number).is_some_and(|request| request.hangs);
+        let is_waited_for = |(id, sequence): (_, &Sequence)| rest.admits(id) && !hangs(sequence.choice.number);
+        if !self.sequences.iter().any(|(id, sequence)| is_waited_for((*id, sequence))) {
+            self.stand_still(at);
+        }
+    }
+
+    /// From `at` on, unless it did before.
+    fn stand_still(&mut self, at: EngineTime) {
+        let Some(rest) = &mut self.rest else { return };
+        if rest.finishes.take().is_some() {
+            rest.since = at;
+            let is_token = |(_, deadline): &(EngineTime, Deadline)| matches!(deadline, Deadline::Token(_));
+            rest.held = self.deadlines.iter().filter(|deadline| is_token(deadline)).copied().collect();
+            self.deadlines.retain(|deadline| !is_token(deadline));
+        }
+        self.deliveries.extend(rest.waiting.drain(..).map(|mailbox| (mailbox, Delivery::Complete)));
+    }
+
+    /// Ends every request with what it has, but for those that hang.
+    fn abort_all(&mut self) {
+        let mut numbers: Vec<_> = self.requests.iter().filter(|(_, request)| !request.hangs).collect();
+        numbers.sort_unstable_by_key(|(number, _)| **number);
+        let ended: Vec<_> = numbers.into_iter().map(|(number, request)| (*number, request.ids.clone())).collect();
+        for (number, ids) in ended {
+            let Some(mailbox) = self.requests.get(&number).map(|request| request.mailbox.clone()) else { continue };
+            for id in ids {
+                let Some(sequence) = self.sequences.get(&id) else { continue };
+                let (choice, end) = (sequence.choice.index, sequence.generated());
+                let output = match &sequence.output {
+                    Some(output) if end == output.n_tokens() => output.clone(),
+                    Some(output) => Arc::new(output.aborted(end)),
+                    None => Arc::new(CompletionOutput::nothing(sequence.choice.seed)),
+                };
+                let cached_tokens = sequence.history.cached_tokens;
+                self.deliveries.push((mailbox.clone(), Delivery::Output { choice, output, cached_tokens }));
+                self.deliveries.push((mailbox.clone(), Delivery::Tokens { choice, end }));
+                self.end(id, SequenceEvent::Aborted);
+            }
+            self.end_request(number, None);
+            self.deliveries.push((mailbox, Delivery::Complete));
+        }
+    }
+}

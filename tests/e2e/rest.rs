@@ -1,0 +1,101 @@
+//! Servers that sleep or pause.
+
+use rehearsal_tests::{Server, content_of};
+use serde_json::{Value, json};
+
+use crate::EXE;
+
+const CHAT: &str = "/v1/chat/completions";
+
+async fn serve(args: &[&str]) -> Server {
+    let args = [&["--model", "m", "--mode", "echo"], args].concat();
+    Server::start_with_env(EXE, &args, &[("VLLM_SERVER_DEV_MODE", "1")]).await
+}
+
+async fn post(server: &Server, path: &str) -> (u16, String) {
+    let answer = server.post_text(path, "application/json", "", &[]).await;
+    (answer.status, answer.text)
+}
+
+#[tokio::test]
+async fn rest_is_spoken_of_as_vllm_speaks_of_it() {
+    let server = serve(&[]).await;
+    let ok = |text: &str| (200, text.to_owned());
+    assert_eq!(post(&server, "/sleep").await, ok(r#"{"status":"sleeping","level":1}"#));
+    assert_eq!(server.get("/is_sleeping").await.text, r#"{"is_sleeping":true}"#);
+    assert_eq!(server.get("/health").await.status, 200);
+    assert_eq!(post(&server, "/wake_up?tags=weights").await, ok(r#"{"status":"sleeping","tags":["weights"]}"#));
+    assert_eq!(post(&server, "/wake_up").await, ok(r#"{"status":"awake","tags":null}"#));
+    assert_eq!(server.get("/is_sleeping").await.text, r#"{"is_sleeping":false}"#);
+    assert_eq!(post(&server, "/sleep?level=1&level=0&mode=keep").await, ok(r#"{"status":"sleeping","level":0}"#));
+    assert_eq!(post(&server, "/resume").await, ok(r#"{"status":"resumed"}"#));
+    assert_eq!(post(&server, "/pause?mode=keep").await, ok(r#"{"status":"paused"}"#));
+    assert_eq!(server.get("/is_paused").await.text, r#"{"is_paused":true}"#);
+    assert_eq!(post(&server, "/wake_up?tags=x").await, ok(r#"{"status":"awake","tags":["x"]}"#));
+    assert_eq!(server.get("/is_paused").await.text, r#"{"is_paused":false}"#);
+    assert_eq!(post(&server, "/reset_mm_cache").await, ok(""));
+    for (path, param, message) in [
+        ("/sleep?level=3", "query.level", "Input should be less than or equal to 2"),
+        ("/sleep?level=", "query.level", "unable to parse string as an integer"),
+        ("/pause?mode=x", "query.mode", "Input should be 'abort', 'wait' or 'keep'"),
+        ("/pause?clear_cache=maybe", "query.clear_cache", "unable to interpret input"),
+        ("/reset_prefix_cache?reset_external=x", "query.reset_external", "unable to interpret input"),
+    ] {
+        let (status, text) = post(&server, path).await;
+        let error: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, &error["error"]["param"]), (400, &json!(param)), "{path}: {text}");
+        assert!(text.contains(message), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_runs_ends_with_what_it_has_or_goes_on() {
+    let server = serve(&["--inter-token-latency", "200"]).await;
+    for (mode, text, reason) in
+        [("abort", "one ", "abort"), ("keep", "one two three", "stop"), ("wait", "one two three", "stop")]
+    {
+        let body = Server::chat("one two three", &json!({}));
+        let chat = server.post(CHAT, &body);
+        let sleep = async {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            let path = format!("/sleep?mode={mode}");
+            assert_eq!(post(&server, &path).await.0, 200);
+            // What comes now waits for the end of it.
+            let late = Server::chat("late", &json!({}));
+            let late = server.post(CHAT, &late);
+            let wake = async {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                post(&server, "/wake_up").await
+            };
+            let (late, _) = tokio::join!(late, wake);
+            assert_eq!(content_of(&late.json["choices"][0]), "late");
+        };
+        let (answer, ()) = tokio::join!(chat, sleep);
+        let choice = &answer.json["choices"][0];
+        assert_eq!(
+            (answer.status, content_of(choice), &choice["finish_reason"]),
+            (200, text, &json!(reason)),
+            "{mode}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn while_it_pauses_new_requests_are_refused() {
+    let server = serve(&[]).await;
+    post(&server, "/pause").await;
+    let body = Server::chat("one", &json!({}));
+    let refused = server.post(CHAT, &body).await;
+    assert_eq!((refused.status, &refused.json["error"]["type"]), (503, &json!("ServiceUnavailableError")));
+    let stream = server.post(CHAT, &Server::chat("one", &json!({ "stream": true }))).await;
+    assert_eq!(stream.status, 200);
+    assert!(stream.text.contains(r#""code":503"#) && stream.text.ends_with("data: [DONE]\n\n"), "{}", stream.text);
+    post(&server, "/resume").await;
+    assert_eq!(server.post(CHAT, &body).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_dev_mode_there_is_nothing_of_it() {
+    let server = crate::serve("--mode echo").await;
+    assert_eq!(post(&server, "/sleep").await, (404, r#"{"detail":"Not Found"}"#.into()));
+}
