@@ -7,8 +7,11 @@ use super::lengths::lengths;
 use super::validate::is_admitted;
 use super::{Bounds, merge::merge, numbers, resolve, short, text};
 
-/// Past this depth objects and arrays are as small as they may be; recursive schemas end.
+/// Past this depth objects and arrays are small, and what does not lead deeper is preferred: recursive schemas end.
 const SHALLOW: usize = 4;
+
+/// Past this depth arrays are as small as the schema lets them be, whatever the bounds say.
+const DEEP: usize = 2 * SHALLOW;
 
 /// Past this depth a schema cannot be ended.
 const TOO_DEEP: usize = 100;
@@ -81,7 +84,7 @@ impl<'a, R: Rng> Draw<'a, R> {
         let schema = match schema {
             Value::Bool(false) => return Err("a part of the schema is `false`, which admits nothing".into()),
             Value::Bool(true) => return Ok(Value::String(text::word(self.rng))),
-            Value::Object(schema) => self.flatten(schema.clone(), 0)?,
+            Value::Object(schema) => self.flatten(schema.clone(), depth, 0)?,
             other => return Err(format!("{} is not a schema", short(other))),
         };
         if let Some(constant) = schema.get("const") {
@@ -98,7 +101,7 @@ impl<'a, R: Rng> Draw<'a, R> {
         {
             return Ok(default.clone());
         }
-        match self.kind(&schema)?.as_str() {
+        match self.kind(&schema, depth)?.as_str() {
             "null" => Ok(Value::Null),
             "boolean" => Ok(Value::Bool(self.rng.random())),
             "integer" => numbers::integer(&schema, self.bounds, self.rng),
@@ -111,7 +114,12 @@ impl<'a, R: Rng> Draw<'a, R> {
     }
 
     /// Follows `$ref` and merges one branch of each combinator into the schema around it.
-    fn flatten(&mut self, mut schema: Map<String, Value>, steps: usize) -> Result<Map<String, Value>, String> {
+    fn flatten(
+        &mut self,
+        mut schema: Map<String, Value>,
+        depth: usize,
+        steps: usize,
+    ) -> Result<Map<String, Value>, String> {
         if steps > TOO_MANY_STEPS {
             return Err("a `$ref` leads to itself".into());
         }
@@ -127,7 +135,7 @@ impl<'a, R: Rng> Draw<'a, R> {
                 if branches.is_empty() {
                     return Err(format!("`{combinator}` has no branch"));
                 }
-                parts.push(self.pick(&branches).clone());
+                parts.push(self.pick_shallow(&branches, depth, leads_on).clone());
             }
         }
         if parts.is_empty() {
@@ -140,15 +148,16 @@ impl<'a, R: Rng> Draw<'a, R> {
                 other => return Err(format!("a branch of the schema admits nothing: {}", short(&other))),
             }
         }
-        self.flatten(schema, steps + 1)
+        self.flatten(schema, depth, steps + 1)
     }
 
     /// The type to draw: given, one of those given, or what the other keywords speak of.
-    fn kind(&mut self, schema: &Map<String, Value>) -> Result<String, String> {
+    fn kind(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<String, String> {
         match schema.get("type") {
             Some(Value::String(kind)) => return Ok(kind.clone()),
             Some(Value::Array(kinds)) if !kinds.is_empty() => {
-                return self.pick(kinds).as_str().map(str::to_owned).ok_or_else(|| "`type` lists no strings".into());
+                let kind = self.pick_shallow(kinds, depth, |kind| kind == "array" || kind == "object");
+                return kind.as_str().map(str::to_owned).ok_or_else(|| "`type` lists no strings".into());
             }
             Some(Value::Array(_)) => return Err("no type is left in `type`".into()),
             _ => {}
@@ -171,8 +180,15 @@ impl<'a, R: Rng> Draw<'a, R> {
         let prefix = schema.get("prefixItems").or_else(|| schema.get("items").filter(|items| items.is_array()));
         let prefix = prefix.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let (shortest, longest) = lengths(size("minItems"), size("maxItems"), self.bounds.array_length)?;
-        let length = if depth >= SHALLOW { shortest } else { self.rng.random_range(shortest..=longest) };
-        let length = if schema.contains_key("maxItems") { length } else { length.max(prefix.len()) };
+        // What may lead back here grows with every level.
+        let reach = if schema.values().any(leads_on) { 2 * depth } else { depth };
+        let length = match reach {
+            DEEP.. => size("minItems").unwrap_or(0),
+            SHALLOW.. => shortest,
+            _ => self.rng.random_range(shortest..=longest),
+        };
+        let is_whole = schema.contains_key("maxItems") || reach >= DEEP;
+        let length = if is_whole { length } else { length.max(prefix.len()) };
         let rest = if schema.contains_key("prefixItems") {
             schema.get("items")
         } else {
@@ -266,7 +282,27 @@ impl<'a, R: Rng> Draw<'a, R> {
             .unwrap_or(json!({ "type": "string" }))
     }
 
+    /// One of `values`; deep down mostly one that does not lead deeper, if there is one.
+    fn pick_shallow<'b>(&mut self, values: &'b [Value], depth: usize, leads_deeper: fn(&Value) -> bool) -> &'b Value {
+        if depth >= SHALLOW && self.rng.random_ratio(7, 8) {
+            let ends: Vec<_> = values.iter().filter(|value| !leads_deeper(value)).collect();
+            if !ends.is_empty() {
+                return ends[self.rng.random_range(0..ends.len())];
+            }
+        }
+        self.pick(values)
+    }
+
     fn pick<'b>(&mut self, values: &'b [Value]) -> &'b Value {
         &values[self.rng.random_range(0..values.len())]
+    }
+}
+
+/// Whether a schema refers to another, which alone can lead back to where it stands.
+fn leads_on(schema: &Value) -> bool {
+    match schema {
+        Value::Object(schema) => schema.contains_key("$ref") || schema.values().any(leads_on),
+        Value::Array(parts) => parts.iter().any(leads_on),
+        _ => false,
     }
 }

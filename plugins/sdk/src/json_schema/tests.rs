@@ -85,6 +85,35 @@ fn keywords_together_are_met() {
 }
 
 #[test]
+fn what_leads_back_to_itself_ends() {
+    let nullable = json!({ "anyOf": [{ "$ref": "#" }, { "type": "null" }] });
+    let fields = |names: &str| -> Value {
+        let properties: serde_json::Map<_, _> = names.chars().map(|name| (name.into(), nullable.clone())).collect();
+        let required: Vec<_> = properties.keys().cloned().collect();
+        json!({ "type": "object", "properties": properties, "required": required })
+    };
+    let list = |more: Value| {
+        let mut list = json!({ "type": "array", "items": { "$ref": "#" } });
+        list.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "type": "object", "properties": { "c": list }, "required": ["c"] })
+    };
+    for schema in [
+        fields("lr"),
+        fields("abcdef"),
+        list(json!({})),
+        list(json!({ "maxItems": 2 })),
+        list(json!({ "prefixItems": [{ "type": "integer" }, { "$ref": "#" }] })),
+        json!({ "type": "array", "items": { "$ref": "#" } }),
+    ] {
+        for seed in 0..20 {
+            let value = value_for(&schema, &Bounds::default(), &mut rng(seed)).unwrap();
+            assert!(is_valid(&schema, &value), "{value} for {schema}");
+            assert!(value.to_string().len() < 100_000, "{} bytes for {schema}", value.to_string().len());
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_had_says_why() {
     for (schema, reason) in [
         (json!(false), "admits nothing"),
