@@ -9,38 +9,126 @@ use serde_json::json;
 use crate::languages::is_here;
 use crate::{EXE, serve};
 
-/// The official `openai` Python package and an agent framework on top of it, with pytest.
+/// The official packages of OpenAI and Anthropic, LangChain and an agent framework, with pytest.
 #[tokio::test]
-async fn the_openai_python_package() {
-    let echo = serve("--mode echo --max-model-len 100").await;
-    let random = serve("--seed 1").await;
-    let busy = serve("--max-num-seqs 1 --max-waiting-queue-length 0 --time-to-first-token 30s").await;
-    let failing = failing().await;
-    let urls =
-        [("ECHO_URL", &echo.url), ("RANDOM_URL", &random.url), ("BUSY_URL", &busy.url), ("FAILING_URL", &failing.url)];
-    pytest("python", "python", &urls.map(|(name, url)| (name, url.clone()))).await;
+async fn packages_for_python() {
+    let mut servers = for_every_language().await;
+    servers.extend([
+        ("BUSY_URL", serve("--max-num-seqs 1 --max-waiting-queue-length 0 --time-to-first-token 30s").await),
+        ("FAILING_URL", failing().await),
+        ("KEEPING_URL", keeping().await),
+        ("CACHING_URL", caching().await),
+    ]);
+    pytest("python", urls(&servers)).await;
 }
 
-/// An index of KV-cache events (pyzmq, msgspec), a model of the block pool, and Hugging Face's own tokenizers. They start
-/// the servers that they need.
+/// LiteLLM and Instructor, which cannot be installed beside the newest package of OpenAI.
+#[tokio::test]
+async fn packages_for_python_that_need_an_older_openai() {
+    let servers = for_every_language().await;
+    pytest("python-older", urls(&servers)).await;
+}
+
+/// The official `openai` package for JavaScript and the AI SDK, with node's own test runner.
+#[tokio::test]
+async fn packages_for_javascript() {
+    if !is_here("node") || !is_here("npm") {
+        return;
+    }
+    let servers = for_every_language().await;
+    let urls = urls(&servers);
+    passes(|| {
+        let mut node = Command::new("node");
+        node.arg("--test").current_dir(node_project()).envs(urls);
+        node
+    })
+    .await;
+}
+
+/// The official `openai-go`.
+#[tokio::test]
+async fn a_package_for_go() {
+    if !is_here("go") {
+        return;
+    }
+    let servers = for_every_language().await;
+    let urls = urls(&servers);
+    passes(|| {
+        let mut go = Command::new("go");
+        // Unoptimized, the package is compiled in half the time, which is a minute; go keeps what it compiled.
+        go.args(["test", "-count=1", "-vet=off", "-gcflags=all=-N -l", "./..."]).current_dir(suite("go")).envs(urls);
+        go
+    })
+    .await;
+}
+
+/// An index of KV-cache events (pyzmq, msgspec), a model of the block pool, and Hugging Face's own tokenizers. They
+/// start the servers that they need.
 #[tokio::test]
 async fn readers_of_events_and_tokens() {
     let qwen3 = if is_here("npm") { qwen3().display().to_string() } else { String::new() };
-    pytest("kv", "kv", &[("REHEARSAL", EXE.to_owned()), ("QWEN3", qwen3)]).await;
+    pytest("kv", vec![("REHEARSAL", EXE.to_owned()), ("QWEN3", qwen3)]).await;
 }
 
-/// Runs the tests in a folder of `tests/clients`, in an environment of this name.
-async fn pytest(environment_name: &'static str, folder: &str, variables: &[(&str, String)]) {
-    let tests = Path::new(ROOT).join("tests/clients").join(folder);
-    let variables: Vec<_> = variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let status = tokio::task::spawn_blocking(move || {
-        Command::new(environment(environment_name, &tests.join("requirements.txt")))
-            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
-            .arg(&tests)
-            .envs(variables)
-            .status()
-    });
-    assert!(status.await.unwrap().expect("python runs").success());
+/// What a suite of any language asks, by the variables that name it.
+async fn for_every_language() -> Vec<(&'static str, Server)> {
+    vec![
+        ("ECHO_URL", serve("--mode echo --max-model-len 100").await),
+        ("RANDOM_URL", serve("--seed 1").await),
+        // Anthropic's least budget for thinking would not fit into the default window.
+        ("REASONING_URL", serve("--seed 1 --reasoning-parser qwen3 --max-model-len 4096").await),
+    ]
+}
+
+fn urls(servers: &[(&'static str, Server)]) -> Vec<(&'static str, String)> {
+    servers.iter().map(|(name, server)| (*name, server.url.clone())).collect()
+}
+
+/// Runs the tests in a folder of `tests/clients`, in an environment of the same name.
+async fn pytest(folder: &'static str, variables: Vec<(&'static str, String)>) {
+    passes(move || {
+        let tests = suite(folder);
+        let mut python = Command::new(environment(folder, &tests.join("requirements.txt")));
+        python.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).arg(&tests).envs(variables);
+        python
+    })
+    .await;
+}
+
+fn suite(folder: &str) -> PathBuf {
+    Path::new(ROOT).join("tests/clients").join(folder)
+}
+
+/// Runs what is prepared, which may take minutes, while the servers' output is read.
+async fn passes(prepare: impl FnOnce() -> Command + Send + 'static) {
+    let status = tokio::task::spawn_blocking(|| prepare().status());
+    assert!(status.await.unwrap().expect("the program is there").success());
+}
+
+/// A copy of the suite for node in the target folder: node looks for packages beside what asks for them.
+fn node_project() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node");
+    let modules = folder.join("node_modules");
+    std::fs::create_dir_all(&modules).unwrap();
+    // A test that is no more must not run on.
+    for old in files(&folder) {
+        std::fs::remove_file(old).unwrap();
+    }
+    for file in files(&suite("node")) {
+        std::fs::copy(&file, folder.join(file.file_name().unwrap())).unwrap();
+    }
+    let wanted = std::fs::read(folder.join("package-lock.json")).unwrap();
+    let installed = modules.join("installed.json");
+    if std::fs::read(&installed).ok().as_deref() != Some(wanted.as_slice()) {
+        run(Command::new("npm").args(["ci", "--silent", "--prefix"]).arg(&folder));
+        std::fs::write(installed, wanted).expect("the target folder is writable");
+    }
+    folder
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect()
 }
 
 /// The folder of Qwen3's tokenizer, which a package for JavaScript ships; kept in the target folder.
@@ -67,6 +155,22 @@ async fn failing() -> Server {
     ]);
     let config = format!("failure={}", json!({ "rules": rules }));
     Server::start(EXE, &["--model", "m", "--mode", "echo", "--max-num-seqs", "1", "--plugin-config", &config]).await
+}
+
+/// A server that keeps its responses.
+async fn keeping() -> Server {
+    Server::start_with_env(EXE, &["--model", "m", "--seed", "1"], &[("VLLM_ENABLE_RESPONSES_API_STORE", "1")]).await
+}
+
+/// A server that finds prompts again; its template ends with more tokens than a block has.
+async fn caching() -> Server {
+    const TEMPLATE: &str = "{% for message in messages %}\
+        <|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n\
+        {% endfor %}{% if add_generation_prompt %}\
+        <|im_start|>assistant\nI answer in as many words as it takes:\n\
+        {% endif %}";
+    let cache = ["--enable-kvcache", "--block-size", "8", "--max-model-len", "4096"];
+    Server::start(EXE, &[&["--model", "m", "--seed", "1", "--chat-template", TEMPLATE][..], &cache].concat()).await
 }
 
 /// A virtual environment with what a `requirements.txt` asks for, kept in the target folder; its Python.

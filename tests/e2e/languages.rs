@@ -105,7 +105,8 @@ fn run(command: &mut Command) {
 
 /// Whether `program` can be run here. Who has no node need not get one to test a change; CI does.
 pub(crate) fn is_here(program: &str) -> bool {
-    let is_here = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    let version = if program == "go" { "version" } else { "--version" };
+    let is_here = Command::new(program).arg(version).output().is_ok_and(|output| output.status.success());
     assert!(is_here || std::env::var_os("CI").is_none(), "{program} is needed");
     if !is_here {
         eprintln!("NOTICE: there is no {program}; what needs it was not tested");

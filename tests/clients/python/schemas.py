@@ -87,8 +87,8 @@ def nested(r, depth):
     ])()
 
 
-def generated(count):
-    r = random.Random(2026)
+def generated(count, seed=2026):
+    r = random.Random(seed)
     for _ in range(count):
         properties = {name: nested(r, 3) for name in r.sample(["id", "query", "options", "range", "tags"], r.randint(1, 4))}
         required = [name for name in properties if r.random() < 0.7]

@@ -5,9 +5,11 @@ import os
 
 import jsonschema
 import openai
+import pydantic
 import pydantic_ai
 import pytest
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai import NativeOutput, PromptedOutput, ToolOutput
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from schemas import SCHEMAS
@@ -81,21 +83,42 @@ def test_arguments_of_200_schemas_validate(client):
                 assert not errors, (schema, arguments, errors)
 
 
-def test_an_agent_with_two_tools_ends_by_itself():
-    calls = []
-    model = OpenAIChatModel("m", provider=OpenAIProvider(base_url=URL, api_key="none"))
-    agent = pydantic_ai.Agent(model)
+def agent(api=OpenAIChatModel, **more):
+    return pydantic_ai.Agent(api("m", provider=OpenAIProvider(base_url=URL, api_key="none")), **more)
 
-    @agent.tool_plain
+
+@pytest.mark.parametrize("api", [OpenAIChatModel, OpenAIResponsesModel])
+def test_an_agent_with_two_tools_ends_by_itself(api):
+    calls, plain = [], agent(api)
+
+    @plain.tool_plain
     def roll(sides: int) -> int:
         calls.append(("roll", sides))
         return 1
 
-    @agent.tool_plain
+    @plain.tool_plain
     def look_up(word: str, language: str = "en") -> str:
         calls.append(("look_up", word))
         return word
 
     for _ in range(10):
-        assert agent.run_sync("roll a die and look up the number").output
+        assert plain.run_sync("roll a die and look up the number").output
     assert {name for name, _ in calls} == {"roll", "look_up"}
+
+
+class Visit(pydantic.BaseModel):
+    city: str = pydantic.Field(min_length=1)
+    days: int = pydantic.Field(ge=1, le=14)
+
+
+class Anything(pydantic.BaseModel):
+    """A prompted output has its schema in the prompt alone, which a stand-in does not follow: any object has to do."""
+
+    model_config = {"extra": "allow"}
+
+
+@pytest.mark.parametrize("output", [NativeOutput(Visit), ToolOutput(Visit), PromptedOutput(Anything)])
+def test_an_agents_output_has_its_type(output):
+    planner = agent(output_type=output, retries=0)
+    for _ in range(10):
+        assert isinstance(planner.run_sync("Plan a visit.").output, (Visit, Anything))
