@@ -62,6 +62,27 @@ async fn a_package_for_go() {
     .await;
 }
 
+/// What schemathesis makes of `/openapi.json`: thousands of requests, sound and unsound, to every endpoint. Those that put
+/// the server to rest are left out, because nothing would be answered then.
+#[tokio::test]
+async fn a_fuzzer_that_reads_the_description() {
+    let args = ["--model", "m", "--mode", "echo"];
+    let server = Server::start_with_env(EXE, &args, &[("VLLM_SERVER_DEV_MODE", "1")]).await;
+    let document = format!("{}/openapi.json", server.url);
+    passes(move || {
+        let python = environment("schemathesis", &suite("schemathesis").join("requirements.txt"));
+        let mut fuzzer = Command::new(python.with_file_name("st"));
+        let checks = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_schema_conformance,response_headers_conformance";
+        fuzzer.args(["run", &document, "--checks", checks, "--phases", "coverage,fuzzing", "--max-examples", "20"]);
+        fuzzer.args(["--seed", "1", "--exclude-path", "/pause", "--exclude-path", "/sleep"]);
+        // It keeps what it found where it runs.
+        fuzzer.current_dir(env!("CARGO_TARGET_TMPDIR"));
+        fuzzer
+    })
+    .await;
+}
+
 /// An index of KV-cache events (pyzmq, msgspec), a model of the block pool, and Hugging Face's own tokenizers. They
 /// start the servers that they need.
 #[tokio::test]

@@ -95,6 +95,17 @@ async fn while_it_pauses_new_requests_are_refused() {
 }
 
 #[tokio::test]
+async fn developers_are_told_what_the_engine_was_built_with() {
+    let server = serve(&["--max-num-seqs", "7"]).await;
+    let text = server.get("/server_info").await.json["vllm_config"].clone();
+    assert!(text.as_str().unwrap().starts_with("model='m', speculative_config=None"), "{text}");
+    let object = server.get("/server_info?config_format=json").await.json;
+    assert_eq!(object["vllm_config"]["scheduler_config"]["max_num_seqs"], 7);
+    assert_eq!(object["vllm_env"]["VLLM_SERVER_DEV_MODE"], "1");
+    assert_eq!(server.get("/server_info?config_format=xml").await.status, 400);
+}
+
+#[tokio::test]
 async fn without_dev_mode_there_is_nothing_of_it() {
     let server = crate::serve("--mode echo").await;
     assert_eq!(post(&server, "/sleep").await, (404, r#"{"detail":"Not Found"}"#.into()));

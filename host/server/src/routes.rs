@@ -10,15 +10,15 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::any;
+use axum::routing::{self, any};
 use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower_http::cors::CorsLayer;
 
 use crate::api::pooling::{classify, embeddings, scoring};
 use crate::api::{
-    cache, clock, count_tokens, invocations, kept_responses, load, lora, metrics, models, plugins, probes, render,
-    rest, tokenize,
+    cache, clock, count_tokens, invocations, kept_responses, load, lora, metrics, models, openapi, plugins, probes,
+    render, rest, server_info, tokenize,
 };
 use crate::config::{AccessConfig, Config};
 use crate::generate;
@@ -56,7 +56,8 @@ pub fn router(replica: Arc<Replica>) -> Router {
             .route("/is_sleeping", get(rest::is_sleeping))
             .route("/pause", post(rest::pause))
             .route("/resume", post(rest::resume))
-            .route("/is_paused", get(rest::is_paused));
+            .route("/is_paused", get(rest::is_paused))
+            .route("/server_info", get(server_info::get));
     }
     let routes = Router::new()
         .merge(generating)
@@ -83,6 +84,8 @@ pub fn router(replica: Arc<Replica>) -> Router {
         .route("/metrics", any(metrics::page))
         .route("/metrics/", any(metrics::page))
         .route("/load", get(load::get))
+        // HEAD too, as Starlette has it.
+        .route("/openapi.json", routing::get(openapi::document))
         .route("/rehearsal/plugins", get(plugins::list))
         .route("/admin/clock", get(clock::status).post(clock::advance))
         .route("/version", get(probes::version))

@@ -8,6 +8,7 @@ pub mod query;
 pub mod fields;
 pub mod invalid;
 pub mod json;
+pub mod json_schema;
 pub mod schema;
 
 pub(crate) mod broken;

@@ -15,7 +15,8 @@ use crate::wire::fields::Fields;
 use crate::wire::query;
 use crate::wire::schema::{Field, Kind, field};
 
-const OPTIONS: &[Field] = &[field("reset_running_requests", Kind::Switch), field("reset_external", Kind::Switch)];
+/// The query of `/reset_prefix_cache`.
+pub const RESET: &[Field] = &[field("reset_running_requests", Kind::Switch), field("reset_external", Kind::Switch)];
 
 /// Whether anything was forgotten.
 #[derive(Debug, Serialize)]
@@ -32,7 +33,7 @@ pub async fn reset(
     Query(pairs): Query<Vec<(String, String)>>,
     _body: Bytes,
 ) -> Result<Json<Outcome>, ApiError> {
-    let given = query::read(pairs, OPTIONS, &replica.limits)?;
+    let given = query::read(pairs, RESET, &replica.limits)?;
     let reset_running = Fields(&given).switch("reset_running_requests");
     Ok(Json(Outcome { success: replica.engine.reset_prefix_cache(reset_running) }))
 }

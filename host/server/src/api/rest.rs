@@ -20,8 +20,10 @@ use crate::wire::schema::{Field, Kind, field};
 type Pairs = Query<Vec<(String, String)>>;
 
 const MODE: Field = field("mode", Kind::Words(&["abort", "wait", "keep"]));
-const SLEEP: &[Field] = &[field("level", Kind::Integer(0, 2)), MODE];
-const PAUSE: &[Field] = &[MODE, field("clear_cache", Kind::Switch)];
+/// The query of `/sleep`.
+pub const SLEEP: &[Field] = &[field("level", Kind::Integer(0, 2)), MODE];
+/// Of `/pause`.
+pub const PAUSE: &[Field] = &[MODE, field("clear_cache", Kind::Switch)];
 
 /// `POST /sleep?level=&mode=`. New requests are queued until it wakes. Level 0 keeps the memory.
 ///

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::replica::Replica;
 use crate::wire::errors::ApiError;
 use crate::wire::json;
+pub use request::{DETOKENIZE, TOKENIZE};
 use request::{DetokenizeRequest, Input, TokenizeRequest};
 
 /// The ids of a prompt's tokens, as many as a request with that prompt is charged for.

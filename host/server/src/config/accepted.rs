@@ -6,7 +6,7 @@ use super::key::Takes;
 /// Flags of vLLM 0.33 that take nothing.
 const SWITCHES: &str = "aggregate-engine-logging allow-deprecated-quantization async-scheduling cohere-is-reasoning-model \
     cudagraph-metrics data-parallel-external-lb data-parallel-hybrid-lb data-parallel-multi-port-external-lb \
-    dcp-q-replicate disable-cascade-attn disable-chunked-mm-input disable-custom-all-reduce disable-fastapi-docs \
+    dcp-q-replicate disable-cascade-attn disable-chunked-mm-input disable-custom-all-reduce \
     disable-hybrid-kv-cache-manager disable-nccl-for-dp-synchronization disable-sliding-window \
     enable-batch-sharded-sampling enable-chunked-prefill enable-cumem-allocator enable-dbo enable-elastic-ep \
     enable-ep-weight-filter enable-eplb enable-expert-parallel enable-fault-tolerance \

@@ -30,6 +30,8 @@ keys! { Serving:
         .help("answers have the header X-Request-Id: the request's, or one of their own"), values::switch;
     ENABLE_SERVER_LOAD_TRACKING: bool = Spec::switch("enable-server-load-tracking").default("false")
         .help("count the requests that GET /load tells of"), values::switch;
+    DISABLE_FASTAPI_DOCS: bool = Spec::switch("disable-fastapi-docs").default("false")
+        .help("no /openapi.json"), values::switch;
     ENABLE_AUTO_TOOL_CHOICE: bool = Spec::switch("enable-auto-tool-choice")
         .help("needs tool-call-parser, as in vLLM. Tools are called without it too; --no-enable-auto-tool-choice: \
                tool_choice auto is a 400"), values::switch;
@@ -103,6 +105,8 @@ pub struct AnswersConfig {
     pub request_id_headers: bool,
     /// `GET /load` counts.
     pub server_load_tracking: bool,
+    /// There is no `GET /openapi.json`.
+    pub hides_openapi: bool,
     /// vLLM's endpoints for developers are there.
     pub dev_mode: bool,
     /// Responses are kept.
@@ -139,6 +143,7 @@ pub(super) fn read(reader: &mut Reader<'_>, has_kv_cache: bool) -> AnswersConfig
         prompt_tokens_details: reader.read(&ENABLE_PROMPT_TOKENS_DETAILS) || has_kv_cache,
         request_id_headers: reader.read(&ENABLE_REQUEST_ID_HEADERS),
         server_load_tracking: reader.read(&ENABLE_SERVER_LOAD_TRACKING),
+        hides_openapi: reader.read(&DISABLE_FASTAPI_DOCS),
         dev_mode: reader.read(&VLLM_SERVER_DEV_MODE),
         has_reasoning_parser: has_reasoning_parser(reader),
         response_store: reader.read(&VLLM_ENABLE_RESPONSES_API_STORE),

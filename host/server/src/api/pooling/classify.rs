@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::fields::{ACTIVATION, COMMON, OF_CHAT, OF_TEXTS};
+use super::fields::CLASSIFY;
 use super::{Usage, check_model, id, no_longer, prompts, vectors};
 use crate::replica::Replica;
 use crate::surface::openai::checks;
@@ -27,8 +27,7 @@ pub async fn classify(
     no_longer(&object)?;
     checks::cache_salt(&object)?;
     checks::generation_prompt(&object)?;
-    let forms = [[OF_TEXTS, ACTIVATION, COMMON], [OF_CHAT, ACTIVATION, COMMON]];
-    schema::check_forms(&object, &forms.each_ref().map(|form| &form[..]), &replica.limits).or_ok()?;
+    schema::check_forms(&object, CLASSIFY, &replica.limits).or_ok()?;
     let fields = Fields(&object);
     check_model(fields, &replica)?;
     let prompts = prompts(fields, &replica)?;

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::fields::{COMMON, OF_CHAT, OF_TEXTS, TASK, VECTORS};
+use super::fields::{EMBED, POOL};
 use super::{Usage, check_model, id, no_longer, prompts, vectors};
 use crate::replica::Replica;
 use crate::surface::openai::checks;
@@ -89,9 +89,7 @@ fn make(replica: &Replica, headers: &HeaderMap, body: &[u8], is_pooling: bool) -
     no_longer(&object)?;
     checks::cache_salt(&object)?;
     checks::generation_prompt(&object)?;
-    let more: &[_] = if is_pooling { TASK } else { &[] };
-    let forms = [[OF_TEXTS, VECTORS, COMMON, more], [OF_CHAT, VECTORS, COMMON, more]];
-    schema::check_forms(&object, &forms.each_ref().map(|form| &form[..]), &replica.limits).or_ok()?;
+    schema::check_forms(&object, if is_pooling { POOL } else { EMBED }, &replica.limits).or_ok()?;
     let fields = Fields(&object);
     check_model(fields, replica)?;
     let wanted = fields.integer("dimensions");

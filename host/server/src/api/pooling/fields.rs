@@ -9,7 +9,7 @@ use Kind::{List, Map, Object, OneOf, Switch, Words};
 const INPUT: Kind = OneOf(&[List(&INTEGER, None), List(&List(&INTEGER, None), None), TEXT, TEXTS]);
 
 /// What all of them have.
-pub(super) const COMMON: &[Field] = &[
+const COMMON: &[Field] = &[
     nullable("model", TEXT),
     nullable("user", TEXT),
     nullable("truncate_prompt_tokens", TRUNCATE),
@@ -22,10 +22,10 @@ pub(super) const COMMON: &[Field] = &[
 ];
 
 /// Texts.
-pub(super) const OF_TEXTS: &[Field] = &[field("add_special_tokens", Switch), required("input", INPUT)];
+const OF_TEXTS: &[Field] = &[field("add_special_tokens", Switch), required("input", INPUT)];
 
 /// A conversation.
-pub(super) const OF_CHAT: &[Field] = &[
+const OF_CHAT: &[Field] = &[
     required("messages", MESSAGES),
     field("add_generation_prompt", Switch),
     field("continue_final_message", Switch),
@@ -36,7 +36,7 @@ pub(super) const OF_CHAT: &[Field] = &[
 ];
 
 /// What answers with vectors has.
-pub(super) const VECTORS: &[Field] = &[
+const VECTORS: &[Field] = &[
     field("encoding_format", Words(&["float", "base64", "bytes", "bytes_only"])),
     field("embed_dtype", Words(&["float32", "float16", "bfloat16", "fp8_e4m3", "fp8_e5m2"])),
     field("endianness", Words(&["native", "big", "little"])),
@@ -45,16 +45,16 @@ pub(super) const VECTORS: &[Field] = &[
 ];
 
 /// What `/pooling` has besides.
-pub(super) const TASK: &[Field] = &[nullable(
+const TASK: &[Field] = &[nullable(
     "task",
     Words(&["embed", "classify", "token_embed", "token_classify", "plugin", "embed&token_classify"]),
 )];
 
 /// What `/classify` has.
-pub(super) const ACTIVATION: &[Field] = &[nullable("use_activation", Switch)];
+const ACTIVATION: &[Field] = &[nullable("use_activation", Switch)];
 
 /// What `/score` and `/rerank` have.
-pub(super) const PAIRS: &[Field] = &[
+const PAIRS: &[Field] = &[
     nullable("use_activation", Switch),
     field("max_tokens_per_query", INTEGER),
     field("max_tokens_per_doc", INTEGER),
@@ -70,7 +70,7 @@ pub(super) const SIDES: [(&str, &str); 4] =
     [("queries", "documents"), ("queries", "items"), ("data_1", "data_2"), ("text_1", "text_2")];
 
 /// Fields of those names.
-pub(super) const OF_SIDES: [&[Field]; 4] = [
+const OF_SIDES: [&[Field]; 4] = [
     &[required("queries", SIDE), required("documents", SIDE)],
     &[required("queries", SIDE), required("items", SIDE)],
     &[required("data_1", SIDE), required("data_2", SIDE)],
@@ -78,5 +78,25 @@ pub(super) const OF_SIDES: [&[Field]; 4] = [
 ];
 
 /// A query and what is to be ranked by it.
-pub(super) const OF_RERANK: &[Field] =
+const OF_RERANK: &[Field] =
     &[required("query", OneOf(&[TEXT, CONTENT])), required("documents", SIDE), field("top_n", NOT_NEGATIVE)];
+
+/// The forms of a body of `/v1/embeddings`.
+pub const EMBED: &[&[&[Field]]] = &[&[OF_TEXTS, VECTORS, COMMON], &[OF_CHAT, VECTORS, COMMON]];
+
+/// Of `/pooling`.
+pub const POOL: &[&[&[Field]]] = &[&[OF_TEXTS, VECTORS, COMMON, TASK], &[OF_CHAT, VECTORS, COMMON, TASK]];
+
+/// Of `/classify`.
+pub const CLASSIFY: &[&[&[Field]]] = &[&[OF_TEXTS, ACTIVATION, COMMON], &[OF_CHAT, ACTIVATION, COMMON]];
+
+/// Of `/score`.
+pub const SCORE: &[&[&[Field]]] = &[
+    &[PAIRS, COMMON, OF_SIDES[0]],
+    &[PAIRS, COMMON, OF_SIDES[1]],
+    &[PAIRS, COMMON, OF_SIDES[2]],
+    &[PAIRS, COMMON, OF_SIDES[3]],
+];
+
+/// Of `/rerank`.
+pub const RERANK: &[&[&[Field]]] = &[&[PAIRS, COMMON, OF_RERANK]];

@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::fields::{COMMON, OF_RERANK, OF_SIDES, PAIRS, SIDES};
+use super::fields::{RERANK, SCORE, SIDES};
 use super::{Usage, check_model, encode, id, vectors};
 use crate::prompts::{Input, PromptInput};
 use crate::replica::Replica;
@@ -22,8 +22,7 @@ use crate::wire::{json, schema};
 pub async fn score(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let object = json::object(&headers, &body)?;
     checks::cache_salt(&object)?;
-    let forms = OF_SIDES.map(|sides| [PAIRS, COMMON, sides]);
-    schema::check_forms(&object, &forms.each_ref().map(|form| &form[..]), &replica.limits).or_ok()?;
+    schema::check_forms(&object, SCORE, &replica.limits).or_ok()?;
     let fields = Fields(&object);
     check_model(fields, &replica)?;
     let sides = SIDES.iter().find(|(one, other)| object.contains_key(*one) && object.contains_key(*other));
@@ -50,7 +49,7 @@ pub async fn rerank(
 ) -> Result<Response, ApiError> {
     let object: Map<String, Value> = json::object(&headers, &body)?;
     checks::cache_salt(&object)?;
-    schema::check_forms(&object, &[&[PAIRS, COMMON, OF_RERANK]], &replica.limits).or_ok()?;
+    schema::check_forms(&object, RERANK, &replica.limits).or_ok()?;
     let fields = Fields(&object);
     check_model(fields, &replica)?;
     let documents = texts(fields.raw("documents"));

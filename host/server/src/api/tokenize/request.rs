@@ -68,8 +68,11 @@ pub(super) struct DetokenizeRequest {
     pub(super) tokens: Vec<i64>,
 }
 
+/// The forms of a body of `/tokenize`.
+pub const TOKENIZE: &[&[&[Field]]] = &[&[fields::TOKENIZE_TEXT], &[fields::TOKENIZE_CHAT]];
+
 /// The fields of `/detokenize`.
-pub(super) const DETOKENIZE: &[Field] =
+pub const DETOKENIZE: &[Field] =
     &[nullable("model", TEXT), required("tokens", Kind::List(&Kind::Integer(0, i64::MAX as i128), None))];
 
 impl DetokenizeRequest {
