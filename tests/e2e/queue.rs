@@ -97,3 +97,25 @@ async fn with_a_shutdown_timeout_running_requests_end_by_themselves() {
     assert_eq!(server.terminate().await, Some(0));
     assert_eq!(request.await.unwrap().unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn with_a_policy_of_priorities_the_lowest_comes_first() {
+    for (policy, order) in [("fcfs", [0, 1, 2, 3]), ("priority", [0, 3, 2, 1])] {
+        let args = format!("--mode echo --max-num-seqs 1 --time-to-first-token 50 --scheduling-policy {policy}");
+        let server = serve(&args).await;
+        let start = Instant::now();
+        let answers = [(0, 0, ""), (1, 5, ""), (2, 0, ""), (3, 5, "-1")].map(|(index, priority, header)| {
+            let server = &server;
+            async move {
+                // Apart enough to arrive in order.
+                tokio::time::sleep(Duration::from_millis(10 * index)).await;
+                let body = Server::chat("one", &json!({ "priority": priority })).to_string();
+                server.post_text(CHAT, "application/json", &body, &[("x-vllm-priority", header)]).await;
+                (start.elapsed(), index)
+            }
+        });
+        let mut ends = futures::future::join_all(answers).await;
+        ends.sort();
+        assert_eq!(ends.iter().map(|(_, index)| *index).collect::<Vec<_>>(), order, "{policy}: {ends:?}");
+    }
+}

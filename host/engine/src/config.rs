@@ -13,6 +13,8 @@ pub struct EngineConfig {
     pub max_num_seqs: NonZeroU32,
     /// Sequences that may wait. A request that finds no room is refused whole. 0: nobody waits.
     pub max_waiting_queue_length: u32,
+    /// The lowest priority is served first; else all are equal.
+    pub priorities_count: bool,
     /// Distinct adapters in the running batch.
     pub max_loras: NonZeroU32,
     /// Adapters kept in memory; at least `max_loras`.

@@ -44,6 +44,7 @@ pub(crate) type Sequences = SmallVec<[(SequenceId, Arc<Choice>); 1]>;
 pub(crate) struct Core {
     latency: Box<dyn LatencyModel>,
     max_num_seqs: usize,
+    priorities_count: bool,
     seed: u64,
     scheduler: Scheduler,
     kv_cache: Option<KvCache>,
@@ -89,6 +90,7 @@ impl Core {
         Self {
             latency,
             max_num_seqs: config.max_num_seqs.get() as usize,
+            priorities_count: config.priorities_count,
             seed: config.seed,
             scheduler: Scheduler::new(config.max_num_seqs, config.max_waiting_queue_length, config.max_loras),
             kv_cache: kv_cache.map(|(config, hasher)| KvCache::new(config, hasher)),
@@ -120,7 +122,8 @@ impl Core {
     ) -> Result<Sequences, NoRoom> {
         let n_choices = request.n_choices();
         let n_fitting = self.kv_cache.as_ref().map_or(n_choices, |kv_cache| kv_cache.n_fitting(&cached));
-        let ids = self.scheduler.enqueue(n_choices, request.adapter.as_ref(), n_fitting)?;
+        let priority = if self.priorities_count { request.priority } else { 0 };
+        let ids = self.scheduler.enqueue(n_choices, request.adapter.as_ref(), priority, n_fitting)?;
         if let Some(kv_cache) = &mut self.kv_cache {
             ids.iter().zip(cached).for_each(|(id, sequence)| kv_cache.insert(*id, sequence));
         }

@@ -1,7 +1,8 @@
 //! Who waits and who runs. A state machine that is stepped: it has no clock and calls nobody.
 //!
-//! First come, first served, as vLLM's default policy: the head of the queue is admitted when a place is free and its
-//! prompt finds memory. Only one thing lets others overtake it: its adapter, where `max_loras` others run.
+//! The lowest priority first, and of one priority first come, first served, as vLLM; with its default policy all have the
+//! same. The head of the queue is admitted when a place is free and its prompt finds memory. Only one thing lets others
+//! overtake it: its adapter, where `max_loras` others run.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
@@ -43,9 +44,10 @@ pub struct Scheduler {
     max_running: usize,
     max_waiting: usize,
     max_loras: usize,
+    /// By priority.
     waiting: VecDeque<Waiting>,
     /// In the order of admission.
-    running: Vec<(SequenceId, Option<Arc<Adapter>>)>,
+    running: Vec<Running>,
     /// How many sequences run with each adapter.
     adapters: BTreeMap<u32, usize>,
     /// Whether the last step ended at a sequence that found no memory: nobody overtakes that one.
@@ -57,8 +59,16 @@ pub struct Scheduler {
 #[derive(Debug)]
 struct Waiting {
     id: SequenceId,
+    priority: i64,
     adapter: Option<Arc<Adapter>>,
     overtaken: u32,
+}
+
+#[derive(Debug)]
+struct Running {
+    id: SequenceId,
+    priority: i64,
+    adapter: Option<Arc<Adapter>>,
 }
 
 impl Scheduler {
@@ -77,12 +87,13 @@ impl Scheduler {
         }
     }
 
-    /// Queues the `n` sequences of one request, all or none, all with the same adapter. `n_fitting` is how many of them
+    /// Queues the `n` sequences of one request, all or none, all with the same adapter and priority. `n_fitting` is how many of them
     /// could start as far as memory goes. Call [`Self::schedule`] next.
     pub fn enqueue(
         &mut self,
         n: u32,
         adapter: Option<&Arc<Adapter>>,
+        priority: i64,
         n_fitting: u32,
     ) -> Result<SmallVec<[SequenceId; 1]>, NoRoom> {
         let starves = adapter.is_some() && self.somebody_starves();
@@ -94,7 +105,10 @@ impl Scheduler {
         let ids: SmallVec<[_; 1]> = (self.next_id..).take(n as usize).map(SequenceId).collect();
         self.next_id += u64::from(n);
         self.adapters_version += u64::from(adapter.is_some());
-        self.waiting.extend(ids.iter().map(|id| Waiting { id: *id, adapter: adapter.cloned(), overtaken: 0 }));
+        for id in &ids {
+            let at = self.waiting.partition_point(|waiting| waiting.priority <= priority);
+            self.waiting.insert(at, Waiting { id: *id, priority, adapter: adapter.cloned(), overtaken: 0 });
+        }
         Ok(ids)
     }
 
@@ -107,7 +121,7 @@ impl Scheduler {
         let mut starves = false;
         self.lacks_memory = false;
         while self.running.len() < self.max_running && at < self.waiting.len() {
-            let Waiting { id, adapter, overtaken } = &self.waiting[at];
+            let Waiting { id, adapter, overtaken, .. } = &self.waiting[at];
             if !self.may_run(adapter.as_ref(), starves) {
                 starves |= *overtaken >= MAX_OVERTAKEN;
                 at += 1;
@@ -117,8 +131,8 @@ impl Scheduler {
                 self.lacks_memory = true;
                 break;
             };
-            let Some(Waiting { id, adapter, .. }) = self.waiting.remove(at) else { break };
-            self.running.push((id, adapter.clone()));
+            let Some(Waiting { id, priority, adapter, .. }) = self.waiting.remove(at) else { break };
+            self.running.push(Running { id, priority, adapter: adapter.clone() });
             if let Some(adapter) = &adapter {
                 self.adapters_version += 1;
                 *self.adapters.entry(adapter.id).or_default() += 1;
@@ -153,23 +167,26 @@ impl Scheduler {
         }
     }
 
-    /// The running sequence that was admitted last: the one to make way if memory runs out.
+    /// Of the running sequences with the highest priority the one that was admitted last: the one to make way if memory runs
+    /// out.
     pub fn last_running(&self) -> Option<SequenceId> {
-        self.running.last().map(|(id, _)| *id)
+        // Of equal ones, the last.
+        self.running.iter().max_by_key(|running| running.priority).map(|running| running.id)
     }
 
-    /// Puts a running sequence at the head of the queue, however long that is.
+    /// Puts a running sequence before all of its priority that wait, however many these are.
     pub fn preempt(&mut self, id: SequenceId) {
-        if let Some(adapter) = self.stop(id) {
-            self.waiting.push_front(Waiting { id, adapter, overtaken: 0 });
+        if let Some(Running { priority, adapter, .. }) = self.stop(id) {
+            let at = self.waiting.partition_point(|waiting| waiting.priority < priority);
+            self.waiting.insert(at, Waiting { id, priority, adapter, overtaken: 0 });
         }
     }
 
     /// Takes a sequence out of the running batch, if it is in it.
-    fn stop(&mut self, id: SequenceId) -> Option<Option<Arc<Adapter>>> {
-        let at = self.running.iter().position(|(running, _)| *running == id)?;
-        let (_, adapter) = self.running.remove(at);
-        if let Some(adapter) = &adapter
+    fn stop(&mut self, id: SequenceId) -> Option<Running> {
+        let at = self.running.iter().position(|running| running.id == id)?;
+        let stopped = self.running.remove(at);
+        if let Some(adapter) = &stopped.adapter
             && let Some(running) = self.adapters.get_mut(&adapter.id)
         {
             self.adapters_version += 1;
@@ -178,7 +195,7 @@ impl Scheduler {
                 self.adapters.remove(&adapter.id);
             }
         }
-        Some(adapter)
+        Some(stopped)
     }
 
     /// The next sequence that is queued will have this id; all before it have lower ones.
@@ -188,7 +205,7 @@ impl Scheduler {
 
     /// Whether this sequence runs.
     pub fn runs(&self, id: SequenceId) -> bool {
-        self.running.iter().any(|(running, _)| *running == id)
+        self.running.iter().any(|running| running.id == id)
     }
 
     /// Whether sequences run with this adapter.
@@ -203,7 +220,7 @@ impl Scheduler {
 
     /// Names of the adapters that run, each once, in the order of admission.
     pub fn running_adapters(&self) -> Vec<String> {
-        names_once(self.running.iter().filter_map(|(_, adapter)| adapter.as_deref()))
+        names_once(self.running.iter().filter_map(|running| running.adapter.as_deref()))
     }
 
     /// Names of the adapters that wait, each once, in the order of the queue.
@@ -226,7 +243,7 @@ impl Scheduler {
         debug_assert!(self.adapters.len() <= self.max_loras);
         debug_assert_eq!(
             self.adapters.values().sum::<usize>(),
-            self.running.iter().filter(|(_, adapter)| adapter.is_some()).count()
+            self.running.iter().filter(|running| running.adapter.is_some()).count()
         );
         let may_wait = self.running.len() == self.max_running || self.lacks_memory;
         debug_assert!(may_wait || self.waiting.iter().all(|waiting| waiting.adapter.is_some()), "no reason to wait");
@@ -264,7 +281,7 @@ mod tests {
         let adapter = adapter.map(|id| {
             Arc::new(Adapter { id, generation: id, name: id.to_string(), path: "/p".into(), base_model: None })
         });
-        scheduler.enqueue(n, adapter.as_ref(), n)
+        scheduler.enqueue(n, adapter.as_ref(), 0, n)
     }
 
     fn enqueue(scheduler: &mut Scheduler, adapter: Option<u32>) -> SequenceId {
@@ -283,6 +300,20 @@ mod tests {
         scheduler.remove(ids[1]);
         assert_eq!(schedule(&mut scheduler), ids[2..3]);
         assert_eq!((scheduler.n_running(), scheduler.n_waiting()), (2, 1));
+    }
+
+    #[test]
+    fn the_lowest_priority_comes_first_and_makes_way_last() {
+        let mut scheduler = scheduler(2, 10);
+        let [a, b, c, d] = [5, 1, 5, -1].map(|priority| scheduler.enqueue(1, None, priority, 1).unwrap()[0]);
+        assert_eq!(schedule(&mut scheduler), [d, b]);
+        assert_eq!(scheduler.last_running(), Some(b));
+        scheduler.remove(d);
+        assert_eq!(schedule(&mut scheduler), [a]);
+        assert_eq!(scheduler.last_running(), Some(a));
+        scheduler.preempt(a);
+        scheduler.remove(b);
+        assert_eq!(schedule(&mut scheduler), [a, c]);
     }
 
     #[test]

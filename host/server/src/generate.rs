@@ -40,6 +40,9 @@ pub use validate::Format;
 /// By it a router pins a request to a rank.
 const RANK_HEADER: &str = "x-data-parallel-rank";
 
+/// The lowest number is the most urgent.
+const PRIORITY_HEADER: &str = "x-vllm-priority";
+
 /// Answers a request of the surface `S`, in one piece or as a stream.
 pub async fn create<S: Surface>(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Response {
     match read::<S>(&headers, &body, &replica.limits) {
@@ -229,7 +232,7 @@ fn generation_request(
         adapter,
         prompts: prompts.into_iter().map(|counted| counted.prompt).collect(),
         sampling: params,
-        priority: incoming.priority,
+        priority: priority(headers).unwrap_or(incoming.priority),
         streaming: stream,
         cache_salt: cache_salt.as_deref().map(Arc::from),
         wants_token_ids: incoming.wants_token_ids,
@@ -262,6 +265,11 @@ pub fn count(
         validate::window(&Sampling::default(), counted, &replica.limits, replica.engine.config())?;
     }
     Ok(prompts.iter().map(|counted| counted.prompt.n_tokens).sum())
+}
+
+/// A router may say how urgent a request is, whatever its body says.
+fn priority(headers: &HeaderMap) -> Option<i64> {
+    headers.get(PRIORITY_HEADER)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// A router that pins a rank must have picked that rank's port. What is no number pins nothing, as in vLLM.

@@ -73,7 +73,10 @@ impl Core {
         loop {
             let Some(kv_cache) = &mut self.kv_cache else { return end };
             let may_generate = kv_cache.grow(id, &output.token_ids()[..end]);
-            match self.scheduler.last_running().filter(|_| may_generate < end) {
+            if may_generate == end {
+                return end;
+            }
+            match self.scheduler.last_running() {
                 Some(last) if last != id => self.preempt(last),
                 _ => return may_generate,
             }

@@ -140,6 +140,7 @@ pub(crate) fn engine_config(max_num_seqs: u32, max_waiting: u32) -> EngineConfig
         max_model_len: 1024,
         max_num_seqs: NonZeroU32::new(max_num_seqs).unwrap(),
         max_waiting_queue_length: max_waiting,
+        priorities_count: false,
         max_loras: NonZeroU32::MIN,
         max_cpu_loras: NonZeroU32::MIN,
         kv_cache: None,

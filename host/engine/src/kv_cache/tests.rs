@@ -29,7 +29,7 @@ impl Fixture {
     }
 
     fn wait(&mut self, prompt: &[u32], keys: ExtraKeys) -> SequenceId {
-        let id = self.scheduler.enqueue(1, None, 1).unwrap()[0];
+        let id = self.scheduler.enqueue(1, None, 0, 1).unwrap()[0];
         self.cache.insert(id, CachedSequence::new(prompt.to_vec(), keys, Some(&self.hasher)));
         id
     }

@@ -51,7 +51,7 @@ const VALUES: &str = "-api-process-count -api-process-rank all2all-backend allow
     per-request-spec-decode-metrics performance-mode pipeline-parallel-size prefill-context-parallel-size \
     prefill-schedule-interval prefix-cache-retention-interval prefix-match-unit quantization \
     renderer-num-workers replayssm-buffer-len revision runner safetensors-load-strategy \
-    safetensors-prefetch-block-size safetensors-prefetch-num-threads scheduler-cls scheduling-policy \
+    safetensors-prefetch-block-size safetensors-prefetch-num-threads scheduler-cls \
     show-hidden-metrics-for-version sleep-mode-backend sparse-indexer-topk-backend spec-method spec-model \
     spec-tokens ssl-ciphers tensor-parallel-size tokenizer-mode tokenizer-revision tool-server tool-strict-level \
     ubatch-size video-pruning-method video-pruning-rate watermark worker-cls worker-extension-cls";

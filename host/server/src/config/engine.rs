@@ -22,6 +22,8 @@ keys! { Engine:
     MAX_WAITING_QUEUE_LENGTH: u32 = Spec::one("max-waiting-queue-length", "N").aliases(&["max-num-queued-reqs"])
         .default("1000").help("sequences that may wait; 0: none but those that were preempted. More are answered with 429"),
         values::whole_number;
+    SCHEDULING_POLICY: bool = Spec::one("scheduling-policy", "NAME").default("fcfs")
+        .help("fcfs: first come, first served; priority: the lowest priority of a request first"), has_priorities;
     SEED: u64 = Spec::one("seed", "N")
         .help("any 64-bit number; printed in the log, so that a run can be repeated; not given: the time"), values::seed;
     DATA_PARALLEL_SIZE: u32 = Spec::one("data-parallel-size", "N").shorts(&["dp"]).default("1")
@@ -78,6 +80,7 @@ pub(super) fn read(reader: &mut Reader<'_>, kv_cache: Option<KvCacheConfig>) -> 
         max_model_len: reader.read(&MAX_MODEL_LEN),
         max_num_seqs: reader.read(&MAX_NUM_SEQS),
         max_waiting_queue_length: reader.read(&MAX_WAITING_QUEUE_LENGTH),
+        priorities_count: reader.read(&SCHEDULING_POLICY),
         max_loras,
         max_cpu_loras,
         kv_cache,
@@ -89,6 +92,14 @@ fn max_model_len(value: &Value) -> Result<u32, String> {
     match values::any_text(value)?.to_lowercase().as_str() {
         "auto" | "-1" => Ok(AUTOMATIC_MAX_MODEL_LEN),
         _ => values::token_count(value),
+    }
+}
+
+fn has_priorities(value: &Value) -> Result<bool, String> {
+    match values::any_text(value)?.as_str() {
+        "fcfs" => Ok(false),
+        "priority" => Ok(true),
+        _ => Err("expected fcfs or priority".into()),
     }
 }
 

@@ -310,6 +310,7 @@ fn every_flag_of_vllm_is_accepted() {
             ("--root-path", _) => "/llm",
             ("--uvicorn-log-level", _) => "warning",
             ("--block-size", _) => "32",
+            ("--scheduling-policy", _) => "priority",
             // In vLLM these take one value, whatever the list says.
             ("--allowed-origins" | "--allowed-methods" | "--allowed-headers", _) => r#"["*"]"#,
             ("--device-ids" | "--middleware", _) => "1",
