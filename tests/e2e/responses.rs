@@ -96,6 +96,19 @@ async fn a_streamed_response_is_items_that_begin_grow_and_end() {
 }
 
 #[tokio::test]
+async fn a_response_tells_what_the_model_read_and_wrote() {
+    let server = serve("--mode echo").await;
+    let ids = server.post("/tokenize", &json!({ "prompt": "one two" })).await.json["tokens"].clone();
+    let told = json!([{ "message": "one two", "tokens": ids, "type": "raw_message_tokens" }]);
+    for stream in [false, true] {
+        let body = json!({ "input": "one two", "enable_response_messages": true, "stream": stream });
+        let (_, text) = post(&server, &body).await;
+        let expected = format!(r#""input_messages":{told},"output_messages":{told}"#);
+        assert!(text.contains(&expected), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_cut_response_is_incomplete() {
     let server = serve("--mode echo").await;
     for stream in [false, true] {

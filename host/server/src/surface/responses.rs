@@ -154,6 +154,7 @@ impl Surface for Responses {
             top_logprobs.map(|n| ("top_logprobs", n)),
         );
         incoming.request_id = RequestId::Whole(fields.string("request_id"));
+        incoming.wants_token_ids |= fields.switch("enable_response_messages");
         // Neither is a field of this API.
         incoming.sampling = Sampling { n: 1, min_tokens: 0, ..incoming.sampling };
         if fields.text("truncation") == Some("auto") {
@@ -186,7 +187,7 @@ impl Surface for Responses {
         let logprobs = Logprobs::new(&self.shown, envelope).of_response(output, 0..output.n_tokens());
         let logprobs = logprobs.map_or(Value::Null, |(_, kept)| kept.into());
         let items = object::items(output, &envelope.id, self.shows_reasoning, &logprobs);
-        let response = json!(Object::ended(envelope, &self.echo, &items, output.finish_reason(), *counts));
+        let response = json!(Object::ended(envelope, &self.echo, &items, output, *counts));
         self.keep(envelope, response.clone(), &items);
         Json(response).into_response()
     }

@@ -1,6 +1,7 @@
 //! A response as a stream: items that begin, grow and end, each event with its number.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rehearsal_engine::{CompletionOutput, DueTokens, FinishReason};
 use serde_json::{Value, json};
@@ -23,7 +24,8 @@ pub struct ResponseEvents {
     /// Items that have ended.
     output: Vec<Value>,
     open: Option<Open>,
-    finish_reason: FinishReason,
+    /// What was generated, once all of it was told.
+    generated: Option<Arc<CompletionOutput>>,
 }
 
 /// The item that is being written.
@@ -53,7 +55,7 @@ impl ResponseEvents {
             sequence_number: 0,
             output: Vec::new(),
             open: None,
-            finish_reason: FinishReason::Stop,
+            generated: None,
         }
     }
 
@@ -208,16 +210,17 @@ impl Events for ResponseEvents {
         let streaming = self.streaming;
         streaming.each_run(event, |run, tokens| self.run(run, tokens, &event.output, out));
         if event.is_last() {
-            self.finish_reason = event.output.finish_reason().clone();
-            self.close(&event.output, self.finish_reason == FinishReason::Length, out);
+            self.close(&event.output, event.output.finish_reason() == &FinishReason::Length, out);
+            self.generated = Some(event.output.clone());
         }
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        let Self { envelope, responses, output, finish_reason, counts, .. } = self;
-        let object = Object::ended(envelope, &responses.echo, output, finish_reason, *counts);
-        let name = if finish_reason == &FinishReason::Length { "response.incomplete" } else { "response.completed" };
-        let response = json!(object);
+        let Self { envelope, responses, output, generated, counts, .. } = self;
+        let Some(generated) = generated else { return };
+        let was_cut = generated.finish_reason() == &FinishReason::Length;
+        let name = if was_cut { "response.incomplete" } else { "response.completed" };
+        let response = json!(Object::ended(envelope, &responses.echo, output, generated, *counts));
         self.responses.keep(&self.envelope, response.clone(), &self.output);
         self.event(name, json!({ "response": response }), out);
     }

@@ -34,6 +34,8 @@ pub(super) struct Echo {
     pub(super) user: Value,
     pub(super) presence_penalty: f64,
     pub(super) frequency_penalty: f64,
+    /// The response tells what the model read and wrote.
+    pub(super) messages: bool,
 }
 
 impl Echo {
@@ -77,6 +79,7 @@ impl Echo {
             user: given("user"),
             presence_penalty: fields.number("presence_penalty").unwrap_or(0.0),
             frequency_penalty: fields.number("frequency_penalty").unwrap_or(0.0),
+            messages: fields.switch("enable_response_messages"),
         }
     }
 }
@@ -159,8 +162,8 @@ pub(super) struct Object<'a> {
     frequency_penalty: f64,
     kv_transfer_params: Option<Value>,
     ec_transfer_params: Option<()>,
-    input_messages: Option<()>,
-    output_messages: Option<()>,
+    input_messages: Option<[Value; 1]>,
+    output_messages: Option<[Value; 1]>,
 }
 
 impl<'a> Object<'a> {
@@ -210,14 +213,21 @@ impl<'a> Object<'a> {
     pub(super) fn ended(
         envelope: &'a Envelope,
         echo: &'a Echo,
-        output: &'a [Value],
-        reason: &FinishReason,
+        items: &'a [Value],
+        output: &CompletionOutput,
         counts: TokenCounts,
     ) -> Self {
-        let was_cut = reason == &FinishReason::Length;
+        let was_cut = output.finish_reason() == &FinishReason::Length;
+        let raw = |ids: &[u32]| {
+            let message =
+                || json!({ "message": envelope.tokenizer.decode(ids), "tokens": ids, "type": "raw_message_tokens" });
+            echo.messages.then(|| [message()])
+        };
         Self {
+            input_messages: raw(&envelope.request.prompts[0].token_ids),
+            output_messages: raw(output.token_ids()),
             incomplete_details: was_cut.then(|| json!({ "reason": "max_output_tokens" })),
-            output,
+            output: items,
             usage: Some(usage(envelope, counts)),
             kv_transfer_params: envelope.prefill.as_ref().and_then(|prefill| prefill.kv_transfer_params()),
             ..Self::begun(envelope, echo, if was_cut { "incomplete" } else { "completed" })
