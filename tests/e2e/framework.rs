@@ -95,3 +95,11 @@ async fn what_the_framework_answers_by_itself() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[tokio::test]
+async fn a_slash_too_many_leads_back_below_the_root_path() {
+    let server = serve("--root-path /api").await;
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let answer = http.get(format!("{}/api/v1/models/?a=1", server.url)).send().await.unwrap();
+    assert_eq!(answer.headers()["location"], format!("{}/api/v1/models?a=1", server.url));
+}

@@ -89,3 +89,34 @@ async fn the_log_tells_of_a_plugin_that_ignores_the_format() {
     let log = std::fs::read_to_string(&path).unwrap();
     assert!(log.contains("does not have the format that the request asks for"), "{log}");
 }
+
+/// References that double what they lead to: what nobody could follow is refused, and holds up nobody else.
+#[tokio::test]
+async fn schemas_that_nobody_could_follow_are_refused() {
+    let server = serve("").await;
+    for n in [10, 45] {
+        let double = |index: usize| match index {
+            _ if index == n => json!({ "type": "integer" }),
+            _ => {
+                let next = format!("#/$defs/a{}", index + 1);
+                json!({ "allOf": [{ "$ref": next }, { "$ref": next }] })
+            }
+        };
+        let defs: serde_json::Map<_, _> = (0..=n).map(|index| (format!("a{index}"), double(index))).collect();
+        for schema in [
+            json!({ "$ref": "#/$defs/a0", "$defs": defs }),
+            json!({ "type": "array", "minItems": 2, "unevaluatedItems": { "$ref": "#/$defs/a0" }, "$defs": defs }),
+        ] {
+            let tool = json!({ "type": "function", "function": { "name": "f", "parameters": schema } });
+            for more in [
+                json!({ "structured_outputs": { "json": schema } }),
+                json!({ "tools": [tool], "tool_choice": "required" }),
+            ] {
+                let answer = server.post(CHAT, &Server::chat("hi", &more)).await;
+                let is_refused = answer.status == 400 && answer.text.contains("more than 1000 parts");
+                assert!(is_refused || n == 10 && answer.status == 200, "{n}: {}", answer.text);
+            }
+        }
+    }
+    assert_eq!(server.get("/health").await.status, 200);
+}

@@ -6,9 +6,9 @@
 //! come first, and sequences follow in the order of their arrival.
 
 mod generate;
+mod pause;
 mod play;
 mod request;
-mod rest;
 mod sequence;
 
 use std::collections::BTreeSet;
@@ -32,9 +32,9 @@ use crate::scheduler::{Admitted, NoRoom, Scheduler, SequenceId};
 use crate::seed::{self, Purpose};
 use crate::strategy::{Choice, StrategyError};
 
+pub use pause::Pause;
+use pause::Paused;
 use request::Request;
-pub use rest::Pause;
-use rest::Rest;
 use sequence::{Pace, Sequence};
 
 /// The sequences of one request, with what their strategies are asked.
@@ -57,7 +57,7 @@ pub(crate) struct Core {
     /// What falls due, and when.
     deadlines: BTreeSet<(EngineTime, Deadline)>,
     /// It does not go on until it is told to.
-    rest: Option<Rest>,
+    paused: Option<Paused>,
     next_number: RequestNumber,
     /// Component calls that were asked for and have not returned.
     calls_in_flight: usize,
@@ -99,7 +99,7 @@ impl Core {
             sequences: FnvHashMap::default(),
             waits_for_calls,
             deadlines: BTreeSet::new(),
-            rest: None,
+            paused: None,
             next_number: 0,
             calls_in_flight: 0,
             n_preemptions: 0,
@@ -160,6 +160,7 @@ impl Core {
 
     /// The strategy has answered for a sequence: with `output`, of the plugin of this name.
     pub(crate) fn answered(&mut self, id: SequenceId, output: Arc<CompletionOutput>, plugin: &str, at: EngineTime) {
+        let generating_at = self.generating_at(at);
         let Some(sequence) = self.sequences.get_mut(&id).filter(|sequence| sequence.awaits_answer()) else { return };
         self.calls_in_flight -= 1;
         let Sequence { choice, mailbox, history, .. } = sequence;
@@ -167,7 +168,7 @@ impl Core {
         self.deliveries.push((mailbox.clone(), Delivery::Output { choice, output: output.clone(), cached_tokens }));
         let lateness = sequence.prefilled_at().map_or_else(Default::default, |prefilled_at| at.since(prefilled_at));
         self.report.sequences.push(sequence.report(SequenceEvent::Answered { plugin: plugin.into(), lateness }));
-        if let Some(due) = sequence.answer(output, at) {
+        if let Some(due) = sequence.answer(output, generating_at) {
             self.due_tokens().insert((due, Deadline::Token(id)));
         }
     }
@@ -289,9 +290,9 @@ impl Core {
 
     /// Gives free places and memory to the sequences that wait longest.
     fn admit(&mut self, at: EngineTime) {
-        let (kv_cache, rest) = (&mut self.kv_cache, &self.rest);
+        let (kv_cache, paused) = (&mut self.kv_cache, &self.paused);
         let allocate = |id| match kv_cache {
-            _ if rest.as_ref().is_some_and(|rest| !rest.admits(id)) => None,
+            _ if paused.as_ref().is_some_and(|paused| !paused.admits(id)) => None,
             Some(kv_cache) => kv_cache.allocate(id),
             None => Some(0),
         };
@@ -388,7 +389,7 @@ impl Core {
             }
             let due = self.sequences.values().filter(|sequence| matches!(sequence.pace, Pace::Due(_))).count();
             let played = self.requests.values().filter(|request| request.play_at.is_some()).count();
-            let held = self.rest.as_ref().map_or(0, Rest::n_held);
+            let held = self.paused.as_ref().map_or(0, Paused::n_held);
             assert_eq!(self.deadlines.len() + held, due + played, "a deadline of nothing");
         }
     }

@@ -62,7 +62,6 @@ impl Driver {
     }
 
     /// Looks at the engine's state.
-    #[cfg(test)]
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Core) -> T) -> T {
         look(&self.shared.lock().core)
     }

@@ -110,7 +110,9 @@ impl Engine {
         self.driver.change(|core, _| core.reset_prefix_cache(preempt_running))
     }
 
-    /// Comes to rest; ready when everything stands still. Requests that come meanwhile are queued.
+    /// Pauses; ready when everything stands still, or when it is told to go on before that. Requests that come
+    /// meanwhile are queued. Where everything stands still already it stays so, but for what [`Pause::Abort`] ends. A
+    /// request that hangs is not waited for, but what it leaves no place for is.
     pub async fn pause(&self, pause: Pause) {
         let mailbox = Arc::new(Mailbox::new(0, false));
         self.driver.change(|core, now| core.pause(pause, &mailbox, now));
@@ -123,9 +125,9 @@ impl Engine {
         self.driver.change(|core, now| core.resume(now));
     }
 
-    /// Whether it rests, or is coming to rest.
+    /// Whether it is paused, or about to be.
     pub fn is_paused(&self) -> bool {
-        self.driver.change(|core, _| core.is_paused())
+        self.driver.look(Core::is_paused)
     }
 
     /// What the KV cache has to know of each choice; choices of one prompt are neighbours.

@@ -198,6 +198,10 @@ impl Inbox {
     /// Of a client that is slow to read streams, tokens of one choice are one range until those of another come between.
     fn put_tokens(&mut self, choice: u32, end: usize) {
         let ChoiceInbox { due, taken, .. } = &mut self.choices[choice as usize];
+        if end == *due && *due > *taken {
+            // It ended with what it had, and the client has yet to take that: it is told once.
+            return;
+        }
         let is_waiting = std::mem::replace(due, end) > *taken;
         match self.entries.back_mut() {
             _ if self.reads_at_end && is_waiting => {}
@@ -272,6 +276,19 @@ mod tests {
         assert_eq!(mailbox.lock().entries.len(), 2);
         let taken: Vec<_> = std::iter::from_fn(|| mailbox.take()).collect();
         assert!(taken.iter().all(|item| matches!(item, Item::Tokens(due) if due.tokens == (0..1000))), "{taken:?}");
+    }
+
+    #[test]
+    fn what_ends_before_its_tokens_were_taken_ends_once() {
+        let mailbox = mailbox(2);
+        for choice in [0, 1, 0, 1] {
+            let due = mailbox.lock().choices[choice as usize].due;
+            mailbox.put(Delivery::Tokens { choice, end: due.max(1) });
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| mailbox.take()).collect();
+        assert!(taken.len() == 2 && taken.iter().all(|item| matches!(item, Item::Tokens(due) if due.tokens == (0..1))));
+        mailbox.put(Delivery::Tokens { choice: 0, end: 1 });
+        assert!(matches!(mailbox.take(), Some(Item::Tokens(due)) if due.tokens == (1..1)));
     }
 
     #[test]

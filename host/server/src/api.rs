@@ -17,5 +17,5 @@ pub mod openapi;
 pub mod plugins;
 pub mod probes;
 pub mod render;
-pub mod rest;
 pub mod server_info;
+pub mod sleep;

@@ -151,7 +151,7 @@ fn submit(
     let transfer = incoming.transfer;
     let has_whole_id = matches!(incoming.request_id, RequestId::Whole(Some(_)));
     let (request, format) = generation_request(incoming, headers, body, replica)?;
-    replica.rest.check().map_err(Refused::InEngine)?;
+    replica.sleep.check().map_err(Refused::InEngine)?;
     let output = replica.engine.submit(request, strategies).map_err(ApiError::from)?;
     let id = if has_whole_id { output.request_id().to_owned() } else { format!("{id_prefix}{}", output.request_id()) };
     let envelope = Envelope::new(id, &output, transfer, format, replica);

@@ -15,7 +15,6 @@ pub mod config;
 
 pub mod replica;
 pub mod response_store;
-pub mod rest;
 pub mod routes;
 pub mod routing;
 
@@ -23,6 +22,7 @@ pub mod wire;
 
 pub mod prompts;
 
+pub mod sleep;
 pub mod surface;
 
 pub mod generate;

@@ -12,8 +12,8 @@ use crate::config::{AnswersConfig, Config, LoraModule, ModelConfig, Pod, Request
 use crate::prompts::Prompts;
 use crate::prompts::tokenizer::ServedTokenizer;
 use crate::response_store::ResponseStore;
-use crate::rest::Rest;
 use crate::routing::Routing;
+use crate::sleep::Sleep;
 use crate::telemetry::kv_events::{KvEvents, RunningKvEvents};
 use crate::telemetry::load::ServerLoad;
 use crate::telemetry::logs::EngineLog;
@@ -48,8 +48,8 @@ pub struct Replica {
     pub load: ServerLoad,
     /// What the engine computed, where lines tell of it.
     pub throughput: Option<Arc<Throughput>>,
-    /// How it rests.
-    pub rest: Rest,
+    /// Whether it sleeps or pauses.
+    pub sleep: Sleep,
     /// Responses that were kept.
     pub responses: Arc<ResponseStore>,
     /// Which of several data-parallel servers this one is.
@@ -117,7 +117,7 @@ impl Replica {
             log: config.log.requests.clone(),
             load: ServerLoad::new(config.answers.server_load_tracking),
             throughput,
-            rest: Rest::default(),
+            sleep: Sleep::default(),
             responses: Arc::new(ResponseStore::new(config.answers.response_store)),
             rank: config.rank,
             pod: config.pod.clone(),

@@ -18,7 +18,7 @@ use tower_http::cors::CorsLayer;
 use crate::api::pooling::{classify, embeddings, scoring};
 use crate::api::{
     cache, clock, count_tokens, invocations, kept_responses, load, lora, metrics, models, openapi, plugins, probes,
-    render, rest, server_info, tokenize,
+    render, server_info, sleep, tokenize,
 };
 use crate::config::{AccessConfig, Config};
 use crate::generate;
@@ -30,13 +30,14 @@ use crate::surface::responses;
 use crate::surface::tokens::Tokens;
 use crate::telemetry::logs::access as access_log;
 use access::ApiKeys;
+pub use framework::Origin;
 use framework::{get, post};
 
 /// Names a request, in the request and in its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// All routes of one server.
-pub fn router(replica: Arc<Replica>) -> Router {
+/// All routes of one server, which clients reach at `origin`.
+pub fn router(replica: Arc<Replica>, origin: Origin) -> Router {
     let generating = Router::new()
         .route("/v1/chat/completions", post(generate::create::<ChatCompletions>))
         .route("/v1/completions", post(generate::create::<Completions>))
@@ -51,12 +52,12 @@ pub fn router(replica: Arc<Replica>) -> Router {
             .route("/reset_prefix_cache", post(cache::reset))
             .route("/reset_mm_cache", post(cache::reset_media))
             .route("/reset_encoder_cache", post(cache::reset_media))
-            .route("/sleep", post(rest::sleep))
-            .route("/wake_up", post(rest::wake_up))
-            .route("/is_sleeping", get(rest::is_sleeping))
-            .route("/pause", post(rest::pause))
-            .route("/resume", post(rest::resume))
-            .route("/is_paused", get(rest::is_paused))
+            .route("/sleep", post(sleep::sleep))
+            .route("/wake_up", post(sleep::wake_up))
+            .route("/is_sleeping", get(sleep::is_sleeping))
+            .route("/pause", post(sleep::pause))
+            .route("/resume", post(sleep::resume))
+            .route("/is_paused", get(sleep::is_paused))
             .route("/server_info", get(server_info::get));
     }
     let routes = Router::new()
@@ -97,7 +98,7 @@ pub fn router(replica: Arc<Replica>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .with_state(replica);
     let known = routes.clone();
-    routes.fallback(move |request| framework::elsewhere(known, request))
+    routes.fallback(move |request| framework::elsewhere(known, origin, request))
 }
 
 /// What stands between a connection and the routes, ready to be put there.
@@ -106,6 +107,7 @@ pub struct Doors {
     keys: Option<ApiKeys>,
     cors: Option<CorsLayer>,
     root_path: Arc<str>,
+    is_tls: bool,
     quiet_paths: Option<access_log::QuietPaths>,
     request_ids: bool,
 }
@@ -118,6 +120,7 @@ impl Doors {
             keys: (!api_keys.is_empty()).then(|| ApiKeys::new(api_keys)),
             cors: cors.as_ref().map(access::cors),
             root_path: config.serving.root_path.as_str().into(),
+            is_tls: config.access.tls.is_some(),
             quiet_paths: config.log.requests.access.clone().map(Into::into),
             request_ids: config.answers.request_id_headers,
         }
@@ -126,7 +129,8 @@ impl Doors {
     /// The routes of `replica` behind the doors. Every answer is logged and has its id; a wrong key learns nothing more, and a
     /// browser may always ask what it may do.
     pub fn before(self, replica: Arc<Replica>) -> Router {
-        let mut routes = router(replica.clone());
+        let origin = Origin { is_tls: self.is_tls, root_path: self.root_path.clone() };
+        let mut routes = router(replica.clone(), origin);
         if !self.root_path.is_empty() {
             let prefix = self.root_path.clone();
             let strip = MapRequestLayer::new(move |request| strip_prefix(&prefix, request));
@@ -153,10 +157,12 @@ impl Doors {
 /// `/prefix/v1/models` is `/v1/models`, which is left as it is, as Starlette routes it.
 fn strip_prefix(prefix: &str, mut request: Request) -> Request {
     let uri = request.uri();
-    let stripped = access::below(prefix, uri.path())
-        .map(|rest| uri.query().map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")));
-    if let Some(Ok(uri)) = stripped.map(|path| path.parse::<Uri>()) {
-        *request.uri_mut() = uri;
+    let Some(rest) = access::below(prefix, uri.path()) else { return request };
+    let stripped = uri.query().map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = stripped.parse().ok();
+    if let Ok(stripped) = Uri::from_parts(parts) {
+        *request.uri_mut() = stripped;
     }
     request
 }

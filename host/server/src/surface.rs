@@ -7,5 +7,3 @@ pub mod messages;
 pub mod openai;
 pub mod responses;
 pub mod tokens;
-
-mod events;

@@ -5,6 +5,7 @@ mod large_number;
 pub mod python;
 pub mod query;
 
+pub mod event;
 pub mod fields;
 pub mod invalid;
 pub mod json;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use serde_json::Value;
 
@@ -14,9 +15,10 @@ use crate::wire::errors::ApiError;
 /// The response, as its client got it, or as far as it is.
 pub async fn get(
     State(replica): State<Arc<Replica>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     Query(options): Query<BTreeMap<String, String>>,
 ) -> Result<Json<Value>, ApiError> {
+    let id = text(id);
     let stored = replica.responses.get(&id).ok_or(ApiError::UnknownResponse { id })?;
     if options.get("stream").is_some_and(|stream| stream == "true") {
         let message = "the events of a response are not kept: ask for it without `stream`".into();
@@ -26,7 +28,11 @@ pub async fn get(
 }
 
 /// Ends a response that is being made in the background.
-pub async fn cancel(State(replica): State<Arc<Replica>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+pub async fn cancel(
+    State(replica): State<Arc<Replica>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let id = text(id);
     replica.responses.cancel(&id).map(Json).map_err(|why| match why {
         NotCancelled::Unknown => ApiError::UnknownResponse { id },
         NotCancelled::NotRunning => {
@@ -34,4 +40,9 @@ pub async fn cancel(State(replica): State<Arc<Replica>>, Path(id): Path<String>)
             ApiError::InvalidRequest { message, param: "response_id" }
         }
     })
+}
+
+/// One that is no text is an id that no response has.
+fn text(id: Result<Path<String>, PathRejection>) -> String {
+    id.map(|Path(id)| id).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::pooling::fields::{CLASSIFY, EMBED, POOL, RERANK, SCORE};
 use super::tokenize::{DETOKENIZE, TOKENIZE};
-use super::{cache, lora, rest, server_info};
+use super::{cache, lora, server_info, sleep};
 use crate::replica::{Replica, VLLM_VERSION};
 use crate::surface::{messages, openai, responses, tokens};
 use crate::wire::schema::{Field, Kind, TEXT, field};
@@ -112,10 +112,10 @@ const FOR_DEVELOPERS: &[Operation] = &[
     told("/reset_prefix_cache", "Forget what the KV cache has", cache::RESET, Answer::Json),
     told("/reset_mm_cache", "Forget media", &[], Answer::Nothing),
     told("/reset_encoder_cache", "Forget encoded media", &[], Answer::Nothing),
-    told("/sleep", "Give memory away", rest::SLEEP, Answer::Json),
+    told("/sleep", "Give memory away", sleep::SLEEP, Answer::Json),
     told("/wake_up", "Take memory back", &[field("tags", Kind::List(&TEXT, None))], Answer::Json),
     get("/is_sleeping", "Whether the server rests", Answer::Json),
-    told("/pause", "Generate nothing", rest::PAUSE, Answer::Json),
+    told("/pause", "Generate nothing", sleep::PAUSE, Answer::Json),
     told("/resume", "Go on", &[], Answer::Json),
     get("/is_paused", "Whether nothing is generated", Answer::Json),
     Operation { query: server_info::QUERY, ..get("/server_info", "What the engine was built with", Answer::Json) },

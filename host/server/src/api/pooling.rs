@@ -13,6 +13,7 @@ use rehearsal_engine::Prompt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::generate::{self, RequestId};
 use crate::prompts::{Input, PromptInput, PromptOptions, Truncation};
 use crate::replica::Replica;
 use crate::surface::openai::conversation;
@@ -43,8 +44,8 @@ impl Usage {
 
 /// The id of an answer: what it begins with, and the request's own, if it has one.
 fn id(prefix: &str, headers: &HeaderMap, fields: Fields<'_>, replica: &Replica) -> String {
-    let named = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    let id = named.or(fields.text("request_id")).map_or_else(|| replica.next_id(), str::to_owned);
+    let named = generate::named(RequestId::Suffix(fields.string("request_id")), headers);
+    let id = named.unwrap_or_else(|| replica.next_id());
     format!("{prefix}-{id}")
 }
 
@@ -83,6 +84,7 @@ fn prompts(fields: Fields<'_>, replica: &Replica) -> Result<Vec<Prompt>, ApiErro
 
 /// Prompts that fit, with their ids.
 fn encode(input: Input, fields: Fields<'_>, replica: &Replica) -> Result<Vec<Prompt>, ApiError> {
+    replica.sleep.check()?;
     let max_model_len = replica.engine.config().max_model_len;
     let wanted = fields.integer("truncate_prompt_tokens");
     if let Some(wanted) = wanted.filter(|wanted| *wanted > i64::from(max_model_len)) {

@@ -14,6 +14,7 @@ use crate::process::real_time::timeout;
 use crate::telemetry::load::Answering;
 use crate::wire::broken;
 use crate::wire::errors::ApiError;
+use crate::wire::event::write_data;
 
 /// Writes the events of one answer.
 pub trait Events: Send + 'static {
@@ -31,7 +32,7 @@ pub trait Events: Send + 'static {
     }
     /// The same where nothing was written yet.
     fn refused(error: &ApiError, out: &mut Vec<u8>) {
-        write_error(error, out);
+        write_data(out, &error.body());
     }
     /// Whether the stream ends with `[DONE]`, however it went.
     const ENDS_WITH_DONE: bool = true;
@@ -177,12 +178,4 @@ fn done<E: Events>(out: &mut Vec<u8>) {
     if E::ENDS_WITH_DONE {
         out.extend_from_slice(DONE);
     }
-}
-
-/// An error as OpenAI's API has it in a stream.
-fn write_error(error: &ApiError, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"data: ");
-    // Writing to a vector cannot fail, and an error body has nothing that JSON lacks.
-    let _ = serde_json::to_writer(&mut *out, &error.body());
-    out.extend_from_slice(b"\n\n");
 }

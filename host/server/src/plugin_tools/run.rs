@@ -50,7 +50,7 @@ impl Run {
 
         let request = self.request(path, body)?;
         let start = Instant::now();
-        let Ok(response) = routes::router(replica.clone()).oneshot(request).await;
+        let Ok(response) = routes::router(replica.clone(), routes::Origin::default()).oneshot(request).await;
         let status = response.status();
         let body = to_bytes(response.into_body(), usize::MAX).await;
         let took = start.elapsed();

@@ -1,6 +1,8 @@
 //! What FastAPI, Starlette and uvicorn do by themselves, and clients of vLLM see: paths and methods that are none of an
 //! endpoint's, and headers of every answer.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -40,8 +42,17 @@ fn method_not_allowed(allowed: &'static str) -> Response {
     ([(header::ALLOW, allowed)], response).into_response()
 }
 
+/// Where clients reach a server.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// Through TLS.
+    pub is_tls: bool,
+    /// Below this path; may be empty.
+    pub root_path: Arc<str>,
+}
+
 /// A path that is none of `routes`: with slashes after one that is, the client is sent there.
-pub(super) async fn elsewhere(routes: Router, request: Request) -> Response {
+pub(super) async fn elsewhere(routes: Router, origin: Origin, request: Request) -> Response {
     let uri = request.uri();
     if let Some(path) = uri.path().strip_suffix('/').map(|path| path.trim_end_matches('/'))
         && exists(routes, path).await
@@ -49,7 +60,8 @@ pub(super) async fn elsewhere(routes: Router, request: Request) -> Response {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.or_else(|| uri.authority().map(|authority| authority.as_str())).unwrap_or("localhost");
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let location = format!("http://{host}{path}{query}");
+        let (scheme, root_path) = (if origin.is_tls { "https" } else { "http" }, origin.root_path);
+        let location = format!("{scheme}://{host}{root_path}{path}{query}");
         return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response();
     }
     detail(StatusCode::NOT_FOUND, "Not Found")

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use rehearsal_engine::Endpoint;
-use rehearsal_engine::request::{ContentPart, Message, OutputFormat, ToolChoice, Wishes};
+use rehearsal_engine::request::{ContentPart, Message, OutputFormat, Tool, ToolChoice, Wishes};
 use serde_json::{Map, Value, json};
 
 use super::openai::{Logprobs, Shown, body, checks};
@@ -131,9 +131,17 @@ impl Surface for Responses {
         schema::check(&object, fields::RESPONSES, limits).or_ok()?;
         let fields = Fields(&object);
         let conversation = conversation::read(fields)?;
-        let tools = conversation::tools(fields);
+        let mut tools = conversation::tools(fields);
+        let allowed = fields.within("tool_choice").filter(|choice| choice.text("type") == Some("allowed_tools"));
+        if let Some(allowed) = allowed {
+            let is_allowed = |tool: &Tool| allowed.list("tools").iter().any(|named| named["name"] == tool.name);
+            tools.retain(is_allowed);
+        }
         let tool_choice = match fields.raw("tool_choice") {
             _ if fields.list("tools").is_empty() => ToolChoice::None,
+            Some(_) if allowed.is_some_and(|allowed| allowed.text("mode") == Some("required")) && !tools.is_empty() => {
+                ToolChoice::Required
+            }
             None => ToolChoice::Auto,
             Some(Value::String(word)) if word == "required" => ToolChoice::Required,
             Some(Value::String(word)) if word == "none" => ToolChoice::None,

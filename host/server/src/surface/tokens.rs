@@ -15,6 +15,7 @@ use crate::config::RequestLimits;
 use crate::generate::{Answer, Envelope, Events, Incoming, RequestId, Streaming, Surface, TokenCounts};
 use crate::prompts::{Input, PromptInput};
 use crate::wire::errors::ApiError;
+use crate::wire::event::write_data;
 use crate::wire::fields::{Fields, integer};
 use crate::wire::invalid::{Invalid, Wrong};
 use crate::wire::schema::{
@@ -306,8 +307,5 @@ fn write(
 ) {
     let output_mode = if surface.text { "text" } else { "tokens" };
     let chunk = Chunk { request_id: &envelope.id, usage, prompt_token_ids, output_mode, choices };
-    out.extend_from_slice(b"data: ");
-    // Writing to a vector cannot fail, and chunks have nothing that JSON lacks.
-    let _ = serde_json::to_writer(&mut *out, &chunk);
-    out.extend_from_slice(b"\n\n");
+    write_data(out, &chunk);
 }

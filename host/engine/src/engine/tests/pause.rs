@@ -64,12 +64,12 @@ async fn what_is_aborted_ends_with_what_it_has() {
     record.assert_each_ends_once();
 }
 
-/// A strategy answers while everything stands still.
+/// It stands still from 20 to 120 ms. The answer comes at 50, which nothing has to wait for afterwards.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_comes_meanwhile_waits() {
+async fn an_answer_that_comes_meanwhile_is_there_when_it_goes_on() {
     let (engine, _) = engine(2, 10, constant(10 * MS, 10 * MS));
-    let slow = || answering(Words { words: 1, thinks: 50 * MS });
-    let stream = engine.submit(request(SamplingParams { n: 3, ..Default::default() }), slow()).unwrap();
+    let slow = answering(Words { words: 1, thinks: 50 * MS });
+    let stream = engine.submit(request(SamplingParams { n: 3, ..Default::default() }), slow).unwrap();
     let stream = tokio::spawn(timeline(stream));
     tokio::time::sleep(20 * MS).await;
     engine.pause(Pause::Keep).await;
@@ -77,6 +77,16 @@ async fn an_answer_that_comes_meanwhile_waits() {
     assert_eq!(engine.load(), (2, 1));
     engine.pause(Pause::Wait).await;
     engine.resume();
-    let events = stream.await.unwrap();
-    assert!(events[0].0 >= 120 * MS && events.len() == 3, "{events:?}");
+    assert_eq!(stream.await.unwrap(), [(120 * MS, 1), (120 * MS, 1), (170 * MS, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_choice_ends_once_however_late_it_is_read() {
+    let (engine, _) = engine(2, 10, constant(10 * MS, 10 * MS));
+    let mut stream = engine.submit(request(SamplingParams { n: 2, ..Default::default() }), words(5)).unwrap();
+    stream.ask_in_task();
+    tokio::time::sleep(15 * MS).await;
+    engine.pause(Pause::Abort).await;
+    let events: Vec<_> = stream.map(due).collect().await;
+    assert_eq!(events.iter().filter(|event| event.is_last()).count(), 2, "{events:?}");
 }

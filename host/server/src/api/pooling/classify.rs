@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::fields::CLASSIFY;
-use super::{Usage, check_model, id, no_longer, prompts, vectors};
+use super::vectors::Vectors;
+use super::{Usage, check_model, id, no_longer, prompts};
 use crate::replica::Replica;
 use crate::surface::openai::checks;
 use crate::wire::errors::ApiError;
@@ -31,9 +32,10 @@ pub async fn classify(
     let fields = Fields(&object);
     check_model(fields, &replica)?;
     let prompts = prompts(fields, &replica)?;
+    let mut vectors = Vectors::new(2);
     let data = prompts.iter().enumerate().map(|(index, prompt)| {
         // The first of two numbers that no text is likelier to have than another.
-        let share = f64::from(vectors::embedding(&prompt.token_ids, 2)[0]).mul_add(0.5, 0.5);
+        let share = f64::from(vectors.of(&prompt.token_ids)[0]).mul_add(0.5, 0.5);
         let probs = [share, 1.0 - share];
         let label = if probs[0] >= probs[1] { "LABEL_0" } else { "LABEL_1" };
         json!({ "index": index, "label": label, "probs": probs, "num_classes": 2 })

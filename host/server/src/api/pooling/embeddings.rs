@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::fields::{EMBED, POOL};
-use super::{Usage, check_model, id, no_longer, prompts, vectors};
+use super::vectors::Vectors;
+use super::{Usage, check_model, id, no_longer, prompts};
 use crate::replica::Replica;
 use crate::surface::openai::checks;
 use crate::wire::errors::ApiError;
@@ -21,10 +22,10 @@ use crate::wire::fields::Fields;
 use crate::wire::{json, schema};
 
 /// Longer vectors than any model has are not made.
-const MOST_DIMENSIONS: i64 = 65_536;
+const MOST_DIMENSIONS: i64 = 8_192;
 
 #[derive(Debug, Serialize)]
-struct Vectors<D> {
+struct Pooling<D> {
     id: String,
     object: &'static str,
     created: u64,
@@ -61,7 +62,7 @@ pub async fn embed(State(replica): State<Arc<Replica>>, headers: HeaderMap, body
     let data = vectors.into_iter().enumerate().map(|(index, vector)| Embedding {
         index,
         object: "embedding",
-        embedding: if is_base64(fields) { Numbers::Base64(base64(&vector)) } else { Numbers::List(vector) },
+        embedding: if is_base64(fields) { Numbers::Base64(base64(&vector, fields)) } else { Numbers::List(vector) },
     });
     Ok(answer("embd", data.collect(), prompt_tokens, fields, &headers, &replica))
 }
@@ -74,7 +75,7 @@ pub async fn pool(State(replica): State<Arc<Replica>>, headers: HeaderMap, body:
         index,
         object: "pooling",
         data: if is_base64(fields) {
-            Numbers::Base64(base64(&vector))
+            Numbers::Base64(base64(&vector, fields))
         } else {
             Numbers::List(vector.into_iter().map(f64::from).collect())
         },
@@ -108,7 +109,8 @@ fn make(replica: &Replica, headers: &HeaderMap, body: &[u8], is_pooling: bool) -
         }
     }
     let prompts = prompts(fields, replica)?;
-    let vectors = prompts.iter().map(|prompt| vectors::embedding(&prompt.token_ids, dimensions as usize)).collect();
+    let mut vectors = Vectors::new(dimensions as usize);
+    let vectors = prompts.iter().map(|prompt| vectors.of(&prompt.token_ids)).collect();
     let prompt_tokens = prompts.iter().map(|prompt| prompt.n_tokens).sum();
     Ok((object, vectors, prompt_tokens))
 }
@@ -121,7 +123,7 @@ fn answer<D: Serialize>(
     headers: &HeaderMap,
     replica: &Replica,
 ) -> Response {
-    let vectors = Vectors {
+    let pooling = Pooling {
         id: id(prefix, headers, fields, replica),
         object: "list",
         created: replica.clock.unix_time().as_secs(),
@@ -129,14 +131,18 @@ fn answer<D: Serialize>(
         data,
         usage: Usage::of(prompt_tokens),
     };
-    Json(vectors).into_response()
+    Json(pooling).into_response()
 }
 
 fn is_base64(fields: Fields<'_>) -> bool {
     fields.text("encoding_format") == Some("base64")
 }
 
-/// Of the numbers as 32 bits each, the low byte first.
-fn base64(vector: &[f32]) -> String {
-    STANDARD.encode(vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
+/// Of the numbers as 32 bits each, the low byte first unless the request wants the high one there.
+fn base64(vector: &[f32], fields: Fields<'_>) -> String {
+    let bytes = match fields.text("endianness") {
+        Some("big") => f32::to_be_bytes,
+        _ => f32::to_le_bytes,
+    };
+    STANDARD.encode(vector.iter().flat_map(|value| bytes(*value)).collect::<Vec<_>>())
 }

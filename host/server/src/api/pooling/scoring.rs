@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::fields::{RERANK, SCORE, SIDES};
-use super::{Usage, check_model, encode, id, vectors};
+use super::vectors::{Vectors, cosine};
+use super::{Usage, check_model, encode, id};
 use crate::prompts::{Input, PromptInput};
 use crate::replica::Replica;
 use crate::surface::openai::checks;
@@ -109,13 +110,12 @@ fn scores(
         encode(Input::Prompts(texts.into_iter().map(PromptInput::Text).collect()), fields, replica)
     };
     let (queries, documents) = (encode(queries)?, encode(documents)?);
-    let dimensions = replica.answers.embedding_dimensions as usize;
-    let vector = |ids: &[u32]| vectors::embedding(ids, dimensions);
-    let asked: Vec<_> = queries.iter().map(|query| vector(&query.token_ids)).collect();
+    let mut vectors = Vectors::new(replica.answers.embedding_dimensions as usize);
+    let asked: Vec<_> = queries.iter().map(|query| vectors.of(&query.token_ids)).collect();
     let pairs = documents.iter().enumerate().map(|(index, document)| {
         let which = if asked.len() == 1 { 0 } else { index };
         // From 0 to 1, as a model of pairs has it.
-        let score = vectors::cosine(&asked[which], &vector(&document.token_ids)).mul_add(0.5, 0.5);
+        let score = cosine(&asked[which], &vectors.of(&document.token_ids)).mul_add(0.5, 0.5);
         (f64::from(score as f32), queries[which].n_tokens + document.n_tokens)
     });
     let (scores, n_tokens): (Vec<_>, Vec<_>) = pairs.unzip();

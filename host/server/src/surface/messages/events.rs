@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{ErrorBody, Usage, signature, stop};
 use crate::generate::{Envelope, Events, Run, Streaming, TokenCounts};
-use crate::surface::events::write_event;
 use crate::wire::errors::ApiError;
+use crate::wire::event::write_event;
 
 /// Writes the events of a message.
 pub struct MessageEvents {

@@ -83,7 +83,7 @@ pub fn read(
     let shown = Shown {
         include_usage: option("include_usage"),
         continuous_usage: option("continuous_usage_stats"),
-        stream_interval: fields.integer("stream_interval").map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX)),
+        stream_interval: fields.integer("stream_interval").map_or(1, |n| n.clamp(1, u32::MAX.into()) as u32),
         token_ids: fields.switch("return_token_ids"),
         tokens_as_ids: fields.raw("return_tokens_as_token_ids").map(|_| fields.switch("return_tokens_as_token_ids")),
         n_logprobs: sampling.n_logprobs(),

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::Responses;
 use super::object::{Object, call_item, item_id, message_item, reasoning_item, text_part};
 use crate::generate::{Envelope, Events, Run, Streaming, TokenCounts};
-use crate::surface::events::write_event;
 use crate::surface::openai::Logprobs;
 use crate::wire::errors::ApiError;
+use crate::wire::event::write_event;
 
 /// Writes the events of a response.
 pub struct ResponseEvents {

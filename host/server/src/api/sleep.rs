@@ -1,4 +1,4 @@
-//! Servers that rest, as RLHF trainers and schedulers of GPUs ask of vLLM: there only with `VLLM_SERVER_DEV_MODE=1`.
+//! Servers that sleep or pause, as RLHF trainers and schedulers of GPUs ask of vLLM: there only with `VLLM_SERVER_DEV_MODE=1`.
 //!
 //! `POST /sleep` and `/wake_up`, `GET /is_sleeping`: memory is given away and taken back. `POST /pause` and `/resume`,
 //! `GET /is_paused`: nothing is generated. There is no memory here, but all that clients see of it.
@@ -36,9 +36,10 @@ pub async fn sleep(
     let given = query::read(pairs, SLEEP, &replica.limits)?;
     let level = Fields(&given).integer("level").unwrap_or(1);
     replica.engine.pause(mode(Fields(&given))).await;
-    if level > 0 {
+    // Somebody may have woken it before it slept.
+    if level > 0 && replica.engine.is_paused() {
         replica.engine.reset_prefix_cache(false);
-        replica.rest.fall_asleep();
+        replica.sleep.fall_asleep();
     }
     Ok(Json(json!({ "status": "sleeping", "level": level })))
 }
@@ -46,7 +47,7 @@ pub async fn sleep(
 /// `POST /wake_up?tags=&tags=`: all of it, or the memory of these names; when none is given away any more, it goes on.
 pub async fn wake_up(State(replica): State<Arc<Replica>>, Query(pairs): Pairs, _body: Bytes) -> Json<Value> {
     let tags: Vec<_> = pairs.into_iter().filter(|(name, _)| name == "tags").map(|(_, tag)| tag).collect();
-    let is_awake = replica.rest.wake(&tags);
+    let is_awake = replica.sleep.wake(&tags);
     if is_awake {
         go_on(&replica);
     }
@@ -54,9 +55,9 @@ pub async fn wake_up(State(replica): State<Arc<Replica>>, Query(pairs): Pairs, _
     Json(json!({ "status": status, "tags": if tags.is_empty() { Value::Null } else { json!(tags) } }))
 }
 
-/// `GET /is_sleeping`: whether it rests in any way.
+/// `GET /is_sleeping`: whether it sleeps or pauses.
 pub async fn is_sleeping(State(replica): State<Arc<Replica>>) -> Json<Value> {
-    Json(json!({ "is_sleeping": replica.rest.is_asleep() || replica.engine.is_paused() }))
+    Json(json!({ "is_sleeping": replica.sleep.is_asleep() || replica.engine.is_paused() }))
 }
 
 /// `POST /pause?mode=&clear_cache=`. New requests are refused, but queued where those before are kept.
@@ -67,7 +68,7 @@ pub async fn pause(
 ) -> Result<Json<Value>, ApiError> {
     let given = query::read(pairs, PAUSE, &replica.limits)?;
     let mode = mode(Fields(&given));
-    replica.rest.refuse(mode != Pause::Keep);
+    replica.sleep.refuse(mode != Pause::Keep);
     replica.engine.pause(mode).await;
     if Fields(&given).switch_or("clear_cache", true) {
         replica.engine.reset_prefix_cache(false);
@@ -87,7 +88,7 @@ pub async fn is_paused(State(replica): State<Arc<Replica>>) -> Json<Value> {
 }
 
 fn go_on(replica: &Replica) {
-    replica.rest.refuse(false);
+    replica.sleep.refuse(false);
     replica.engine.resume();
 }
 

@@ -1,4 +1,4 @@
-//! How a server rests, beside its engine: memory that was given away, requests that are refused.
+//! How a server sleeps or pauses, beside its engine: memory that was given away, requests that are refused.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,19 +7,19 @@ use crate::wire::errors::ApiError;
 /// What vLLM keeps on a GPU, by the names that `/wake_up` knows.
 const MEMORY: [&str; 2] = ["weights", "kv_cache"];
 
-/// At first it does not rest.
+/// At first it is awake.
 #[derive(Debug, Default)]
-pub struct Rest(Mutex<Resting>);
+pub struct Sleep(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct Resting {
+struct State {
     /// Memory that was given away.
     asleep: Vec<&'static str>,
     /// New requests are refused, not queued.
     refuses: bool,
 }
 
-impl Rest {
+impl Sleep {
     /// Fails if new requests are refused.
     pub fn check(&self) -> Result<(), ApiError> {
         if self.lock().refuses { Err(ApiError::Paused) } else { Ok(()) }
@@ -37,9 +37,9 @@ impl Rest {
 
     /// Takes the memory of these names back, or all if there are none; whether all is there then.
     pub fn wake(&self, tags: &[String]) -> bool {
-        let mut resting = self.lock();
-        resting.asleep.retain(|memory| !tags.is_empty() && !tags.iter().any(|tag| tag == memory));
-        resting.asleep.is_empty()
+        let mut state = self.lock();
+        state.asleep.retain(|memory| !tags.is_empty() && !tags.iter().any(|tag| tag == memory));
+        state.asleep.is_empty()
     }
 
     /// Whether memory was given away.
@@ -47,7 +47,7 @@ impl Rest {
         !self.lock().asleep.is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Resting> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,7 @@ async fn post(server: &Server, path: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn rest_is_spoken_of_as_vllm_speaks_of_it() {
+async fn sleep_is_spoken_of_as_vllm_speaks_of_it() {
     let server = serve(&[]).await;
     let ok = |text: &str| (200, text.to_owned());
     assert_eq!(post(&server, "/sleep").await, ok(r#"{"status":"sleeping","level":1}"#));

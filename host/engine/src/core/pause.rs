@@ -1,4 +1,5 @@
-//! An engine that is told to rest, and to go on.
+//! An engine that is told to pause, and to go on. Failures on purpose are not held: they stand for networks and servers that
+//! fail whatever the engine does.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::output::CompletionOutput;
 use crate::report::SequenceEvent;
 use crate::scheduler::SequenceId;
 
-/// What becomes of requests that were accepted when an engine comes to rest.
+/// What becomes of requests that were accepted when an engine pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
     /// They end with what they have.
@@ -22,8 +23,8 @@ pub enum Pause {
     Keep,
 }
 
-/// How an engine rests.
-pub(super) struct Rest {
+/// A pause, as it goes.
+pub(super) struct Paused {
     /// Sequences from here on wait for it to end. Those before are finished first, or everything stands still.
     finishes: Option<SequenceId>,
     /// Since when everything stands still.
@@ -34,7 +35,7 @@ pub(super) struct Rest {
     waiting: Vec<Arc<Mailbox>>,
 }
 
-impl Rest {
+impl Paused {
     /// Whether a sequence may leave the queue.
     pub(super) fn admits(&self, id: SequenceId) -> bool {
         self.finishes.is_some_and(|before| id < before)
@@ -47,15 +48,19 @@ impl Rest {
 }
 
 impl Core {
-    /// Comes to rest; `mailbox` is complete when everything stands still. New requests are queued.
+    /// Pauses; `mailbox` is complete when everything stands still. New requests are queued.
     pub(crate) fn pause(&mut self, pause: Pause, mailbox: &Arc<Mailbox>, at: EngineTime) {
         if pause == Pause::Abort {
             self.abort_all();
         }
         let finishes = Some(self.scheduler.next_id());
-        let rest =
-            self.rest.get_or_insert_with(|| Rest { finishes, since: at, held: BTreeSet::new(), waiting: Vec::new() });
-        rest.waiting.push(mailbox.clone());
+        let paused = self.paused.get_or_insert_with(|| Paused {
+            finishes,
+            since: at,
+            held: BTreeSet::new(),
+            waiting: Vec::new(),
+        });
+        paused.waiting.push(mailbox.clone());
         if pause != Pause::Wait {
             self.stand_still(at);
         }
@@ -63,43 +68,52 @@ impl Core {
 
     /// Goes on. Tokens are due as much later as everything stood still.
     pub(crate) fn resume(&mut self, at: EngineTime) {
-        let Some(rest) = self.rest.take() else { return };
-        self.deliveries.extend(rest.waiting.into_iter().map(|mailbox| (mailbox, Delivery::Complete)));
+        let Some(paused) = self.paused.take() else { return };
+        self.deliveries.extend(paused.waiting.into_iter().map(|mailbox| (mailbox, Delivery::Complete)));
         self.is_unsettled = true;
-        if rest.finishes.is_some() {
+        if paused.finishes.is_some() {
             return;
         }
-        let late = at.since(rest.since);
+        let late = at.since(paused.since);
         for (id, sequence) in &mut self.sequences {
-            if let Some(due) = sequence.delay(rest.since, late) {
+            if let Some(due) = sequence.delay(paused.since, late) {
                 self.deadlines.insert((due, Deadline::Token(*id)));
             }
         }
     }
 
-    /// Whether it rests, or is coming to rest.
+    /// The moment that it is, for what is generated.
+    pub(super) fn generating_at(&self, at: EngineTime) -> EngineTime {
+        self.paused.as_ref().filter(|paused| paused.finishes.is_none()).map_or(at, |paused| paused.since)
+    }
+
+    /// Whether it is paused, or about to be.
     pub(crate) fn is_paused(&self) -> bool {
-        self.rest.is_some()
+        self.paused.is_some()
     }
 
     /// Where tokens are due: at their moments, or not before everything goes on.
     pub(super) fn due_tokens(&mut self) -> &mut BTreeSet<(EngineTime, Deadline)> {
-        match &mut self.rest {
-            Some(Rest { finishes: None, held, .. }) => held,
+        match &mut self.paused {
+            Some(Paused { finishes: None, held, .. }) => held,
             _ => &mut self.deadlines,
         }
     }
 
     /// Whether this is to be done, now or later.
     pub(super) fn holds(&self, deadline: &(EngineTime, Deadline)) -> bool {
-        self.deadlines.contains(deadline) || self.rest.as_ref().is_some_and(|rest| rest.held.contains(deadline))
+        self.deadlines.contains(deadline) || self.paused.as_ref().is_some_and(|paused| paused.held.contains(deadline))
     }
 
     /// After a step: stands still as soon as all is finished that is to be finished before.
     pub(super) fn settle(&mut self, at: EngineTime) {
-        let Some(rest) = &self.rest else { return };
+        let Some(paused) =
+            self.paused.as_ref().filter(|paused| paused.finishes.is_some() || !paused.waiting.is_empty())
+        else {
+            return;
+        };
         let hangs = |number| self.requests.get(&number).is_some_and(|request| request.hangs);
-        let is_waited_for = |(id, sequence): (_, &Sequence)| rest.admits(id) && !hangs(sequence.choice.number);
+        let is_waited_for = |(id, sequence): (_, &Sequence)| paused.admits(id) && !hangs(sequence.choice.number);
         if !self.sequences.iter().any(|(id, sequence)| is_waited_for((*id, sequence))) {
             self.stand_still(at);
         }
@@ -107,14 +121,14 @@ impl Core {
 
     /// From `at` on, unless it did before.
     fn stand_still(&mut self, at: EngineTime) {
-        let Some(rest) = &mut self.rest else { return };
-        if rest.finishes.take().is_some() {
-            rest.since = at;
+        let Some(paused) = &mut self.paused else { return };
+        if paused.finishes.take().is_some() {
+            paused.since = at;
             let is_token = |(_, deadline): &(EngineTime, Deadline)| matches!(deadline, Deadline::Token(_));
-            rest.held = self.deadlines.iter().filter(|deadline| is_token(deadline)).copied().collect();
+            paused.held = self.deadlines.iter().filter(|deadline| is_token(deadline)).copied().collect();
             self.deadlines.retain(|deadline| !is_token(deadline));
         }
-        self.deliveries.extend(rest.waiting.drain(..).map(|mailbox| (mailbox, Delivery::Complete)));
+        self.deliveries.extend(paused.waiting.drain(..).map(|mailbox| (mailbox, Delivery::Complete)));
     }
 
     /// Ends every request with what it has, but for those that hang.
