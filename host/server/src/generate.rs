@@ -175,7 +175,7 @@ pub fn judge(incoming: &mut Incoming, headers: &HeaderMap, replica: &Replica) ->
     let adapter = replica.adapter(incoming.model.as_deref())?;
     let Incoming { endpoint, sampling, wishes, .. } = &*incoming;
     let (limits, engine) = (&replica.limits, replica.engine.config());
-    validate::tool_choice(wishes, limits)?;
+    validate::tools(wishes, limits)?;
     if let Input::Conversation(conversation) = &incoming.input {
         conversation.check_trust(limits)?;
     }
@@ -258,7 +258,7 @@ pub fn count(
     replica: &Replica,
 ) -> Result<u32, ApiError> {
     replica.adapter(model)?;
-    validate::tool_choice(wishes, &replica.limits)?;
+    validate::tools(wishes, &replica.limits)?;
     conversation.check_trust(&replica.limits)?;
     let prompts = replica.prompts.of(Input::Conversation(Box::new(conversation)), &PromptOptions::default())?;
     for counted in &prompts {

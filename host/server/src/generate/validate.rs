@@ -17,7 +17,7 @@ pub(super) use engine_side::engine_side;
 pub use format::Format;
 
 /// Tools that the model may choose to call need a server that lets it, and each a schema that can be followed.
-pub(super) fn tool_choice(wishes: &Wishes, limits: &RequestLimits) -> Result<(), ApiError> {
+pub(super) fn tools(wishes: &Wishes, limits: &RequestLimits) -> Result<(), ApiError> {
     if wishes.tool_choice == ToolChoice::Auto && !wishes.tools.is_empty() && !limits.auto_tool_choice {
         let message = "\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set";
         return Err(ApiError::invalid(message));
