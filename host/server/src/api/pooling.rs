@@ -14,11 +14,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::generate::{self, RequestId};
-use crate::prompts::{Input, PromptInput, PromptOptions, Truncation};
+use crate::prompts::{Input, PromptOptions, Truncation};
 use crate::replica::Replica;
-use crate::surface::openai::conversation;
+use crate::surface::openai::{body, conversation};
 use crate::wire::errors::ApiError;
-use crate::wire::fields::{Fields, integer};
+use crate::wire::fields::Fields;
 
 /// `usage`
 #[derive(Debug, Serialize)]
@@ -77,7 +77,7 @@ fn prompts(fields: Fields<'_>, replica: &Replica) -> Result<Vec<Prompt>, ApiErro
             conversation.add_generation_prompt = fields.switch("add_generation_prompt");
             Input::Conversation(Box::new(conversation))
         }
-        None => Input::Prompts(inputs(fields.raw("input"))),
+        None => Input::Prompts(body::prompts(fields.raw("input"))),
     };
     encode(input, fields, replica)
 }
@@ -125,24 +125,4 @@ fn encode(input: Input, fields: Fields<'_>, replica: &Replica) -> Result<Vec<Pro
         Ok(counted.prompt)
     });
     checked.collect()
-}
-
-/// One text or several, each as text or as token ids.
-fn inputs(value: Option<&Value>) -> Vec<PromptInput> {
-    let ids = |list: &[Value]| {
-        let ids = list.iter().filter_map(|id| integer(id).ok());
-        PromptInput::TokenIds(ids.map(|id| i64::try_from(id).unwrap_or(i64::MAX)).collect())
-    };
-    match value {
-        Some(Value::String(text)) => vec![PromptInput::Text(text.clone())],
-        Some(Value::Array(list)) if list.iter().any(|item| item.is_number() || item.is_boolean()) => vec![ids(list)],
-        Some(Value::Array(list)) => list
-            .iter()
-            .map(|item| match item {
-                Value::Array(list) => ids(list),
-                text => PromptInput::Text(text.as_str().unwrap_or_default().to_owned()),
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
 }

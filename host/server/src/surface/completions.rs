@@ -14,9 +14,9 @@ use super::openai::{
 };
 use crate::config::RequestLimits;
 use crate::generate::{Answer, Envelope, Events, Incoming, Streaming, Surface, TokenCounts};
-use crate::prompts::{Input, PromptInput};
+use crate::prompts::Input;
 use crate::wire::errors::ApiError;
-use crate::wire::fields::{Fields, integer, is_truthy};
+use crate::wire::fields::{Fields, is_truthy};
 use crate::wire::schema;
 
 /// Continues one or more prompts.
@@ -54,7 +54,7 @@ impl Surface for Completions {
         }
         let echo = fields.switch("echo");
         let logprobs = fields.integer("logprobs").map(|logprobs| ("logprobs", logprobs));
-        let input = Input::Prompts(prompts(object.get("prompt")));
+        let input = Input::Prompts(body::prompts(object.get("prompt")));
         let (mut incoming, shown) = body::read(fields, Endpoint::Completions, input, max_tokens, logprobs);
         incoming.wishes.format = body::format(fields)?;
         // An echo may ask for the prompt alone.
@@ -100,26 +100,6 @@ impl Surface for Completions {
             counts: TokenCounts::default(),
             envelope,
         }
-    }
-}
-
-/// One prompt or several, each as text or as token ids.
-fn prompts(value: Option<&Value>) -> Vec<PromptInput> {
-    let ids = |list: &[Value]| {
-        let ids = list.iter().filter_map(|id| integer(id).ok());
-        PromptInput::TokenIds(ids.map(|id| i64::try_from(id).unwrap_or(i64::MAX)).collect())
-    };
-    match value {
-        Some(Value::String(text)) => vec![PromptInput::Text(text.clone())],
-        Some(Value::Array(list)) if list.iter().any(|item| item.is_number() || item.is_boolean()) => vec![ids(list)],
-        Some(Value::Array(list)) => list
-            .iter()
-            .map(|item| match item {
-                Value::Array(list) => ids(list),
-                text => PromptInput::Text(text.as_str().unwrap_or_default().to_owned()),
-            })
-            .collect(),
-        _ => Vec::new(),
     }
 }
 

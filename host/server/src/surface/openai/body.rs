@@ -5,9 +5,9 @@ use rehearsal_engine::request::{OutputFormat, Wishes};
 use serde_json::{Map, Value};
 
 use crate::generate::{Envelope, Incoming, RequestId, Sampling, Transfer};
-use crate::prompts::Input;
+use crate::prompts::{Input, PromptInput};
 use crate::wire::errors::ApiError;
-use crate::wire::fields::Fields;
+use crate::wire::fields::{Fields, integer};
 
 /// How a client wants to see its answer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,6 +104,26 @@ pub fn read(
         add_special_tokens: fields.raw("add_special_tokens").map(|_| fields.switch("add_special_tokens")),
     };
     (incoming, shown)
+}
+
+/// One prompt or several, each as text or as token ids.
+pub fn prompts(value: Option<&Value>) -> Vec<PromptInput> {
+    let ids = |list: &[Value]| {
+        let ids = list.iter().filter_map(|id| integer(id).ok());
+        PromptInput::TokenIds(ids.map(|id| i64::try_from(id).unwrap_or(i64::MAX)).collect())
+    };
+    match value {
+        Some(Value::String(text)) => vec![PromptInput::Text(text.clone())],
+        Some(Value::Array(list)) if list.iter().any(|item| item.is_number() || item.is_boolean()) => vec![ids(list)],
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|item| match item {
+                Value::Array(list) => ids(list),
+                text => PromptInput::Text(text.as_str().unwrap_or_default().to_owned()),
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// What the content must look like: `response_format`, or else `structured_outputs`, or else the names that vLLM had
