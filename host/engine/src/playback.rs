@@ -86,6 +86,14 @@ impl Playback {
         }
     }
 
+    /// The error of a strategy that has not been passed on yet.
+    pub(crate) fn error(&self) -> Option<&StrategyError> {
+        self.pending.iter().find_map(|pending| match pending {
+            Pending::Failed(error) => Some(error),
+            Pending::Tokens { .. } => None,
+        })
+    }
+
     /// Nothing is passed on before this moment.
     pub(crate) fn stall_until(&mut self, until: EngineTime) {
         self.stalled_until = Some(until);

@@ -9,6 +9,7 @@ use super::{Core, Deadline};
 use crate::clock::EngineTime;
 use crate::mailbox::{Delivery, Mailbox};
 use crate::output::CompletionOutput;
+use crate::playback::Playback;
 use crate::report::SequenceEvent;
 use crate::scheduler::SequenceId;
 
@@ -137,7 +138,13 @@ impl Core {
         numbers.sort_unstable_by_key(|(number, _)| **number);
         let ended: Vec<_> = numbers.into_iter().map(|(number, request)| (*number, request.ids.clone())).collect();
         for (number, ids) in ended {
-            let Some(mailbox) = self.requests.get(&number).map(|request| request.mailbox.clone()) else { continue };
+            let Some(request) = self.requests.get(&number) else { continue };
+            let mailbox = request.mailbox.clone();
+            if let Some(error) = request.playback.as_ref().and_then(Playback::error).cloned() {
+                // What it has is an error that stalls.
+                self.end_request(number, Some(error));
+                continue;
+            }
             for id in ids {
                 let Some(sequence) = self.sequences.get(&id) else { continue };
                 let (choice, end) = (sequence.choice.index, sequence.generated());

@@ -44,6 +44,8 @@ enum Action {
     Abort(usize),
     Advance(Duration),
     Reset { preempt_running: bool },
+    Pause(Pause),
+    Resume,
 }
 
 fn setup() -> impl Strategy<Value = Setup> {
@@ -93,6 +95,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => which.prop_map(Action::Abort),
         6 => (0..6u32).prop_map(|time| Action::Advance(time * MS)),
         1 => any::<bool>().prop_map(|preempt_running| Action::Reset { preempt_running }),
+        1 => prop_oneof![Just(Pause::Abort), Just(Pause::Wait), Just(Pause::Keep)].prop_map(Action::Pause),
+        2 => Just(Action::Resume),
     ]
 }
 
@@ -163,6 +167,17 @@ impl Run {
                     self.model.gone(number);
                 }
             }
+            Action::Pause(pause) => {
+                let mailbox = Arc::new(Mailbox::new(0, false));
+                self.model.pauses.push(mailbox.clone());
+                self.core.pause(pause, &mailbox, now);
+            }
+            Action::Resume => {
+                if let Some(since) = self.still_since() {
+                    self.model.resumed(since, now);
+                }
+                self.core.resume(now);
+            }
             Action::Reset { preempt_running } => drop(self.core.reset_prefix_cache(preempt_running)),
             Action::Advance(time) => {
                 let end = now + time;
@@ -209,7 +224,14 @@ impl Run {
         }
     }
 
+    /// Since when everything stands still.
+    fn still_since(&self) -> Option<EngineTime> {
+        let later = self.now + MS;
+        Some(self.core.generating_at(later)).filter(|since| *since < later)
+    }
+
     fn step(&mut self) {
+        (self.model.is_paused, self.model.still_since) = (self.core.is_paused(), self.still_since());
         self.core.step(self.now);
         self.model.observe(self.core.report());
         self.core.clear_report();
