@@ -159,9 +159,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message of one text.
+    pub fn text(role: &str, text: impl Into<String>) -> Self {
+        Self { role: role.into(), parts: vec![ContentPart::Text(text.into())], ..Self::default() }
+    }
+
     /// What a user says.
     pub fn user(text: impl Into<String>) -> Self {
-        Self { role: "user".into(), parts: vec![ContentPart::Text(text.into())], ..Self::default() }
+        Self::text("user", text)
     }
 
     /// The text parts, in order.

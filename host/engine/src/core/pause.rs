@@ -32,7 +32,7 @@ pub(super) struct Paused {
     since: EngineTime,
     /// Tokens that were due later than that.
     held: BTreeSet<(EngineTime, Deadline)>,
-    /// Who waits until everything stands still.
+    /// To be completed when everything stands still.
     waiting: Vec<Arc<Mailbox>>,
 }
 

@@ -27,7 +27,7 @@ pub async fn get(
         Some("json") => as_object(&replica),
         _ => as_text(&replica).into(),
     };
-    // Secrets are nobody's business here.
+    // No secrets.
     let is_secret = |name: &str| name.contains("KEY") || name.contains("TOKEN");
     let is_shown = |name: &str| name.starts_with("VLLM_") && !is_secret(name);
     let variables: BTreeMap<_, _> = std::env::vars().filter(|(name, _)| is_shown(name)).collect();

@@ -36,7 +36,7 @@ pub async fn sleep(
     let given = query::read(pairs, SLEEP, &replica.limits)?;
     let level = Fields(&given).integer("level").unwrap_or(1);
     replica.engine.pause(mode(Fields(&given))).await;
-    // Somebody may have woken it before it slept.
+    // A wake-up may have come before it slept.
     if level > 0 && replica.engine.is_paused() {
         replica.engine.reset_prefix_cache(false);
         replica.sleep.fall_asleep();

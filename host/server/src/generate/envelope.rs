@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rehearsal_engine::{CompletionOutput, DueTokens, FinishReason, GenerationRequest, OutputStream, Prompt, Tokenizer};
 
+use serde_json::Value;
 use tracing::warn;
 
 use super::transfer::{Form, Here, Leg, PrefillResult, TopLevel, Transfer};
@@ -74,6 +75,11 @@ impl Envelope {
             finish_override: answers_first_routers.then_some(TopLevel::FINISH_REASON),
             request,
         }
+    }
+
+    /// What a prefill leg hands on, in vLLM's form.
+    pub fn kv_transfer_params(&self) -> Option<Value> {
+        self.prefill.as_ref()?.kv_transfer_params()
     }
 
     /// Says so in the log if a strategy's answer lacks the format that was asked for. One that was cut, or that calls tools,

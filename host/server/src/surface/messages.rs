@@ -83,7 +83,7 @@ impl Surface for Messages {
             stop_reason,
             stop_sequence,
             usage: Usage::new(envelope, *counts),
-            kv_transfer_params: envelope.prefill.as_ref().and_then(|prefill| prefill.kv_transfer_params()),
+            kv_transfer_params: envelope.kv_transfer_params(),
         };
         Json(message).into_response()
     }

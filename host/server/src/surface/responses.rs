@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use rehearsal_engine::Endpoint;
-use rehearsal_engine::request::{ContentPart, Message, OutputFormat, Tool, ToolChoice, Wishes};
+use rehearsal_engine::request::{Message, OutputFormat, Tool, ToolChoice, Wishes};
 use serde_json::{Map, Value, json};
 
 use super::openai::{Logprobs, Shown, body, checks};
@@ -209,11 +209,10 @@ impl Responses {
     /// Keeps what was answered, if it is to be kept. Of its items, only what it said is part of a conversation.
     fn keep(&self, envelope: &Envelope, object: Value, items: &[Value]) {
         let Some((store, messages)) = &self.kept else { return };
-        let said = items.iter().filter(|item| item["type"] == "message").map(|item| Message {
-            role: "assistant".into(),
-            parts: vec![ContentPart::Text(item["content"][0]["text"].as_str().unwrap_or_default().to_owned())],
-            ..Message::default()
-        });
+        let said = items
+            .iter()
+            .filter(|item| item["type"] == "message")
+            .map(|item| Message::text("assistant", item["content"][0]["text"].as_str().unwrap_or_default()));
         let messages = messages.iter().cloned().chain(said).collect();
         store.keep(&envelope.id, Stored { object, messages, running: None });
     }

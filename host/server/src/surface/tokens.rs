@@ -158,7 +158,7 @@ impl Surface for Tokens {
             prompt_token_ids: self.shown.token_ids.then_some(ids),
             mm_placeholders: None,
             metrics: None,
-            kv_transfer_params: envelope.prefill.as_ref().and_then(|prefill| prefill.kv_transfer_params()),
+            kv_transfer_params: envelope.kv_transfer_params(),
             ec_transfer_params: None,
             output_mode: if self.text { "text" } else { "tokens" },
             choices: choices.collect(),

@@ -29,7 +29,7 @@ pub(super) struct Model {
     /// It is paused or about to be, and since when everything stands still.
     pub(super) is_paused: bool,
     pub(super) still_since: Option<EngineTime>,
-    /// Who waits for pauses.
+    /// What pauses complete.
     pub(super) pauses: Vec<Arc<Mailbox>>,
     /// Requests that were ended with what they had.
     aborted: BTreeSet<RequestNumber>,

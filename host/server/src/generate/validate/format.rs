@@ -85,8 +85,8 @@ pub(super) fn check(format: &OutputFormat) -> Result<Option<Format>, ApiError> {
     Ok(Some(Format(kind)))
 }
 
-/// Fails if the schema of a tool's arguments is so large that nobody could follow it. What else is wrong with it is told by
-/// whoever makes arguments up.
+/// Fails if the schema of a tool's arguments is too large to be followed. What else is wrong with it is told by the
+/// tool plugin.
 pub(super) fn check_parameters(tool: &Tool) -> Result<(), ApiError> {
     let Ok(schema) = serde_json::from_str::<Value>(&tool.parameters) else { return Ok(()) };
     size(&schema, &schema, &mut HashMap::new()).map(drop).map_err(|error| {

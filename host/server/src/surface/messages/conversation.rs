@@ -15,7 +15,7 @@ pub(super) fn read(fields: Fields<'_>) -> Conversation {
     let mut messages = Vec::new();
     let system = fields.raw("system").map(system_text).unwrap_or_default();
     if !system.is_empty() {
-        messages.push(text_message("system", system));
+        messages.push(Message::text("system", system));
     }
     for message in fields.list("messages").iter().filter_map(Value::as_object) {
         read_message(Fields(message), &mut messages);
@@ -53,10 +53,6 @@ fn input_schema(tool: &Value) -> Value {
     Value::Object(schema)
 }
 
-fn text_message(role: &str, text: String) -> Message {
-    Message { role: role.into(), parts: vec![ContentPart::Text(text)], ..Message::default() }
-}
-
 /// One after the other, nothing between them.
 fn system_text(system: &Value) -> String {
     match system {
@@ -73,10 +69,10 @@ fn read_message(fields: Fields<'_>, messages: &mut Vec<Message>) {
     let role = fields.text("role").unwrap_or_default();
     let blocks = match fields.raw("content") {
         Some(Value::Array(_)) if role == "system" => {
-            return messages.push(text_message(role, system_text(&fields.0["content"])));
+            return messages.push(Message::text(role, system_text(&fields.0["content"])));
         }
         Some(Value::Array(blocks)) => blocks,
-        Some(Value::String(text)) => return messages.push(text_message(role, text.clone())),
+        Some(Value::String(text)) => return messages.push(Message::text(role, text.clone())),
         _ => return,
     };
     let mut message = Message { role: role.to_owned(), ..Message::default() };
@@ -100,7 +96,7 @@ fn read_message(fields: Fields<'_>, messages: &mut Vec<Message>) {
             Some("tool_result") => {
                 messages.push(Message {
                     tool_call_id: block.string("tool_use_id"),
-                    ..text_message("tool", result_text(block))
+                    ..Message::text("tool", result_text(block))
                 });
                 let images: Vec<_> =
                     block.list("content").iter().filter_map(|part| part["source"].as_object()).collect();

@@ -12,7 +12,7 @@ use crate::wire::fields::Fields;
 pub(super) fn read(fields: Fields<'_>) -> Result<Conversation, ApiError> {
     let mut messages = Vec::new();
     let instructions = fields.text("instructions");
-    messages.extend(instructions.map(|text| text_message("system", text)));
+    messages.extend(instructions.map(|text| Message::text("system", text)));
     let n_instructions = messages.len();
     let mut continues = false;
     match fields.raw("input") {
@@ -25,7 +25,7 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Conversation, ApiError> {
                 continues = is_assistant && matches!(status, Some("in_progress" | "incomplete"));
             }
         }
-        text => messages.push(text_message("user", text.and_then(Value::as_str).unwrap_or_default())),
+        text => messages.push(Message::user(text.and_then(Value::as_str).unwrap_or_default())),
     }
     let tools: Vec<_> = fields.list("tools").iter().filter_map(shown_tool).collect();
     let conversation = Conversation {
@@ -80,10 +80,6 @@ fn shown_tool(tool: &Value) -> Option<Value> {
         function["strict"] = tool["strict"].clone();
     }
     Some(json!({ "type": "function", "function": function }))
-}
-
-fn text_message(role: &str, text: &str) -> Message {
-    Message { role: role.into(), parts: vec![ContentPart::Text(text.into())], ..Message::default() }
 }
 
 /// What an assistant thought, said and called, one after the other, is one message. `n_before`: messages that no item

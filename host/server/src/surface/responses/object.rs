@@ -229,7 +229,7 @@ impl<'a> Object<'a> {
             incomplete_details: was_cut.then(|| json!({ "reason": "max_output_tokens" })),
             output: items,
             usage: Some(usage(envelope, counts)),
-            kv_transfer_params: envelope.prefill.as_ref().and_then(|prefill| prefill.kv_transfer_params()),
+            kv_transfer_params: envelope.kv_transfer_params(),
             ..Self::begun(envelope, echo, if was_cut { "incomplete" } else { "completed" })
         }
     }
