@@ -75,3 +75,46 @@ async fn hidden_reasoning_hides_its_log_probabilities() {
         }
     }
 }
+
+#[tokio::test]
+async fn tokens_that_were_chosen_are_told_beside_the_one_that_came() {
+    let server = serve("--mode echo").await;
+    let ids = server.post("/tokenize", &json!({ "prompt": "one two other" })).await.json["tokens"].clone();
+    let named = |more: Value| {
+        let mut body = Server::chat("one two other", &more);
+        body["return_tokens_as_token_ids"] = true.into();
+        body["seed"] = 1.into();
+        body["max_tokens"] = 2.into();
+        body
+    };
+    let all = server.post(CHAT, &named(json!({ "logprobs": true, "top_logprobs": 20 }))).await.json;
+    let chosen = server.post(CHAT, &named(json!({ "logprobs": true, "logprob_token_ids": ids }))).await.json;
+    let names = ids.as_array().unwrap().iter().map(|id| format!("token_id:{id}")).collect::<Vec<_>>();
+    for (position, expected) in [[0, 1, 2], [1, 0, 2]].into_iter().enumerate() {
+        let entry = &chosen["choices"][0]["logprobs"]["content"][position];
+        let told: Vec<_> = entry["top_logprobs"].as_array().unwrap().iter().map(|top| top["token"].clone()).collect();
+        assert_eq!(told, expected.map(|at| json!(names[at])), "{entry}");
+        assert_eq!(entry["logprob"], all["choices"][0]["logprobs"]["content"][position]["logprob"]);
+    }
+    let text = json!({ "prompt": "one two", "logprobs": 1, "logprob_token_ids": ids, "max_tokens": 1 });
+    let top = server.post(TEXT, &text).await.json["choices"][0]["logprobs"]["top_logprobs"].clone();
+    assert_eq!(top[0].as_object().unwrap().len(), 3, "{top}");
+    let generate = |params: Value| json!({ "token_ids": ids, "sampling_params": params });
+    let refused = server
+        .post("/inference/v1/generate", &generate(json!({ "max_tokens": 2, "logprobs": 1, "logprob_token_ids": ids })))
+        .await;
+    assert_eq!((refused.status, &refused.json["error"]["param"]), (400, &json!("logprob_token_ids")));
+    let silent =
+        server.post("/inference/v1/generate", &generate(json!({ "max_tokens": 2, "logprob_token_ids": ids }))).await;
+    assert_eq!(silent.json["choices"][0]["logprobs"], Value::Null, "{}", silent.text);
+    for (more, param) in [
+        (json!({ "logprob_token_ids": ids }), "logprob_token_ids"),
+        (json!({ "logprob_token_ids": ids, "logprobs": 1, "echo": true, "max_tokens": 0 }), "logprob_token_ids"),
+        (json!({ "logprobs": 1, "echo": true, "use_beam_search": true }), "echo"),
+    ] {
+        let mut body = json!({ "prompt": "one" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = server.post(TEXT, &body).await;
+        assert_eq!((answer.status, &answer.json["error"]["param"]), (400, &json!(param)), "{body}");
+    }
+}

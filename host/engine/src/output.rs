@@ -15,7 +15,7 @@ use crate::tokenizer::Tokenizer;
 
 pub use completion::{Completion, Content, FinishReason};
 use completion::{Tokens, token};
-pub use logprobs::{TokenLogprob, prompt_logprobs};
+pub use logprobs::{Alternatives, TokenLogprob, prompt_logprobs};
 use stop::{find_end, hold_back};
 
 /// What comes out of a request.

@@ -35,6 +35,13 @@ pub(in crate::generate) fn engine_side(
             return Err(ApiError::invalid_value("logprob_token_ids", n, message));
         }
         known("logprob_token_ids", ids, n_ids)?;
+        if let Some((_, logprobs)) = given.logprobs.filter(|(_, logprobs)| usize::try_from(*logprobs) != Ok(ids.len()))
+        {
+            let n = ids.len();
+            let message =
+                format!("logprobs must be the number of logprob_token_ids, {n}, where both are given, got {logprobs}");
+            return Err(ApiError::invalid_value("logprob_token_ids", n, message));
+        }
     }
     if let Some(logprobs) = given.prompt_logprobs {
         most_logprobs("prompt_logprobs", logprobs, limits, n_ids)?;

@@ -10,7 +10,7 @@ use crate::wire::errors::ApiError;
 use crate::wire::fields::{Fields, integer};
 
 /// How a client wants to see its answer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Shown {
     include_usage: bool,
     continuous_usage: bool,
@@ -22,6 +22,8 @@ pub struct Shown {
     pub tokens_as_ids: Option<bool>,
     /// Log-probabilities of so many tokens at each position of the answer.
     pub n_logprobs: Option<usize>,
+    /// Of these tokens instead; empty: of the likeliest.
+    pub logprob_token_ids: Vec<u32>,
     /// Likewise of the prompt.
     pub n_prompt_logprobs: Option<usize>,
 }
@@ -49,7 +51,7 @@ pub fn read(
     let stream_options = fields.within("stream_options");
     let option = |name: &str| stream_options.is_some_and(|options| options.switch(name));
     let ids = |name: &str| fields.raw(name).map(|_| fields.integers(name));
-    let sampling = Sampling {
+    let mut sampling = Sampling {
         n: fields.integer("n").unwrap_or(1),
         max_tokens,
         least_max_tokens: 1,
@@ -69,7 +71,7 @@ pub fn read(
         use_beam_search: fields.switch("use_beam_search"),
         logprobs,
         prompt_logprobs: fields.integer("prompt_logprobs"),
-        logprob_token_ids: ids("logprob_token_ids"),
+        logprob_token_ids: ids("logprob_token_ids").filter(|ids: &Vec<i64>| !ids.is_empty()),
         logit_bias: fields.object("logit_bias").map(|bias| bias.keys().cloned().collect()).unwrap_or_default(),
         allowed_token_ids: ids("allowed_token_ids"),
         bad_words: fields.texts("bad_words"),
@@ -87,8 +89,19 @@ pub fn read(
         token_ids: fields.switch("return_token_ids"),
         tokens_as_ids: fields.raw("return_tokens_as_token_ids").map(|_| fields.switch("return_tokens_as_token_ids")),
         n_logprobs: sampling.n_logprobs(),
+        // What is no id is refused before anything is written.
+        logprob_token_ids: sampling
+            .logprob_token_ids
+            .iter()
+            .flatten()
+            .filter_map(|id| u32::try_from(*id).ok())
+            .collect(),
         n_prompt_logprobs: sampling.prompt_logprobs.map(|n| usize::try_from(n).unwrap_or_default()),
     };
+    if endpoint != Endpoint::Generate && !shown.logprob_token_ids.is_empty() {
+        // As vLLM's engine is asked.
+        sampling.logprobs = None;
+    }
     let incoming = Incoming {
         endpoint,
         model: fields.string("model"),

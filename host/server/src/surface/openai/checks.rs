@@ -81,21 +81,35 @@ pub fn cache_salt(object: &Object) -> Result<(), ApiError> {
     if is_fine { Ok(()) } else { Err(ApiError::invalid_param("cache_salt", message)) }
 }
 
-/// Log-probabilities: numbers of them, not of a stream's prompt, and of chosen tokens only where any are wanted. `counts`
-/// names the fields that are numbers.
-pub fn logprobs(object: &Object, counts: &[&'static str]) -> Result<(), ApiError> {
-    if is_truthy(object.get("logprob_token_ids")) {
-        if is_truthy(object.get("use_beam_search")) {
-            return Err(ApiError::invalid_param("logprob_token_ids", "logprob_token_ids: not with use_beam_search"));
-        }
-        let wants_logprobs = match object.get("logprobs") {
-            Some(Value::Number(_)) if counts.contains(&"logprobs") => true,
-            logprobs => is_truthy(logprobs),
-        };
-        if !wants_logprobs {
-            return Err(ApiError::invalid_param("logprob_token_ids", "logprob_token_ids needs `logprobs`"));
-        }
+/// Log-probabilities of chosen tokens: only where an answer has any to tell.
+fn logprob_token_ids(object: &Object) -> Result<(), ApiError> {
+    const NAME: &str = "logprob_token_ids";
+    // A text completion wants a number of them, a chat wants them or not.
+    let is_text = object.contains_key("prompt");
+    let wants_logprobs = match object.get("logprobs") {
+        Some(Value::Number(_)) if is_text => true,
+        logprobs => is_truthy(logprobs),
+    };
+    let (is_chosen, echoes) = (is_truthy(object.get(NAME)), is_text && is_truthy(object.get("echo")));
+    let searches_beams = is_truthy(object.get("use_beam_search"));
+    if is_chosen && searches_beams {
+        return Err(ApiError::invalid_param(NAME, "logprob_token_ids: not with use_beam_search"));
     }
+    if searches_beams && echoes && wants_logprobs {
+        return Err(ApiError::invalid_param("echo", "echo with logprobs: not with use_beam_search"));
+    }
+    if is_chosen && echoes && object.get("max_tokens").and_then(Value::as_i64) == Some(0) {
+        return Err(ApiError::invalid_param(NAME, "logprob_token_ids: not where only the prompt is echoed"));
+    }
+    if is_chosen && !wants_logprobs {
+        return Err(ApiError::invalid_param(NAME, "logprob_token_ids needs `logprobs`"));
+    }
+    Ok(())
+}
+
+/// Log-probabilities: numbers of them, and not of a stream's prompt. `counts` names the fields that are numbers.
+pub fn logprobs(object: &Object, counts: &[&'static str]) -> Result<(), ApiError> {
+    logprob_token_ids(object)?;
     for name in counts {
         let Some(value) = Fields(object).raw(name) else { continue };
         let is_number = value.is_number() || value.is_boolean();

@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use rehearsal_engine::output::{TokenLogprob, prompt_logprobs};
+use rehearsal_engine::output::{Alternatives, TokenLogprob, prompt_logprobs};
 use rehearsal_engine::{CompletionOutput, Tokenizer};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use smallvec::SmallVec;
 
 use super::Shown;
 use crate::generate::Envelope;
@@ -15,6 +16,8 @@ use crate::generate::Envelope;
 pub(crate) struct Logprobs {
     /// How many tokens for each position, the generated one included; `None` if it wants to know nothing.
     n_top: Option<usize>,
+    /// Beside the generated token, these; empty: the likeliest.
+    chosen: Vec<u32>,
     /// Likewise for each position of the prompt.
     n_prompt: Option<usize>,
     /// Tokens are named `token_id:5`.
@@ -57,6 +60,7 @@ impl Logprobs {
     pub(crate) fn new(shown: &Shown, envelope: &Envelope) -> Self {
         Self {
             n_top: shown.n_logprobs,
+            chosen: shown.logprob_token_ids.clone(),
             n_prompt: shown.n_prompt_logprobs,
             names_ids: shown.tokens_as_ids.unwrap_or(envelope.config.tokens_as_ids),
             tokenizer: envelope.tokenizer.clone(),
@@ -69,7 +73,9 @@ impl Logprobs {
         let content = tokens.filter_map(|token_idx| {
             let named = self.position(output, token_idx, n_top)?;
             let generated = named.first()?.clone();
-            Some(PositionLogprobs { generated, top_logprobs: named.into_iter().take(n_top).collect() })
+            // Of tokens that were chosen, all are told.
+            let n_told = if self.chosen.is_empty() { n_top } else { named.len() };
+            Some(PositionLogprobs { generated, top_logprobs: named.into_iter().take(n_told).collect() })
         });
         Some(ChatLogprobs { content: content.collect() })
     }
@@ -95,7 +101,7 @@ impl Logprobs {
     pub(crate) fn of_ids(&self, output: &CompletionOutput, tokens: Range<usize>) -> Option<Value> {
         let n_top = self.n_top?;
         let positions = tokens.filter_map(|token_idx| {
-            let tokens = output.logprobs(token_idx, n_top.saturating_sub(1), self.tokenizer.last_id())?;
+            let tokens = self.likely(output, token_idx, n_top)?;
             let ranked = (1..).zip(tokens).map(|(rank, TokenLogprob { id, logprob })| {
                 json!({ "token_id": id, "logprob": f64::from(logprob), "rank": rank })
             });
@@ -169,17 +175,24 @@ impl Logprobs {
 
     /// The generated token, and others up to `n_top` in all.
     fn position(&self, output: &CompletionOutput, token_idx: usize, n_top: usize) -> Option<Vec<NamedLogprob>> {
-        let tokens = output.logprobs(token_idx, n_top.saturating_sub(1), self.tokenizer.last_id())?;
-        Some(self.named(tokens))
+        Some(self.named(self.likely(output, token_idx, n_top)?))
     }
 
-    fn named(&self, tokens: impl Iterator<Item = TokenLogprob>) -> Vec<NamedLogprob> {
+    fn likely(&self, output: &CompletionOutput, token_idx: usize, n_top: usize) -> Option<SmallVec<[TokenLogprob; 1]>> {
+        let alternatives = match &*self.chosen {
+            [] => Alternatives::Likeliest(n_top.saturating_sub(1)),
+            chosen => Alternatives::Chosen(chosen),
+        };
+        output.logprobs(token_idx, alternatives, self.tokenizer.last_id())
+    }
+
+    fn named(&self, tokens: SmallVec<[TokenLogprob; 1]>) -> Vec<NamedLogprob> {
         let named = |TokenLogprob { id, logprob }| {
             let text = self.tokenizer.decode(&[id]);
             let token = if self.names_ids { format!("token_id:{id}") } else { text };
             NamedLogprob { bytes: token.clone().into_bytes(), token, logprob: f64::from(logprob) }
         };
-        tokens.map(named).collect()
+        tokens.into_iter().map(named).collect()
     }
 }
 
