@@ -20,15 +20,15 @@ async fn advance(server: &Server, body: &Value) -> Value {
     answer.json
 }
 
-/// Until as many requests have arrived.
-async fn queued(server: &Server, n_requests: usize) {
+/// Until as many sequences, or more, have arrived.
+pub(crate) async fn queued(server: &Server, n_sequences: usize) {
     let is_count = |line: &str| {
         ["running", "waiting"].iter().any(|state| line.starts_with(&format!("vllm:num_requests_{state}{{")))
     };
     loop {
         let page = server.get("/metrics").await.text;
         let counts = page.lines().filter(|line| is_count(line)).filter_map(|line| line.rsplit_once(' '));
-        if counts.map(|(_, count)| count.parse::<usize>().unwrap()).sum::<usize>() == n_requests {
+        if counts.map(|(_, count)| count.parse::<usize>().unwrap()).sum::<usize>() >= n_sequences {
             return;
         }
     }

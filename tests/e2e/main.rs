@@ -32,6 +32,7 @@ mod reasoning;
 mod recorded;
 mod reload;
 mod render;
+mod request_metrics;
 mod responses;
 mod serving_flags;
 mod sleep;

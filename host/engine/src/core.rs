@@ -163,9 +163,8 @@ impl Core {
         let generating_at = self.generating_at(at);
         let Some(sequence) = self.sequences.get_mut(&id).filter(|sequence| sequence.awaits_answer()) else { return };
         self.calls_in_flight -= 1;
-        let Sequence { choice, mailbox, history, .. } = sequence;
-        let (choice, cached_tokens) = (choice.index, history.cached_tokens);
-        self.deliveries.push((mailbox.clone(), Delivery::Output { choice, output: output.clone(), cached_tokens }));
+        let delivery = Delivery::Output { choice: sequence.choice.index, output: output.clone() };
+        self.deliveries.push((sequence.mailbox.clone(), delivery));
         let lateness = sequence.prefilled_at().map_or_else(Default::default, |prefilled_at| at.since(prefilled_at));
         self.report.sequences.push(sequence.report(SequenceEvent::Answered { plugin: plugin.into(), lateness }));
         if let Some(due) = sequence.answer(output, generating_at) {

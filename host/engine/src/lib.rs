@@ -35,6 +35,7 @@ pub mod scheduler;
 pub mod failure;
 pub mod latency;
 
+mod history;
 pub mod observer;
 pub mod report;
 pub mod seed;
@@ -45,6 +46,7 @@ pub use clock::{Clock, EngineTime};
 pub use config::EngineConfig;
 pub use engine::{Engine, QueueFull};
 pub use failure::{Arrival, Failure, FailurePolicy, Moment, Outcome};
+pub use history::SequenceHistory;
 pub use kv_cache::{HashAlgorithm, KvCacheConfig, KvCacheEvent};
 pub use latency::{ConfiguredLatency, LatencyModel};
 pub use lora::{Adapter, Adapters};
@@ -53,7 +55,7 @@ pub use output::{
     Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Piece, StopReason,
 };
 pub use output_stream::OutputStream;
-pub use report::{AdapterNames, Counts, SequenceEvent, SequenceHistory, SequenceReport, StepReport};
+pub use report::{AdapterNames, Counts, SequenceEvent, SequenceReport, StepReport};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};
 pub use strategy::{Choice, Fault, PluginFault, ResponseStrategy, Strategies, StrategyError, ToolCallStrategy};
 pub use tokenizer::{BuiltinTokenizer, Encoded, HuggingFaceTokenizer, Tokenizer};

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use smallvec::SmallVec;
 use tokio::task::JoinSet;
 
+use crate::history::SequenceHistory;
 use crate::output::{CompletionOutput, DueTokens};
 use crate::request::RequestNumber;
 use crate::strategy::StrategyError;
@@ -21,9 +22,9 @@ pub(crate) enum Delivery {
     /// A choice left the queue: its strategy is to be asked.
     Admitted { choice: u32 },
     /// What a choice's tokens will be.
-    Output { choice: u32, output: Arc<CompletionOutput>, cached_tokens: u32 },
-    /// The tokens before `end` are due.
-    Tokens { choice: u32, end: usize },
+    Output { choice: u32, output: Arc<CompletionOutput> },
+    /// The tokens before `end` are due; `history` is that of the choice, up to them.
+    Tokens { choice: u32, end: usize, history: SequenceHistory },
     /// A failure that was asked for: something that no client can read.
     Malformed,
     /// A failure that was asked for: nothing more comes.
@@ -64,7 +65,7 @@ struct Inbox {
 #[derive(Debug, Default)]
 struct ChoiceInbox {
     output: Option<Arc<CompletionOutput>>,
-    cached_tokens: u32,
+    history: SequenceHistory,
     /// Tokens that were put in, and those of them that were taken out.
     due: usize,
     taken: usize,
@@ -105,16 +106,18 @@ impl Mailbox {
                 choice.is_admitted = true;
                 return choice.asker.take();
             }
-            Delivery::Output { choice, output, cached_tokens } => {
-                let choice = &mut inbox.choices[choice as usize];
-                (choice.output, choice.cached_tokens) = (Some(output), cached_tokens);
+            Delivery::Output { choice, output } => {
+                inbox.choices[choice as usize].output = Some(output);
                 return inbox.wake_for_verdict();
             }
             Delivery::Selected => {
                 inbox.is_selecting = false;
                 return inbox.wake_for_verdict();
             }
-            Delivery::Tokens { choice, end } => inbox.put_tokens(choice, end),
+            Delivery::Tokens { choice, end, history } => {
+                inbox.choices[choice as usize].history = history;
+                inbox.put_tokens(choice, end);
+            }
             Delivery::Malformed => inbox.entries.push_back(Entry::Malformed),
             Delivery::Hang { .. } => inbox.entries.push_back(Entry::Hang),
             Delivery::Failed(error) => inbox.entries.push_back(Entry::Failed(error)),
@@ -213,11 +216,11 @@ impl Inbox {
     fn take(&mut self) -> Option<Item> {
         Some(match self.entries.pop_front()? {
             Entry::Tokens { choice, end } => {
-                let ChoiceInbox { output, cached_tokens, due, taken, .. } = &mut self.choices[choice as usize];
+                let ChoiceInbox { output, history, due, taken, .. } = &mut self.choices[choice as usize];
                 let end = if self.reads_at_end { *due } else { end };
                 let tokens = std::mem::replace(taken, end)..end;
                 // It was put in before its tokens.
-                Item::Tokens(DueTokens { choice, output: output.clone()?, tokens, cached_tokens: *cached_tokens })
+                Item::Tokens(DueTokens { choice, output: output.clone()?, tokens, history: *history })
             }
             Entry::Malformed => Item::Malformed,
             Entry::Hang => Item::Hang,
@@ -252,15 +255,19 @@ mod tests {
         let output = Arc::new(output);
         let mailbox = Mailbox::new(n_choices, false);
         for choice in 0..n_choices {
-            mailbox.put(Delivery::Output { choice, output: output.clone(), cached_tokens: 0 });
+            mailbox.put(Delivery::Output { choice, output: output.clone() });
         }
         mailbox
+    }
+
+    fn put(mailbox: &Mailbox, choice: u32, end: usize) -> Option<Waker> {
+        mailbox.put(Delivery::Tokens { choice, end, history: SequenceHistory::default() })
     }
 
     #[test]
     fn what_waits_for_a_slow_client_is_one_range() {
         let mailbox = mailbox(1);
-        (1..=1000).for_each(|end| drop(mailbox.put(Delivery::Tokens { choice: 0, end })));
+        (1..=1000).for_each(|end| drop(put(&mailbox, 0, end)));
         assert_eq!(mailbox.lock().entries.len(), 1);
         let Some(Item::Tokens(due)) = mailbox.take() else { panic!() };
         assert_eq!(due.tokens, 0..1000);
@@ -271,7 +278,7 @@ mod tests {
         let mailbox = mailbox(2);
         mailbox.read_at_end();
         for end in 1..=1000 {
-            (0..2).for_each(|choice| drop(mailbox.put(Delivery::Tokens { choice, end })));
+            (0..2).for_each(|choice| drop(put(&mailbox, choice, end)));
         }
         assert_eq!(mailbox.lock().entries.len(), 2);
         let taken: Vec<_> = std::iter::from_fn(|| mailbox.take()).collect();
@@ -283,11 +290,11 @@ mod tests {
         let mailbox = mailbox(2);
         for choice in [0, 1, 0, 1] {
             let due = mailbox.lock().choices[choice as usize].due;
-            mailbox.put(Delivery::Tokens { choice, end: due.max(1) });
+            put(&mailbox, choice, due.max(1));
         }
         let taken: Vec<_> = std::iter::from_fn(|| mailbox.take()).collect();
         assert!(taken.len() == 2 && taken.iter().all(|item| matches!(item, Item::Tokens(due) if due.tokens == (0..1))));
-        mailbox.put(Delivery::Tokens { choice: 0, end: 1 });
+        put(&mailbox, 0, 1);
         assert!(matches!(mailbox.take(), Some(Item::Tokens(due)) if due.tokens == (1..1)));
     }
 
@@ -295,7 +302,7 @@ mod tests {
     fn choices_keep_their_order_however_late_they_are_taken() {
         let mailbox = mailbox(2);
         for (choice, end) in [(0, 1), (1, 2), (0, 2), (0, 3)] {
-            mailbox.put(Delivery::Tokens { choice, end });
+            put(&mailbox, choice, end);
         }
         let taken: Vec<_> = std::iter::from_fn(|| mailbox.take())
             .map(|item| match item {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::history::SequenceHistory;
 use crate::request::{SamplingParams, ToolCall};
 use crate::tokenizer::Tokenizer;
 
@@ -36,8 +37,8 @@ pub struct DueTokens {
     pub output: Arc<CompletionOutput>,
     /// The tokens that are due; empty only in the one event of an empty output.
     pub tokens: Range<usize>,
-    /// Prompt tokens of the choice that were in the KV cache when it was first admitted.
-    pub cached_tokens: u32,
+    /// How the choice came here. Where its client is slow to read, that may be further than these tokens.
+    pub history: SequenceHistory,
 }
 
 impl DueTokens {

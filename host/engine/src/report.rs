@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::EngineTime;
+use crate::history::SequenceHistory;
 use crate::kv_cache::KvCacheEvent;
 use crate::output::FinishReason;
 use crate::strategy::{Choice, StrategyError};
@@ -70,25 +71,6 @@ pub enum SequenceEvent {
     Failed(StrategyError),
     /// Terminal: its client went away, a sibling choice failed, or a failure was played.
     Aborted,
-}
-
-/// When things happened to a sequence, and how often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SequenceHistory {
-    /// It took its place in the queue.
-    pub arrived: EngineTime,
-    /// It left the queue for the first time.
-    pub scheduled: Option<EngineTime>,
-    /// Its first token fell due.
-    pub first_token: Option<EngineTime>,
-    /// The latest token before this event fell due.
-    pub last_token: Option<EngineTime>,
-    /// Tokens that fell due.
-    pub generated_tokens: u32,
-    /// Prompt tokens that were found in the KV cache when it was first scheduled; the others were computed.
-    pub cached_tokens: u32,
-    /// Times that it was preempted.
-    pub preemptions: u32,
 }
 
 /// How much there is of everything.

@@ -3,6 +3,7 @@
 
 mod envelope;
 mod incoming;
+mod request_metrics;
 mod runs;
 mod sse;
 mod surface;
@@ -31,6 +32,7 @@ use crate::wire::json;
 
 pub use envelope::{Answer, Envelope, TokenCounts};
 pub use incoming::{Incoming, RequestId, Sampling};
+pub use request_metrics::RequestMetrics;
 pub use runs::{Run, Streaming};
 pub use sse::Events;
 pub use surface::Surface;

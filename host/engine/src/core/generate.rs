@@ -51,7 +51,8 @@ impl Core {
         let (choice, number, n_tokens) = (sequence.choice.index, sequence.choice.number, sequence.n_tokens);
         let is_last = tokens.end == n_tokens;
         if !sequence.is_played {
-            self.deliveries.push((sequence.mailbox.clone(), Delivery::Tokens { choice, end: tokens.end }));
+            let delivery = Delivery::Tokens { choice, end: tokens.end, history: sequence.history };
+            self.deliveries.push((sequence.mailbox.clone(), delivery));
             if is_last {
                 self.finish(id);
             }

@@ -153,9 +153,9 @@ impl Core {
                     Some(output) => Arc::new(output.aborted(end)),
                     None => Arc::new(CompletionOutput::nothing(sequence.choice.seed)),
                 };
-                let cached_tokens = sequence.history.cached_tokens;
-                self.deliveries.push((mailbox.clone(), Delivery::Output { choice, output, cached_tokens }));
-                self.deliveries.push((mailbox.clone(), Delivery::Tokens { choice, end }));
+                let history = sequence.history;
+                self.deliveries.push((mailbox.clone(), Delivery::Output { choice, output }));
+                self.deliveries.push((mailbox.clone(), Delivery::Tokens { choice, end, history }));
                 self.end(id, SequenceEvent::Aborted);
             }
             self.end_request(number, None);

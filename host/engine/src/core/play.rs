@@ -31,8 +31,9 @@ impl Core {
                 }
                 Played::PassOn(Pending::Failed(error)) => return self.end_request(number, Some(error)),
                 Played::PassOn(Pending::Tokens { choice, end, n_tokens, .. }) => {
-                    self.deliveries.push((request.mailbox.clone(), Delivery::Tokens { choice, end }));
                     let id = request.ids[choice as usize];
+                    let history = self.sequences.get(&id).map(|sequence| sequence.history).unwrap_or_default();
+                    self.deliveries.push((request.mailbox.clone(), Delivery::Tokens { choice, end, history }));
                     if end == n_tokens {
                         // It kept its place until its client had its last token.
                         self.finished(id);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::EngineTime;
+use crate::history::SequenceHistory;
 use crate::latency::{LatencyModel, Load, PrefillCounts};
 use crate::mailbox::Mailbox;
 use crate::output::CompletionOutput;
-use crate::report::{SequenceEvent, SequenceHistory, SequenceReport};
+use crate::report::{SequenceEvent, SequenceReport};
 use crate::seed::EngineRng;
 use crate::strategy::Choice;
 

@@ -14,7 +14,7 @@ const SWITCHES: &str = "aggregate-engine-logging allow-deprecated-quantization a
     enable-log-deltas enable-log-outputs enable-logging-iteration-details enable-lora \
     enable-mamba-cache-stochastic-rounding enable-mamba-shared-prefix-checkpoint enable-mfu-metrics \
     enable-mixed-moe-lora-format enable-mm-embeds enable-mm-processor-stats enable-moe-shared-loras \
-    enable-nccl-comm-suspend enable-offline-docs enable-per-request-metrics enable-prompt-embeds \
+    enable-nccl-comm-suspend enable-offline-docs enable-prompt-embeds \
     enable-return-routed-experts enable-scale-out enable-shm-tensor-arena enable-sleep-mode \
     enable-tokenizer-info-endpoint enable-tower-connector-lora enable-trace-replay enforce-eager \
     exclude-tools-when-tool-choice-none fail-on-environ-validation fully-sharded-loras grpc headless \

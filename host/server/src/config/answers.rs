@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::key::{Key, Spec, keys};
 use super::parsers::{self, ParserKind};
 use super::reader::Reader;
-use super::{model, values};
+use super::{logs, model, values};
 
 keys! { Serving:
     STRICT_CONTEXT_WINDOW: bool = Spec::switch("strict-context-window").default("false")
@@ -26,6 +26,8 @@ keys! { Serving:
         .help("end every stream with its usage"), values::switch;
     ENABLE_PROMPT_TOKENS_DETAILS: bool = Spec::switch("enable-prompt-tokens-details").default("false")
         .help("report cached prompt tokens in usage even without a KV cache"), values::switch;
+    ENABLE_PER_REQUEST_METRICS: bool = Spec::switch("enable-per-request-metrics").default("false")
+        .help("answers have metrics: how long they waited and took; streams in their chunk of usage"), values::switch;
     ENABLE_REQUEST_ID_HEADERS: bool = Spec::switch("enable-request-id-headers").default("false")
         .help("answers have the header X-Request-Id: the request's, or one of their own"), values::switch;
     ENABLE_SERVER_LOAD_TRACKING: bool = Spec::switch("enable-server-load-tracking").default("false")
@@ -101,6 +103,8 @@ pub struct AnswersConfig {
     pub force_include_usage: bool,
     /// Report cached prompt tokens in `usage`.
     pub prompt_tokens_details: bool,
+    /// Answers tell how long their parts took.
+    pub per_request_metrics: bool,
     /// Answers have an `X-Request-Id`.
     pub request_id_headers: bool,
     /// `GET /load` counts.
@@ -141,6 +145,7 @@ pub(super) fn read(reader: &mut Reader<'_>, has_kv_cache: bool) -> AnswersConfig
         keep_alive: Some(reader.read(&SSE_KEEP_ALIVE_INTERVAL)).filter(|interval| !interval.is_zero()),
         force_include_usage: reader.read(&ENABLE_FORCE_INCLUDE_USAGE),
         prompt_tokens_details: reader.read(&ENABLE_PROMPT_TOKENS_DETAILS) || has_kv_cache,
+        per_request_metrics: per_request_metrics(reader),
         request_id_headers: reader.read(&ENABLE_REQUEST_ID_HEADERS),
         server_load_tracking: reader.read(&ENABLE_SERVER_LOAD_TRACKING),
         hides_openapi: reader.read(&DISABLE_FASTAPI_DOCS),
@@ -150,6 +155,15 @@ pub(super) fn read(reader: &mut Reader<'_>, has_kv_cache: bool) -> AnswersConfig
         embedding_dimensions: reader.read(&DEFAULT_EMBEDDING_DIMENSIONS),
         tokens_as_ids: reader.read(&RETURN_TOKENS_AS_TOKEN_IDS),
     }
+}
+
+fn per_request_metrics(reader: &mut Reader<'_>) -> bool {
+    let are_told = reader.read(&ENABLE_PER_REQUEST_METRICS);
+    if are_told && logs::disables_stats(reader) {
+        let problem = "--enable-per-request-metrics needs statistics: leave --disable-log-stats out, as for vLLM";
+        reader.refuse(&ENABLE_PER_REQUEST_METRICS, problem);
+    }
+    are_told
 }
 
 /// Whether reasoning is told apart from content.

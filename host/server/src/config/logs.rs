@@ -132,6 +132,11 @@ enum UvicornLevel {
     Warning,
 }
 
+/// Whether nothing is counted for the log, nor told of a request's moments.
+pub(super) fn disables_stats(reader: &mut Reader<'_>) -> bool {
+    reader.read(&DISABLE_LOG_STATS)
+}
+
 pub(super) fn read(reader: &mut Reader<'_>) -> LogConfig {
     let from_verbosity = match reader.read(&V) {
         0..=1 => "info",
@@ -153,7 +158,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> LogConfig {
             access: logs_access.then_some(quiet_paths),
             requests: reader.read(&ENABLE_LOG_REQUESTS),
             max_len: reader.given(&MAX_LOG_LEN).flatten(),
-            stats: (!reader.read(&DISABLE_LOG_STATS)).then_some(interval),
+            stats: (!disables_stats(reader)).then_some(interval),
         },
     }
 }

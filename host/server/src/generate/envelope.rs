@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use rehearsal_engine::{CompletionOutput, DueTokens, FinishReason, GenerationRequest, OutputStream, Prompt, Tokenizer};
+use rehearsal_engine::{
+    CompletionOutput, DueTokens, FinishReason, GenerationRequest, OutputStream, Prompt, SequenceHistory, Tokenizer,
+};
 
 use serde_json::Value;
 use tracing::warn;
 
+use super::request_metrics::RequestMetrics;
 use super::transfer::{Form, Here, Leg, PrefillResult, TopLevel, Transfer};
 use super::validate::Format;
 use crate::config::AnswersConfig;
@@ -77,6 +80,12 @@ impl Envelope {
         }
     }
 
+    /// `metrics`, if the server tells them, and of one choice alone: several have no moments in common.
+    pub fn metrics(&self, counts: &TokenCounts) -> Option<RequestMetrics> {
+        let are_told = self.config.per_request_metrics && self.request.n_choices() == 1;
+        are_told.then(|| RequestMetrics::new(&counts.history))
+    }
+
     /// What a prefill leg hands on, in vLLM's form.
     pub fn kv_transfer_params(&self) -> Option<Value> {
         self.prefill.as_ref()?.kv_transfer_params()
@@ -119,7 +128,7 @@ pub struct Answer {
     pub counts: TokenCounts,
 }
 
-/// Tokens of one answer, as far as they fell due.
+/// Tokens of one answer, and what is known of them, as far as they fell due.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokenCounts {
     /// Output.
@@ -130,22 +139,25 @@ pub struct TokenCounts {
     pub cached_tokens: u32,
     /// Likewise, those that were stored: of full blocks, and not found.
     pub created_cache_tokens: u32,
+    /// How the choice came here whose tokens fell due last.
+    pub history: SequenceHistory,
 }
 
 impl TokenCounts {
     /// Counts what fell due of an answer.
     pub fn add(&mut self, due: &DueTokens, envelope: &Envelope) {
         self.completion_tokens += due.tokens.len() as u32;
+        self.history = due.history;
         if due.is_last() {
             envelope.check_format(&due.output);
         }
         let reasoning = due.output.n_reasoning_tokens();
         self.reasoning_tokens += due.tokens.end.min(reasoning).saturating_sub(due.tokens.start) as u32;
         if due.tokens.start == 0 && due.choice.is_multiple_of(envelope.request.sampling.n) {
-            self.cached_tokens += due.cached_tokens;
+            self.cached_tokens += due.history.cached_tokens;
             if let Some(block_size) = envelope.block_size {
                 let in_full_blocks = envelope.prompt(due.choice).n_tokens / block_size * block_size;
-                self.created_cache_tokens += in_full_blocks.saturating_sub(due.cached_tokens);
+                self.created_cache_tokens += in_full_blocks.saturating_sub(due.history.cached_tokens);
             }
         }
     }

@@ -332,7 +332,8 @@ impl Events for ChatChunks {
 
     fn end(&mut self, out: &mut Vec<u8>) {
         if self.include_usage {
-            self.writer.usage(out, Usage::new(&self.envelope, self.counts));
+            let (usage, metrics) = (Usage::new(&self.envelope, self.counts), self.envelope.metrics(&self.counts));
+            self.writer.usage(out, usage, metrics);
         }
     }
 }

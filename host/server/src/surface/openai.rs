@@ -11,7 +11,7 @@ use rehearsal_engine::{CompletionOutput, Endpoint, StopReason};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::generate::{Answer, Envelope, PrefillResult, TokenCounts, TopLevel};
+use crate::generate::{Answer, Envelope, PrefillResult, RequestMetrics, TokenCounts, TopLevel};
 
 pub use body::Shown;
 pub use chunk::ChunkWriter;
@@ -36,7 +36,7 @@ pub struct Usage {
 impl Usage {
     /// Token counts of an answer, or of as much of it as was sent.
     pub fn new(envelope: &Envelope, counts: TokenCounts) -> Self {
-        let TokenCounts { completion_tokens, reasoning_tokens, cached_tokens, created_cache_tokens } = counts;
+        let TokenCounts { completion_tokens, reasoning_tokens, cached_tokens, created_cache_tokens, .. } = counts;
         let is_chat = envelope.request.endpoint != Endpoint::Completions;
         let multimodal = envelope.multimodal_tokens();
         let shows_reasoning = envelope.config.has_reasoning_parser || reasoning_tokens > 0;
@@ -112,7 +112,7 @@ pub struct Body<C> {
     chat_only: Option<ChatOnly>,
     kv_transfer_params: Option<Value>,
     ec_transfer_params: Option<()>,
-    metrics: Option<()>,
+    metrics: Option<RequestMetrics>,
     #[serde(flatten)]
     first_routers: Option<TopLevel>,
 }
@@ -132,7 +132,7 @@ impl<C> Body<C> {
     /// An answer around `choices`.
     pub fn new(object: &'static str, answer: &Answer, choices: Vec<C>, chat_only: Option<ChatOnly>) -> Self {
         let envelope = answer.envelope.clone();
-        let usage = Usage::new(&envelope, answer.counts);
+        let (usage, metrics) = (Usage::new(&envelope, answer.counts), envelope.metrics(&answer.counts));
         Self {
             id: envelope.id,
             object,
@@ -145,7 +145,7 @@ impl<C> Body<C> {
             chat_only,
             kv_transfer_params: envelope.prefill.as_ref().and_then(PrefillResult::kv_transfer_params),
             ec_transfer_params: None,
-            metrics: None,
+            metrics,
             first_routers: envelope.prefill.as_ref().and_then(PrefillResult::top_level),
         }
     }

@@ -55,7 +55,7 @@ async fn cached_tokens_shorten_prefill_and_are_reported() {
         let mut stream = engine.submit(prompt(token_ids.clone()), words(3)).unwrap();
         let start = Instant::now();
         let first = due(stream.next().await.unwrap());
-        assert_eq!((start.elapsed(), first.cached_tokens), (expected * MS, cached));
+        assert_eq!((start.elapsed(), first.history.cached_tokens), (expected * MS, cached));
         while stream.next().await.is_some() {}
     }
 }

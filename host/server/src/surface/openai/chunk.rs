@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::{PromptTokensDetails, Usage};
-use crate::generate::{Envelope, PrefillResult};
+use crate::generate::{Envelope, PrefillResult, RequestMetrics};
 
 /// Writes the frame around the choices of each chunk.
 pub struct ChunkWriter {
@@ -55,7 +55,7 @@ impl ChunkWriter {
     }
 
     /// The chunk of usage, in which vLLM drops nulls.
-    pub fn usage(&self, out: &mut Vec<u8>, usage: Usage) {
+    pub fn usage(&self, out: &mut Vec<u8>, usage: Usage, metrics: Option<RequestMetrics>) {
         let details = usage.prompt_tokens_details.map_or_else(String::new, |details| {
             let PromptTokensDetails { cached_tokens, created_cache_tokens, multimodal_tokens } = details;
             let more = [("created_cache_tokens", created_cache_tokens), ("multimodal_tokens", multimodal_tokens)];
@@ -65,8 +65,9 @@ impl ChunkWriter {
         let completion_details = usage.completion_tokens_details.map_or_else(String::new, |details| {
             format!(r#","completion_tokens_details":{{"reasoning_tokens":{}}}"#, details.reasoning_tokens)
         });
+        let metrics = metrics.map_or_else(String::new, |metrics| format!(r#","metrics":{}"#, without_nulls(&metrics)));
         let tail = format!(
-            r#","usage":{{"prompt_tokens":{},"total_tokens":{},"completion_tokens":{}{details}{completion_details}}},"system_fingerprint":{}}}"#,
+            r#","usage":{{"prompt_tokens":{},"total_tokens":{},"completion_tokens":{}{details}{completion_details}}},"system_fingerprint":{}{metrics}}}"#,
             usage.prompt_tokens, usage.total_tokens, usage.completion_tokens, self.fingerprint
         );
         self.chunk(out, None, tail.as_bytes(), |_| {});
@@ -95,6 +96,15 @@ pub(crate) fn write_pair(out: &mut Vec<u8>, text: &str, value: &(impl Serialize 
 pub(crate) fn write_number(out: &mut Vec<u8>, text: &str, number: u32) {
     // As above.
     let _ = write!(out, "{text}{number}");
+}
+
+/// An object as JSON, of what is not null.
+fn without_nulls(value: &impl Serialize) -> String {
+    let mut value = serde_json::to_value(value).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|_, value| !value.is_null());
+    }
+    json(&value)
 }
 
 /// A value as JSON.

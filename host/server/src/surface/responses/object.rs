@@ -6,7 +6,7 @@ use rehearsal_engine::{CompletionOutput, FinishReason, OutputCall};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::generate::{Envelope, TokenCounts};
+use crate::generate::{Envelope, RequestMetrics, TokenCounts};
 use crate::wire::fields::Fields;
 
 /// What a response repeats of its request.
@@ -158,6 +158,8 @@ pub(super) struct Object<'a> {
     truncation: &'a Value,
     usage: Option<Value>,
     user: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<RequestMetrics>,
     presence_penalty: f64,
     frequency_penalty: f64,
     kv_transfer_params: Option<Value>,
@@ -200,6 +202,7 @@ impl<'a> Object<'a> {
             truncation: &echo.truncation,
             usage: None,
             user: &echo.user,
+            metrics: None,
             presence_penalty: echo.presence_penalty,
             frequency_penalty: echo.frequency_penalty,
             kv_transfer_params: None,
@@ -229,6 +232,7 @@ impl<'a> Object<'a> {
             incomplete_details: was_cut.then(|| json!({ "reason": "max_output_tokens" })),
             output: items,
             usage: Some(usage(envelope, counts)),
+            metrics: envelope.metrics(&counts),
             kv_transfer_params: envelope.kv_transfer_params(),
             ..Self::begun(envelope, echo, if was_cut { "incomplete" } else { "completed" })
         }
@@ -236,7 +240,7 @@ impl<'a> Object<'a> {
 }
 
 fn usage(envelope: &Envelope, counts: TokenCounts) -> Value {
-    let TokenCounts { completion_tokens, reasoning_tokens, cached_tokens, created_cache_tokens } = counts;
+    let TokenCounts { completion_tokens, reasoning_tokens, cached_tokens, created_cache_tokens, .. } = counts;
     json!({
         "input_tokens": envelope.prompt_tokens,
         "input_tokens_details": {
