@@ -77,7 +77,10 @@ pub(crate) fn text_matching(pattern: &str, rng: &mut impl Rng) -> Result<String,
     text::matching(pattern, (0, usize::MAX), rng)
 }
 
-/// What `$ref` points to, within the same document.
+/// Keywords that lead to another schema. What is dynamic about the second is not followed.
+const REFERENCES: [&str; 2] = ["$ref", "$dynamicRef"];
+
+/// What a reference points to, within the same document.
 fn resolve<'a>(root: &'a Value, reference: &str) -> Result<&'a Value, String> {
     let pointer = reference.strip_prefix('#').ok_or_else(|| format!("$ref {reference:?} leaves the schema"))?;
     let target = if pointer.is_empty() || pointer.starts_with('/') {
@@ -91,7 +94,11 @@ fn resolve<'a>(root: &'a Value, reference: &str) -> Result<&'a Value, String> {
 /// The part of a schema that calls itself `name`.
 fn anchored<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
     match schema {
-        Value::Object(object) if object.get("$anchor").and_then(Value::as_str) == Some(name) => Some(schema),
+        Value::Object(object)
+            if ["$anchor", "$dynamicAnchor"].iter().any(|anchor| object.get(*anchor) == Some(&name.into())) =>
+        {
+            Some(schema)
+        }
         Value::Object(object) => object.values().find_map(|part| anchored(part, name)),
         Value::Array(parts) => parts.iter().find_map(|part| anchored(part, name)),
         _ => None,

@@ -3,6 +3,7 @@
 import enum
 import json
 import os
+import pathlib
 import re
 
 import jsonschema
@@ -76,6 +77,27 @@ def test_answers_of_300_schemas_validate(client, schemas):
             answer = asked_by_schema(client, schema, seed)
             wrong += [(schema, seed, answer, error.message) for error in validator.iter_errors(json.loads(answer))]
     assert not wrong
+
+
+def test_a_public_collection_of_schemas(client):
+    """Each is answered with what validates, or refused with the reason: most of those refer to other documents."""
+    path = pathlib.Path(__file__).parents[2] / "data" / "json-schema-test-suite.jsonl"
+    _, *cases = map(json.loads, path.read_text().splitlines())
+    refused, wrong = [], []
+    for case in cases:
+        try:
+            answer = asked_by_schema(client, case["schema"], 1)
+        except openai.BadRequestError as error:
+            assert "format that is asked for: " in error.message or "can follow the JSON schema: " in error.message
+            refused.append(case["of"])
+            continue
+        try:
+            wrong += [(case, answer, error.message) for error in JUDGE(case["schema"]).iter_errors(json.loads(answer))]
+        except re.error:
+            # The judge knows no classes of Unicode.
+            assert "\\\\p{" in json.dumps(case["schema"])
+    assert not wrong
+    assert len(cases) - len(refused) >= 300, refused
 
 
 def test_an_object_of_any_kind(client):

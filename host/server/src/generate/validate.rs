@@ -3,6 +3,7 @@
 
 mod engine_side;
 mod format;
+mod schema_size;
 
 use rehearsal_engine::request::{RepetitionDetection, ToolChoice, Wishes};
 use rehearsal_engine::{EngineConfig, KvCacheConfig, SamplingParams};

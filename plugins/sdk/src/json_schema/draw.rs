@@ -4,8 +4,9 @@ use rand::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 
 use super::lengths::lengths;
+use super::merge::{both, merge};
 use super::validate::is_admitted;
-use super::{Bounds, merge::merge, numbers, resolve, short, text};
+use super::{Bounds, REFERENCES, numbers, resolve, short, text};
 
 /// Past this depth objects and arrays are small, and what does not lead deeper is preferred: recursive schemas end.
 const SHALLOW: usize = 4;
@@ -23,7 +24,7 @@ const TOO_MANY_STEPS: usize = 64;
 const PART_TRIES: usize = 16;
 
 /// Attempts at all parts together: a schema that nothing satisfies must be given up in time.
-const ALL_TRIES: usize = 5_000;
+const ALL_TRIES: usize = 2_000;
 
 /// Elements of an array, or properties of an object, that are made up.
 const MOST_ELEMENTS: usize = 2_000;
@@ -40,13 +41,15 @@ pub(super) struct Draw<'a, R> {
     bounds: &'a Bounds,
     rng: &'a mut R,
     tries_left: usize,
+    /// What need not be there is left out: it may be what is in the way.
+    is_sparse: bool,
     /// What failed first: the most telling, once all tries are spent.
     first_reason: Option<String>,
 }
 
 impl<'a, R: Rng> Draw<'a, R> {
     pub(super) fn new(root: &'a Value, bounds: &'a Bounds, rng: &'a mut R) -> Self {
-        Self { root, bounds, rng, tries_left: ALL_TRIES, first_reason: None }
+        Self { root, bounds, rng, tries_left: ALL_TRIES, is_sparse: false, first_reason: None }
     }
 
     /// Whether no more attempts will be made.
@@ -57,10 +60,14 @@ impl<'a, R: Rng> Draw<'a, R> {
     /// A value that `schema` admits, `depth` objects and arrays below the root.
     pub(super) fn value(&mut self, schema: &Value, depth: usize) -> Result<Value, String> {
         let mut reason = String::new();
-        for _ in 0..PART_TRIES {
+        let was_sparse = self.is_sparse;
+        for tried in 0..PART_TRIES {
             let Some(left) = self.tries_left.checked_sub(1) else { break };
             self.tries_left = left;
-            match self.attempt(schema, depth) {
+            self.is_sparse = was_sparse || tried >= PART_TRIES / 2;
+            let attempt = self.attempt(schema, depth);
+            self.is_sparse = was_sparse;
+            match attempt {
                 Ok(value) if is_admitted(self.root, schema, &value) => return Ok(value),
                 Ok(_) => {}
                 Err(unsatisfiable) => {
@@ -121,11 +128,15 @@ impl<'a, R: Rng> Draw<'a, R> {
         steps: usize,
     ) -> Result<Map<String, Value>, String> {
         if steps > TOO_MANY_STEPS {
+            // It cost as much as many attempts, and the next one will hardly be luckier.
+            self.tries_left = self.tries_left.saturating_sub(ALL_TRIES / 10);
             return Err("a `$ref` leads to itself".into());
         }
         let mut parts = Vec::new();
-        if let Some(Value::String(reference)) = schema.remove("$ref") {
-            parts.push(resolve(self.root, &reference)?.clone());
+        for keyword in REFERENCES {
+            if let Some(Value::String(reference)) = schema.remove(keyword) {
+                parts.push(resolve(self.root, &reference)?.clone());
+            }
         }
         if let Some(Value::Array(all)) = schema.remove("allOf") {
             parts.extend(all);
@@ -137,6 +148,13 @@ impl<'a, R: Rng> Draw<'a, R> {
                 }
                 parts.push(self.pick_shallow(&branches, depth, leads_on).clone());
             }
+        }
+        // Either way is as good as the other; whether it holds is seen afterwards.
+        let [condition, then, otherwise] = ["if", "then", "else"].map(|keyword| schema.remove(keyword));
+        if let Some(condition) = condition {
+            parts.extend(
+                if self.rng.random() { [Some(condition), then] } else { [otherwise, None] }.into_iter().flatten(),
+            );
         }
         if parts.is_empty() {
             return Ok(schema);
@@ -188,24 +206,30 @@ impl<'a, R: Rng> Draw<'a, R> {
             _ => self.rng.random_range(shortest..=longest),
         };
         let is_whole = schema.contains_key("maxItems") || reach >= DEEP;
-        let length = if is_whole { length } else { length.max(prefix.len()) };
+        // None can stand where nothing is admitted.
+        let most = prefix.iter().position(|schema| *schema == Value::Bool(false)).unwrap_or(usize::MAX);
+        let length = if is_whole { length } else { length.max(prefix.len()) }.min(most);
         let rest = if schema.contains_key("prefixItems") {
             schema.get("items")
         } else {
             schema.get("items").filter(|items| !items.is_array())
         };
-        let rest = rest.or_else(|| schema.get("additionalItems")).cloned().unwrap_or_else(|| {
-            // Without a say on its elements, an array of what it must contain is as good as any.
-            schema.get("contains").cloned().unwrap_or(json!({ "type": "string" }))
-        });
-        let length = if rest == Value::Bool(false) { length.min(prefix.len()) } else { length };
+        let rest = rest.or_else(|| schema.get("additionalItems")).or_else(|| schema.get("unevaluatedItems"));
+        let contained = schema.get("contains").filter(|_| size("maxContains") != Some(0));
+        let n_contained = contained.map_or(0, |_| size("minContains").unwrap_or(1));
+        // Those that are not named come first among those that it must contain.
+        let contained =
+            both(rest.cloned().unwrap_or(Value::Bool(true)), contained.cloned().unwrap_or(Value::Bool(true)));
+        let rest = rest.cloned().unwrap_or(json!({ "type": "string" }));
+        let length = if rest == Value::Bool(false) { length.min(prefix.len()) } else { length.max(n_contained) };
         if length > MOST_ELEMENTS {
             return Err(format!("an array of {length} elements is more than the {MOST_ELEMENTS} that are made up"));
         }
         let is_unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
         let mut elements: Vec<Value> = Vec::with_capacity(length);
         for index in 0..length {
-            let element_schema = prefix.get(index).unwrap_or(&rest);
+            let is_contained = index < prefix.len() + n_contained;
+            let element_schema = prefix.get(index).unwrap_or(if is_contained { &contained } else { &rest });
             let mut element = self.value(element_schema, depth + 1)?;
             let mut tries = 0;
             while is_unique && elements.contains(&element) && tries < UNIQUE_TRIES {
@@ -233,8 +257,7 @@ impl<'a, R: Rng> Draw<'a, R> {
     fn object(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<Value, String> {
         let none = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required = required(schema);
         let size = |keyword: &str| schema.get(keyword).and_then(Value::as_f64).map(|size| size as usize);
         let most = size("maxProperties").unwrap_or(usize::MAX);
         let chance = if depth == 0 { self.bounds.optional_property } else { self.bounds.optional_field };
@@ -249,7 +272,7 @@ impl<'a, R: Rng> Draw<'a, R> {
             return Err(format!("an object of {fewest} properties is more than the {MOST_ELEMENTS} that are made up"));
         }
         for (name, property) in properties {
-            let is_wanted = depth < SHALLOW && self.rng.random_range(0..100) < u32::from(chance);
+            let is_wanted = depth < SHALLOW && !self.is_sparse && self.rng.random_range(0..100) < u32::from(chance);
             if !object.contains_key(name) && object.len() < most && (is_wanted || object.len() < fewest) {
                 // One that cannot be had need not be there.
                 if let Ok(value) = self.value(property, depth + 1) {
@@ -278,7 +301,7 @@ impl<'a, R: Rng> Draw<'a, R> {
             patterns.filter(|(pattern, _)| text::matches(pattern, name)).map(|(_, property)| property.clone());
         matching
             .next_back()
-            .or_else(|| schema.get("additionalProperties").cloned())
+            .or_else(|| schema.get("additionalProperties").or_else(|| schema.get("unevaluatedProperties")).cloned())
             .unwrap_or(json!({ "type": "string" }))
     }
 
@@ -298,10 +321,32 @@ impl<'a, R: Rng> Draw<'a, R> {
     }
 }
 
+/// The properties that an object must have, and those that they demand.
+fn required(schema: &Map<String, Value>) -> Vec<&str> {
+    fn names(list: Option<&Value>) -> impl Iterator<Item = &str> {
+        list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+    let mut required: Vec<_> = names(schema.get("required")).collect();
+    let mut looked_at = 0;
+    while let Some(name) = required.get(looked_at).copied() {
+        for keyword in ["dependentRequired", "dependencies"] {
+            for demanded in names(schema.get(keyword).and_then(|demands| demands.get(name))) {
+                if !required.contains(&demanded) {
+                    required.push(demanded);
+                }
+            }
+        }
+        looked_at += 1;
+    }
+    required
+}
+
 /// Whether a schema refers to another, which alone can lead back to where it stands.
 fn leads_on(schema: &Value) -> bool {
     match schema {
-        Value::Object(schema) => schema.contains_key("$ref") || schema.values().any(leads_on),
+        Value::Object(schema) => {
+            REFERENCES.iter().any(|keyword| schema.contains_key(*keyword)) || schema.values().any(leads_on)
+        }
         Value::Array(parts) => parts.iter().any(leads_on),
         _ => false,
     }

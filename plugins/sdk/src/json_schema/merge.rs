@@ -6,6 +6,10 @@ use serde_json::{Map, Value, json};
 /// `right` added to `left`.
 pub(super) fn merge(mut left: Map<String, Value>, right: Map<String, Value>) -> Map<String, Value> {
     for (keyword, value) in right {
+        // Nothing is demanded twice: what leads to the same place from two sides would grow with every step.
+        if left.get(&keyword) == Some(&value) {
+            continue;
+        }
         // Two of these cannot be made one: the second is kept for later.
         if left.contains_key(&keyword) && matches!(keyword.as_str(), "$ref" | "anyOf" | "oneOf") {
             let more = json!({ keyword: value });
@@ -61,7 +65,8 @@ fn merge_keyword(keyword: &str, old: Value, new: Value) -> Value {
     }
 }
 
-fn both(old: Value, new: Value) -> Value {
+/// What both admit.
+pub(super) fn both(old: Value, new: Value) -> Value {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
             // Each may have combinators of its own.

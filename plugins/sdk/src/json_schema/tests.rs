@@ -223,3 +223,63 @@ fn what_is_too_large_is_refused_at_once_with_the_reason() {
         assert!(refused.starts_with(reason), "{refused}");
     }
 }
+
+#[test]
+fn what_is_alone_in_the_way_is_left_out() {
+    let needs = |name: &str| json!({ "required": [name] });
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let properties: serde_json::Map<_, _> = names.iter().map(|name| ((*name).to_owned(), json!(true))).collect();
+    for schema in [
+        json!({ "type": "object", "properties": properties, "oneOf": names.map(needs) }),
+        json!({ "properties": { "a": true, "b": true }, "required": ["a"], "dependentRequired": { "a": ["b"], "b": ["c"] } }),
+        json!({ "$schema": "http://json-schema.org/draft-07/schema#", "required": ["a"], "dependencies": { "a": ["z"] } }),
+        json!({ "if": { "maxLength": 4, "type": "string" }, "then": { "const": "yes" }, "else": { "const": "other" } }),
+        json!({ "type": "array", "contains": { "minimum": 50 }, "items": { "type": "integer", "maximum": 60 }, "minContains": 2 }),
+        json!({ "type": "array", "contains": { "const": "x" }, "minContains": 0, "maxContains": 0 }),
+        json!({ "prefixItems": [true, false] }),
+    ] {
+        check(schema);
+    }
+}
+
+#[test]
+fn what_no_part_looks_at_is_looked_at_in_the_end() {
+    for schema in [
+        json!({ "type": "object", "allOf": [{ "properties": { "a": true } }], "unevaluatedProperties": false }),
+        json!({ "type": "array", "prefixItems": [true], "unevaluatedItems": { "type": "integer" }, "minItems": 3 }),
+        json!({
+            "type": "object",
+            "properties": { "kind": { "enum": ["a", "b"] } },
+            "required": ["kind"],
+            "if": { "properties": { "kind": { "const": "a" } } },
+            "then": { "properties": { "n": { "type": "integer" } } },
+            "else": { "patternProperties": { "^s": { "type": "string" } } },
+            "unevaluatedProperties": false,
+        }),
+    ] {
+        check(schema.clone());
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        for value in [
+            json!({ "kind": "a", "n": 1 }),
+            json!({ "kind": "b", "s1": "x" }),
+            json!({ "kind": "b", "n": 1 }),
+            json!({ "a": 1 }),
+            json!({ "b": 1 }),
+            json!(["x", 1, 2]),
+            json!(["x", 1, "2"]),
+        ] {
+            assert_eq!(is_valid(&schema, &value), validator.is_valid(&value), "{value} for {schema}");
+        }
+    }
+}
+
+/// Branches that lead to the same place, each from two sides.
+#[test]
+fn what_is_demanded_twice_is_followed_once() {
+    let next = |at: usize| json!({ "$ref": format!("#/$defs/a{}", at + 1) });
+    let mut defs: serde_json::Map<_, _> =
+        (0..12).map(|at| (format!("a{at}"), json!({ "allOf": [next(at), next(at)] }))).collect();
+    defs.insert("a12".into(), json!({ "type": "integer" }));
+    let schema = json!({ "$ref": "#/$defs/a0", "$defs": defs });
+    assert!(value_for(&schema, &Bounds::default(), &mut rng(1)).unwrap().is_i64());
+}

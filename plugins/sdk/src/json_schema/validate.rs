@@ -1,9 +1,13 @@
-//! Whether a schema admits a value. `format` is an annotation, as the specification has it; `unevaluated…` and
-//! references that leave the document are not looked at.
+//! Whether a schema admits a value. `format` is an annotation, as the specification has it, and references that leave the
+//! document admit nothing.
+
+mod evaluated;
 
 use serde_json::{Map, Value};
 
-use super::{resolve, text};
+use evaluated::Part;
+
+use super::{REFERENCES, resolve, text};
 
 /// References that are followed one inside the other.
 const MAX_DEPTH: usize = 400;
@@ -34,8 +38,8 @@ impl Validator<'_> {
         }
         let admits = |schema: &Value| self.admits(schema, value, depth + 1);
         let branches = |keyword: &str| schema.get(keyword).and_then(Value::as_array);
-        let reference = schema.get("$ref").and_then(Value::as_str);
-        reference.is_none_or(|reference| resolve(self.root, reference).is_ok_and(admits))
+        let leads_to = |keyword: &str| schema.get(keyword).and_then(Value::as_str);
+        REFERENCES.into_iter().filter_map(leads_to).all(|reference| resolve(self.root, reference).is_ok_and(admits))
             && schema.get("type").is_none_or(|kind| has_type(kind, value))
             && schema.get("const").is_none_or(|constant| equal(constant, value))
             && branches("enum").is_none_or(|choices| choices.iter().any(|choice| equal(choice, value)))
@@ -47,8 +51,18 @@ impl Validator<'_> {
             && match value {
                 Value::Number(_) => number(schema, value.as_f64().unwrap_or(f64::NAN)),
                 Value::String(string) => characters(schema, string),
-                Value::Array(elements) => self.array(schema, elements, depth),
-                Value::Object(object) => self.object(schema, value, object, depth),
+                Value::Array(elements) => {
+                    self.array(schema, elements, depth)
+                        && self.all_evaluated(schema, "unevaluatedItems", value, depth, || {
+                            elements.iter().enumerate().map(|(at, element)| (Part::Element(at, element), element))
+                        })
+                }
+                Value::Object(object) => {
+                    self.object(schema, value, object, depth)
+                        && self.all_evaluated(schema, "unevaluatedProperties", value, depth, || {
+                            object.iter().map(|(name, value)| (Part::Property(name), value))
+                        })
+                }
                 Value::Null | Value::Bool(_) => true,
             }
     }
@@ -73,9 +87,9 @@ impl Validator<'_> {
             && (schema.get("uniqueItems") != Some(&Value::Bool(true)) || is_unique())
             && schema.get("contains").is_none_or(|contains| {
                 let found = elements.iter().filter(|element| admits(contains, element)).count();
-                let least = schema.get("minContains").and_then(Value::as_u64).unwrap_or(1) as usize;
-                let most = schema.get("maxContains").and_then(Value::as_u64).map_or(usize::MAX, |most| most as usize);
-                (least..=most).contains(&found)
+                let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
+                let is_enough = bound("minContains").unwrap_or(1.0) <= found as f64;
+                is_enough && bound("maxContains").is_none_or(|most| found as f64 <= most)
             })
     }
 
@@ -107,6 +121,8 @@ impl Validator<'_> {
             && object.iter().all(property)
             && depends("dependentRequired", &has_all)
             && depends("dependentSchemas", &|schema| admits(schema, value))
+            // As older drafts said both.
+            && depends("dependencies", &|demand| if demand.is_array() { has_all(demand) } else { admits(demand, value) })
     }
 }
 
