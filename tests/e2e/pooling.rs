@@ -54,6 +54,60 @@ async fn an_embedding_has_vllms_keys_in_vllms_order() {
     assert!(decoded.iter().zip(&floats[0]).all(|(one, other)| (one - other).abs() < 1e-6), "{decoded:?} {floats:?}");
 }
 
+/// An answer with 0 in place of its moment and of the numbers that are made of texts.
+async fn masked(server: &Server, path: &str, body: &Value) -> String {
+    let answer = server.post_text(path, "application/json", &body.to_string(), &[("x-request-id", "abc")]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let created = format!("\"created\":{}", answer.json["created"]);
+    let mut masked = answer.text.replace(&created, "\"created\":0");
+    while let Some(point) = masked.find("0.").or_else(|| masked.find("1.0")) {
+        let digits = masked[point + 2..].find(|after: char| !after.is_ascii_digit()).unwrap();
+        let start = point - usize::from(masked[..point].ends_with('-'));
+        masked.replace_range(start..point + 2 + digits, "N");
+    }
+    masked
+}
+
+#[tokio::test]
+async fn the_others_of_the_family_have_vllms_keys_in_vllms_order() {
+    const USAGE: &str = r#""usage":{"prompt_tokens":P,"total_tokens":P,"completion_tokens":0,"prompt_tokens_details":null,"completion_tokens_details":null}}"#;
+    let server = serve("--default-embedding-dimensions 2").await;
+    let usage = |n_tokens: u32| USAGE.replace('P', &n_tokens.to_string());
+    let texts = json!({ "input": ["one two", "three"] });
+    assert_eq!(
+        masked(&server, "/pooling", &texts).await,
+        format!(
+            r#"{{"id":"pooling-abc","object":"list","created":0,"model":"m","data":[{{"index":0,"object":"pooling","data":[N,N]}},{{"index":1,"object":"pooling","data":[N,N]}}],{}"#,
+            usage(3)
+        )
+    );
+    let classes = masked(&server, "/classify", &texts).await.replace("LABEL_1", "LABEL_0");
+    assert_eq!(
+        classes,
+        format!(
+            r#"{{"id":"classify-abc","object":"list","created":0,"model":"m","data":[{{"index":0,"label":"LABEL_0","probs":[N,N],"num_classes":2}},{{"index":1,"label":"LABEL_0","probs":[N,N],"num_classes":2}}],{}"#,
+            usage(3)
+        )
+    );
+    let pairs = json!({ "queries": "one two", "documents": ["three", "one four"] });
+    for path in ["/score", "/v1/score"] {
+        assert_eq!(
+            masked(&server, path, &pairs).await,
+            format!(
+                r#"{{"id":"score-abc","object":"list","created":0,"model":"m","data":[{{"index":0,"object":"score","score":N}},{{"index":1,"object":"score","score":N}}],{}"#,
+                usage(7)
+            )
+        );
+    }
+    let ranked = json!({ "query": "one two", "documents": ["three", "one two"] });
+    for path in ["/rerank", "/v1/rerank", "/v2/rerank"] {
+        assert_eq!(
+            masked(&server, path, &ranked).await,
+            r#"{"id":"score-abc","model":"m","usage":{"prompt_tokens":7,"total_tokens":7},"results":[{"index":1,"document":{"text":"one two","multi_modal":null},"relevance_score":N},{"index":0,"document":{"text":"three","multi_modal":null},"relevance_score":N}]}"#
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_is_alike_scores_and_ranks_higher() {
     let server = serve("").await;

@@ -17,6 +17,7 @@ use crate::wire::{json, schema};
 
 /// The tokens of the prompt, which must leave room for an answer.
 pub async fn count(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Response {
+    let _answering = replica.load.begin();
     let counted = json::object(&headers, &body).and_then(|object| {
         schema::check(&object, fields::COUNT_TOKENS, &replica.limits).or_ok()?;
         let fields = Fields(&object);

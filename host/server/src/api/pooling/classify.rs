@@ -24,6 +24,7 @@ pub async fn classify(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
+    let _answering = replica.load.begin();
     let object = json::object(&headers, &body)?;
     no_longer(&object)?;
     checks::cache_salt(&object)?;

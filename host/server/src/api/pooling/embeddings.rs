@@ -57,6 +57,7 @@ enum Numbers<N> {
 
 /// A vector for each text.
 pub async fn embed(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    let _answering = replica.load.begin();
     let (object, vectors, prompt_tokens) = make(&replica, &headers, &body, false)?;
     let fields = Fields(&object);
     let data = vectors.into_iter().enumerate().map(|(index, vector)| Embedding {
@@ -69,6 +70,7 @@ pub async fn embed(State(replica): State<Arc<Replica>>, headers: HeaderMap, body
 
 /// The same numbers, whatever the task.
 pub async fn pool(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    let _answering = replica.load.begin();
     let (object, vectors, prompt_tokens) = make(&replica, &headers, &body, true)?;
     let fields = Fields(&object);
     let data = vectors.into_iter().enumerate().map(|(index, vector)| Pooled {

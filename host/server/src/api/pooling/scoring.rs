@@ -21,6 +21,7 @@ use crate::wire::{json, schema};
 
 /// A score for each pair of texts.
 pub async fn score(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    let _answering = replica.load.begin();
     let object = json::object(&headers, &body)?;
     checks::cache_salt(&object)?;
     schema::check_forms(&object, SCORE, &replica.limits).or_ok()?;
@@ -48,6 +49,7 @@ pub async fn rerank(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
+    let _answering = replica.load.begin();
     let object: Map<String, Value> = json::object(&headers, &body)?;
     checks::cache_salt(&object)?;
     schema::check_forms(&object, RERANK, &replica.limits).or_ok()?;
