@@ -43,6 +43,7 @@ mod tokenize;
 mod tokens;
 mod tools;
 mod transfer;
+mod vllm_requests;
 
 use rehearsal_tests::Server;
 

@@ -130,11 +130,7 @@ fn check_named_tool(fields: Fields<'_>) -> Result<(), ApiError> {
     let named = fields.within("tool_choice").filter(|choice| choice.text("type") == Some("tool"));
     let Some(name) = named.and_then(|choice| choice.text("name")) else { return Ok(()) };
     let is_there = fields.list("tools").iter().any(|tool| tool["name"] == name);
-    if is_there {
-        Ok(())
-    } else {
-        Err(ApiError::invalid(format!("tool_choice names {name:?}, which is none of the tools")))
-    }
+    if is_there { Ok(()) } else { Err(ApiError::unknown_tool(name)) }
 }
 
 #[derive(Debug, Serialize)]

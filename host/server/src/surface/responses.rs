@@ -241,20 +241,15 @@ fn check_tools(fields: Fields<'_>) -> Result<(), ApiError> {
         return Err(ApiError::invalid("tools must be a list"));
     }
     let tools = fields.list("tools");
-    let refused = |message: String| Err(ApiError::invalid_param("tool_choice", message));
     match fields.raw("tool_choice") {
         Some(Value::String(word)) if word == "required" && tools.is_empty() => {
-            refused("tool_choice 'required' needs `tools`".into())
+            Err(ApiError::invalid_param("tool_choice", "tool_choice 'required' needs `tools`"))
         }
         Some(choice @ Value::Object(named)) => {
             let is_named = matches!(named.get("type").and_then(Value::as_str), Some("function" | "custom"));
             let name = choice["name"].as_str().unwrap_or_default();
             let is_there = tools.iter().any(|tool| !name.is_empty() && tool["name"] == name);
-            if is_named && !is_there {
-                refused(format!("tool_choice names {name:?}, which is none of the tools"))
-            } else {
-                Ok(())
-            }
+            if is_named && !is_there { Err(ApiError::unknown_tool(name)) } else { Ok(()) }
         }
         _ => Ok(()),
     }

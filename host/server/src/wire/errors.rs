@@ -114,6 +114,11 @@ impl ApiError {
         Self::Invalid { message: message.into(), param: Some(param), value: Some(value.to_string()) }
     }
 
+    /// A tool that is to be called, and that nobody offers.
+    pub fn unknown_tool(name: &str) -> Self {
+        Self::invalid_param("tool_choice", format!("tool_choice names {name:?}, which is none of the tools"))
+    }
+
     /// What was asked of an adapter cannot be done.
     pub fn invalid_user_input(message: impl ToString) -> Self {
         Self::InvalidUserInput(message.to_string())

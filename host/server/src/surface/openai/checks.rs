@@ -178,8 +178,7 @@ pub fn tools(object: &Object) -> Result<(), ApiError> {
             None => return Err(ApiError::invalid("a tool has no function")),
         }
     }
-    let message = format!("tool_choice names {name:?}, which is none of the tools");
-    Err(ApiError::invalid_param("tool_choice", message))
+    Err(ApiError::unknown_tool(name))
 }
 
 /// Calls in a message are a list.
