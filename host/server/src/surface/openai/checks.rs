@@ -14,7 +14,9 @@ type Object = Map<String, Value>;
 
 /// A conversation is continued or answered, not both.
 pub fn generation_prompt(object: &Object) -> Result<(), ApiError> {
-    if is_truthy(object.get("continue_final_message")) && is_truthy(object.get("add_generation_prompt")) {
+    if is_truthy(Fields(object).given("continue_final_message"))
+        && is_truthy(Fields(object).given("add_generation_prompt"))
+    {
         let message = "add_generation_prompt must be false where continue_final_message is true";
         return Err(ApiError::invalid(message));
     }
@@ -23,7 +25,7 @@ pub fn generation_prompt(object: &Object) -> Result<(), ApiError> {
 
 /// `stream_options` says how to stream, so there must be a stream.
 pub fn stream_options(object: &Object) -> Result<(), ApiError> {
-    if is_truthy(object.get("stream_options")) && !is_truthy(object.get("stream")) {
+    if is_truthy(Fields(object).given("stream_options")) && !is_truthy(Fields(object).given("stream")) {
         return Err(ApiError::invalid_param("stream_options", "stream_options needs `stream=True`"));
     }
     Ok(())
@@ -43,7 +45,7 @@ pub fn structured_outputs(object: &Object, param: Option<&'static str>) -> Resul
         let message = "only one kind of constraint can be used for structured outputs ('json', 'regex' or 'choice')";
         return Err(ApiError::Invalid { message: message.into(), param, value: None });
     }
-    let choice = object.get("tool_choice");
+    let choice = Fields(object).given("tool_choice");
     let is_named = choice.is_some_and(|choice| !["none", "auto", "required"].iter().any(|word| choice == word));
     if n_constraints > 0 && is_named && param.is_none() {
         return Err(ApiError::invalid("structured outputs and a tool that is named cannot be had together"));
@@ -70,7 +72,7 @@ pub fn response_format(object: &Object) -> Result<(), ApiError> {
 
 /// A salt has 1 to 128 characters, and none that separate names elsewhere.
 pub fn cache_salt(object: &Object) -> Result<(), ApiError> {
-    let is_fine = match object.get("cache_salt") {
+    let is_fine = match Fields(object).given("cache_salt") {
         None | Some(Value::Null) => true,
         Some(Value::String(salt)) => {
             !salt.is_empty() && salt.chars().count() <= 128 && !salt.contains(['@', '/', '\\', '\0'])
@@ -86,19 +88,20 @@ fn logprob_token_ids(object: &Object) -> Result<(), ApiError> {
     const NAME: &str = "logprob_token_ids";
     // A text completion wants a number of them, a chat wants them or not.
     let is_text = object.contains_key("prompt");
-    let wants_logprobs = match object.get("logprobs") {
+    let wants_logprobs = match Fields(object).given("logprobs") {
         Some(Value::Number(_)) if is_text => true,
         logprobs => is_truthy(logprobs),
     };
-    let (is_chosen, echoes) = (is_truthy(object.get(NAME)), is_text && is_truthy(object.get("echo")));
-    let searches_beams = is_truthy(object.get("use_beam_search"));
+    let (is_chosen, echoes) =
+        (is_truthy(Fields(object).given(NAME)), is_text && is_truthy(Fields(object).given("echo")));
+    let searches_beams = is_truthy(Fields(object).given("use_beam_search"));
     if is_chosen && searches_beams {
         return Err(ApiError::invalid_param(NAME, "logprob_token_ids: not with use_beam_search"));
     }
     if searches_beams && echoes && wants_logprobs {
         return Err(ApiError::invalid_param("echo", "echo with logprobs: not with use_beam_search"));
     }
-    if is_chosen && echoes && object.get("max_tokens").and_then(Value::as_i64) == Some(0) {
+    if is_chosen && echoes && Fields(object).given("max_tokens").and_then(Value::as_i64) == Some(0) {
         return Err(ApiError::invalid_param(NAME, "logprob_token_ids: not where only the prompt is echoed"));
     }
     if is_chosen && !wants_logprobs {
@@ -118,14 +121,14 @@ pub fn logprobs(object: &Object, counts: &[&'static str]) -> Result<(), ApiError
         if !is_number {
             return Err(ApiError::invalid_value(name, python::text(value), format!("{name} must be an integer")));
         }
-        if *name == "prompt_logprobs" && is_truthy(object.get("stream")) && (number > 0.0 || number == -1.0) {
+        if *name == "prompt_logprobs" && is_truthy(Fields(object).given("stream")) && (number > 0.0 || number == -1.0) {
             return Err(ApiError::invalid_param(name, "prompt_logprobs cannot be streamed"));
         }
         if number < 0.0 && number != -1.0 {
             let message = format!("{name} must be 0 or more, or -1 for all");
             return Err(ApiError::invalid_value(name, python::text(value), message));
         }
-        if *name == "top_logprobs" && number != 0.0 && !is_truthy(object.get("logprobs")) {
+        if *name == "top_logprobs" && number != 0.0 && !is_truthy(Fields(object).given("logprobs")) {
             return Err(ApiError::invalid_param(name, "top_logprobs needs `logprobs` to be true"));
         }
     }
@@ -144,11 +147,12 @@ pub fn thinking_token_budget(object: &Object) -> Result<(), ApiError> {
 
 /// Which tools there are, and which of them is to be called.
 pub fn tools(object: &Object) -> Result<(), ApiError> {
-    let tools = object.get("tools").filter(|tools| !tools.is_null());
+    let tools = Fields(object).given("tools").filter(|tools| !tools.is_null());
     if tools.and_then(Value::as_array).is_some_and(Vec::is_empty) {
         return Err(ApiError::invalid_param("tools", "tools must not be an empty list: name a tool or leave it out"));
     }
-    let Some(choice) = object.get("tool_choice").filter(|choice| !choice.is_null() && *choice != "none") else {
+    let Some(choice) = Fields(object).given("tool_choice").filter(|choice| !choice.is_null() && *choice != "none")
+    else {
         return Ok(());
     };
     let Some(tools) = tools else { return Err(ApiError::invalid_param("tool_choice", "tool_choice needs `tools`")) };
@@ -183,7 +187,7 @@ pub fn tools(object: &Object) -> Result<(), ApiError> {
 
 /// Calls in a message are a list.
 pub fn messages(object: &Object) -> Result<(), ApiError> {
-    match object.get("messages") {
+    match Fields(object).given("messages") {
         None | Some(Value::Array(_) | Value::Object(_) | Value::String(_)) => Ok(()),
         Some(other) => Err(ApiError::invalid(format!("messages must be a list, it is {}", python::text(other)))),
     }
@@ -224,7 +228,7 @@ pub fn calls_of_assistants(object: &Object, limits: &RequestLimits) -> Result<()
 
 /// A text completion has a prompt, and not too many of them.
 pub fn prompt(object: &Object, limits: &RequestLimits) -> Result<(), ApiError> {
-    let prompt = object.get("prompt");
+    let prompt = Fields(object).given("prompt");
     if let Some(Value::Array(prompts)) = prompt {
         let most = limits.prompts;
         if prompts.len() > most && !prompts[0].is_number() {
@@ -237,13 +241,13 @@ pub fn prompt(object: &Object, limits: &RequestLimits) -> Result<(), ApiError> {
             return Err(ApiError::invalid("the prompt cannot be empty"));
         }
     }
-    if let Some(Value::Array(embeds)) = object.get("prompt_embeds")
+    if let Some(Value::Array(embeds)) = Fields(object).given("prompt_embeds")
         && embeds.len() > limits.prompts
     {
         return Err(ApiError::invalid_param("prompt_embeds", "prompt_embeds has too many prompts"));
     }
     let is_empty = matches!(prompt, None | Some(Value::Null)) || prompt.is_some_and(|prompt| prompt == "");
-    if is_empty && !is_truthy(object.get("prompt_embeds")) {
+    if is_empty && !is_truthy(Fields(object).given("prompt_embeds")) {
         return Err(ApiError::invalid_param("prompt", "prompt must be given and not be empty"));
     }
     Ok(())
