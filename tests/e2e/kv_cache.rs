@@ -66,7 +66,7 @@ async fn routers_find_what_they_scrape() {
     assert!(info.contains(r#"block_size="32""#) && info.contains(r#"num_gpu_blocks="77""#), "{info}");
     let labels = r#"{engine="0",model_name="m"}"#;
     for name in ["num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "num_preemptions_total"] {
-        assert_eq!(rows(&server, &format!("vllm:{name}")).await, [format!("vllm:{name}{labels} 0")]);
+        assert_eq!(rows(&server, &format!("vllm:{name}{{")).await, [format!("vllm:{name}{labels} 0")]);
     }
     let adapters = rows(&server, "vllm:lora_requests_info").await.remove(0);
     let labels = r#"{max_lora="3",running_lora_adapters="",waiting_lora_adapters=""}"#;

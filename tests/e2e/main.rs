@@ -23,6 +23,7 @@ mod logprobs;
 mod logs;
 mod lora;
 mod messages;
+mod metrics;
 mod openapi;
 mod plugin_metrics;
 mod plugin_tools;

@@ -123,7 +123,9 @@ impl Core {
         let n_choices = request.n_choices();
         let n_fitting = self.kv_cache.as_ref().map_or(n_choices, |kv_cache| kv_cache.n_fitting(&cached));
         let priority = if self.priorities_count { request.priority } else { 0 };
-        let ids = self.scheduler.enqueue(n_choices, request.adapter.as_ref(), priority, n_fitting)?;
+        let queued = self.scheduler.enqueue(n_choices, request.adapter.as_ref(), priority, n_fitting);
+        self.report.refused += u32::from(queued.is_err());
+        let ids = queued?;
         if let Some(kv_cache) = &mut self.kv_cache {
             ids.iter().zip(cached).for_each(|(id, sequence)| kv_cache.insert(*id, sequence));
         }
@@ -247,6 +249,7 @@ impl Core {
     /// Forgets what happened, once it was told.
     pub(crate) fn clear_report(&mut self) {
         self.report.sequences.clear();
+        self.report.refused = 0;
         self.report.kv_cache = None;
         self.report.adapters = None;
     }
@@ -277,6 +280,7 @@ impl Core {
         Counts {
             running: self.scheduler.n_running(),
             waiting: self.scheduler.n_waiting(),
+            deferred: self.scheduler.n_deferred(),
             preemptions: self.n_preemptions,
             kv_cache_blocks: self.kv_cache.as_ref().map(KvCache::usage),
         }

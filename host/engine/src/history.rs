@@ -11,7 +11,7 @@ pub struct SequenceHistory {
     pub scheduled: Option<EngineTime>,
     /// Its first token fell due.
     pub first_token: Option<EngineTime>,
-    /// The latest token before this event fell due.
+    /// The latest token fell due.
     pub last_token: Option<EngineTime>,
     /// Tokens that fell due.
     pub generated_tokens: u32,

@@ -19,6 +19,8 @@ pub struct StepReport {
     /// Blocks that changed, in order; `None` if none did, or if the engine's configuration says that nothing is to be told
     /// of them.
     pub kv_cache: Option<Arc<[KvCacheEvent]>>,
+    /// Requests that found no room in the waiting queue.
+    pub refused: u32,
     /// After the step.
     pub counts: Counts,
     /// After the step, if it changed them.
@@ -28,7 +30,7 @@ pub struct StepReport {
 impl StepReport {
     /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
-        self.sequences.is_empty() && self.kv_cache.is_none() && self.adapters.is_none()
+        self.sequences.is_empty() && self.kv_cache.is_none() && self.adapters.is_none() && self.refused == 0
     }
 }
 
@@ -63,9 +65,14 @@ pub enum SequenceEvent {
         /// How much later than the simulated prefill ended; zero if it was in time.
         lateness: Duration,
     },
-    /// So many tokens fell due together; the first time, that is the end of prefill. 0 only in an empty output.
-    Tokens(usize),
-    /// Terminal: its last token was sent.
+    /// Tokens fell due together.
+    Tokens {
+        /// How many; 0 only in an empty output.
+        n: usize,
+        /// After those before them; `None` at the first ones, which end prefill.
+        gap: Option<Duration>,
+    },
+    /// Terminal: its last token was sent, or it was ended with what it had.
     Finished(FinishReason),
     /// Terminal: its strategy gave no output.
     Failed(StrategyError),
@@ -80,6 +87,8 @@ pub struct Counts {
     pub running: usize,
     /// Sequences that wait.
     pub waiting: usize,
+    /// Those of them that others may overtake, because too many adapters run.
+    pub deferred: usize,
     /// Times that a running sequence was preempted, since the start.
     pub preemptions: u64,
     /// Blocks of the KV cache that running sequences hold, and all blocks; `None` without a KV cache.

@@ -52,6 +52,8 @@ pub struct Scheduler {
     adapters: BTreeMap<u32, usize>,
     /// Whether the last step ended at a sequence that found no memory: nobody overtakes that one.
     lacks_memory: bool,
+    /// How many the last step passed over, because of their adapters.
+    n_deferred: usize,
     next_id: u64,
     adapters_version: u64,
 }
@@ -82,6 +84,7 @@ impl Scheduler {
             running: Vec::new(),
             adapters: BTreeMap::new(),
             lacks_memory: false,
+            n_deferred: 0,
             next_id: 0,
             adapters_version: 0,
         }
@@ -140,6 +143,7 @@ impl Scheduler {
             }
             admitted.push(Admitted { id, adapter, cached_tokens });
         }
+        self.n_deferred = at;
         self.debug_assert_invariants();
         admitted
     }
@@ -236,6 +240,11 @@ impl Scheduler {
     /// How many wait.
     pub fn n_waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// How many of those that wait were passed over, because of their adapters.
+    pub fn n_deferred(&self) -> usize {
+        self.n_deferred
     }
 
     fn debug_assert_invariants(&self) {

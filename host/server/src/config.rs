@@ -17,6 +17,7 @@ mod kv_events;
 mod latency;
 mod logs;
 mod lora;
+mod metrics;
 mod model;
 mod parsers;
 pub(crate) mod plugins;
@@ -43,6 +44,7 @@ pub use key::{Spec, Takes, Topic};
 pub use kv_events::{KvEventsConfig, ZmqEndpoint};
 pub use logs::{HeaderConfig, LogConfig, LogFilesConfig, LogPlace, RequestLogConfig};
 pub use lora::LoraModule;
+pub use metrics::{LoraLists, MetricsConfig, MetricsDialect};
 pub use model::{ChatTemplateConfig, ContentFormat, ModelConfig, TemplateSource};
 pub use pod::Pod;
 pub use routing::{ModelPlugins, RoutingConfig};
@@ -68,6 +70,8 @@ pub struct Config {
     pub limits: RequestLimits,
     /// What answers carry.
     pub answers: AnswersConfig,
+    /// How metrics are told.
+    pub metrics: MetricsConfig,
     /// Which of several data-parallel servers this one is, from 0.
     pub rank: u32,
     /// Servers in this process, this one included.
@@ -104,6 +108,7 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
         model::SPECS,
         tokenizer::SPECS,
         answers::SPECS,
+        metrics::SPECS,
         pod::SPECS,
         engine::SPECS,
         lora::SPECS,
@@ -142,6 +147,7 @@ impl Config {
             chat_template: model::chat_template(&mut reader),
             limits: answers::limits(&mut reader),
             answers: answers::read(&mut reader, kv_cache.is_some()),
+            metrics: metrics::read(&mut reader),
             rank: 0,
             n_ranks: ranks.n,
             engine: engine::read(&mut reader, kv_cache),

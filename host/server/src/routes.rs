@@ -29,6 +29,7 @@ use crate::surface::messages::Messages;
 use crate::surface::responses;
 use crate::surface::tokens::Tokens;
 use crate::telemetry::logs::access as access_log;
+use crate::telemetry::metrics::http;
 use access::ApiKeys;
 pub use framework::Origin;
 use framework::{get, post};
@@ -96,9 +97,10 @@ pub fn router(replica: Arc<Replica>, origin: Origin) -> Router {
         .route("/ping", get(probes::healthy).post(probes::healthy))
         // vLLM has no limit either: long prompts are the context window's business.
         .layer(DefaultBodyLimit::disable())
-        .with_state(replica);
+        .with_state(replica.clone());
     let known = routes.clone();
-    routes.fallback(move |request| framework::elsewhere(known, origin, request))
+    let measured = middleware::from_fn_with_state(replica.metrics.http.clone(), http::measure);
+    routes.fallback(move |request| framework::elsewhere(known, origin, request)).layer(measured)
 }
 
 /// What stands between a connection and the routes, ready to be put there.

@@ -15,6 +15,8 @@ pub struct Sleep(Mutex<State>);
 struct State {
     /// Memory that was given away.
     asleep: Vec<&'static str>,
+    /// At which it sleeps; 0: it is awake.
+    level: u8,
     /// New requests are refused, not queued.
     refuses: bool,
 }
@@ -30,16 +32,25 @@ impl Sleep {
         self.lock().refuses = refuses;
     }
 
-    /// Gives all memory away.
-    pub fn fall_asleep(&self) {
-        self.lock().asleep = MEMORY.to_vec();
+    /// Gives all memory away, at level 1 to be taken back as it was, at level 2 to be filled anew.
+    pub fn fall_asleep(&self, level: u8) {
+        let mut state = self.lock();
+        (state.asleep, state.level) = (MEMORY.to_vec(), level);
     }
 
     /// Takes the memory of these names back, or all if there are none; whether all is there then.
     pub fn wake(&self, tags: &[String]) -> bool {
         let mut state = self.lock();
         state.asleep.retain(|memory| !tags.is_empty() && !tags.iter().any(|tag| tag == memory));
+        if state.asleep.is_empty() {
+            state.level = 0;
+        }
         state.asleep.is_empty()
+    }
+
+    /// The level at which it sleeps; 0: it is awake.
+    pub fn level(&self) -> u8 {
+        self.lock().level
     }
 
     /// Whether memory was given away.

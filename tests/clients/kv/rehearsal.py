@@ -51,10 +51,10 @@ class Server:
     def complete(self, prompt, **more):
         return self.post("/v1/completions", {"prompt": prompt, "max_tokens": 1, **more})
 
-    def metric(self, row):
+    def metric(self, name):
         _, page = self.request("GET", "/metrics")
-        rows = [line for line in page.decode().splitlines() if line.startswith(row)]
-        assert len(rows) == 1, (row, rows)
+        rows = [line for line in page.decode().splitlines() if line.startswith((name + "{", name + " "))]
+        assert len(rows) == 1, (name, rows)
         return float(rows[0].rsplit(" ", 1)[1])
 
 

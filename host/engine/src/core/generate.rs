@@ -24,8 +24,8 @@ impl Core {
         let is_last = end == sequence.n_tokens;
         let has_tokens = end > start || is_last;
         if has_tokens {
-            sequence.generate(end, at);
-            self.report.sequences.push(sequence.report(SequenceEvent::Tokens(end - start)));
+            let gap = sequence.generate(end, at);
+            self.report.sequences.push(sequence.report(SequenceEvent::Tokens { n: end - start, gap }));
         }
         if is_last {
             sequence.pace = Pace::Over;

@@ -8,7 +8,7 @@ use super::sequence::Sequence;
 use super::{Core, Deadline};
 use crate::clock::EngineTime;
 use crate::mailbox::{Delivery, Mailbox};
-use crate::output::CompletionOutput;
+use crate::output::{CompletionOutput, FinishReason};
 use crate::playback::Playback;
 use crate::report::SequenceEvent;
 use crate::scheduler::SequenceId;
@@ -156,7 +156,7 @@ impl Core {
                 let history = sequence.history;
                 self.deliveries.push((mailbox.clone(), Delivery::Output { choice, output }));
                 self.deliveries.push((mailbox.clone(), Delivery::Tokens { choice, end, history }));
-                self.end(id, SequenceEvent::Aborted);
+                self.end(id, SequenceEvent::Finished(FinishReason::Abort));
             }
             self.end_request(number, None);
             self.deliveries.push((mailbox, Delivery::Complete));

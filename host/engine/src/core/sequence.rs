@@ -193,11 +193,11 @@ impl Sequence {
         (end, due)
     }
 
-    /// It has generated the tokens before `end`, the last ones at `at`.
-    pub(super) fn generate(&mut self, end: usize, at: EngineTime) {
+    /// It has generated the tokens before `end`, the last ones at `at`. Returns how long after those before.
+    pub(super) fn generate(&mut self, end: usize, at: EngineTime) -> Option<Duration> {
         self.history.generated_tokens = end as u32;
         self.history.first_token.get_or_insert(at);
-        self.history.last_token = Some(at);
+        self.history.last_token.replace(at).map(|before| at.since(before))
     }
 
     pub(super) fn report(&self, event: SequenceEvent) -> SequenceReport {

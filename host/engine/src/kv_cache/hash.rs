@@ -89,6 +89,11 @@ impl HashAlgorithm {
         ("cbor-fnv", Self::CborFnv),
     ];
 
+    /// The name that it is chosen by.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, algorithm)| *algorithm == self).map_or("", |(name, _)| name)
+    }
+
     fn digest(self, message: &[u8]) -> BlockHash {
         match self {
             Self::Sha256Cbor | Self::Sha256 => BlockHash::new(&Sha256::digest(message)),

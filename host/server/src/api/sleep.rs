@@ -39,7 +39,7 @@ pub async fn sleep(
     // A wake-up may have come before it slept.
     if level > 0 && replica.engine.is_paused() {
         replica.engine.reset_prefix_cache(false);
-        replica.sleep.fall_asleep();
+        replica.sleep.fall_asleep(level as u8);
     }
     Ok(Json(json!({ "status": "sleeping", "level": level })))
 }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use crate::clock::EngineTime;
 use crate::mailbox::{Delivery, Mailbox};
+use crate::output::FinishReason;
 use crate::report::{SequenceEvent, SequenceReport, StepReport};
 use crate::request::RequestNumber;
 use crate::scheduler::SequenceId;
@@ -128,7 +129,7 @@ impl Model {
                 sequence.is_answered = true;
                 sequence.not_before = sequence.not_before.max(self.still_since.unwrap_or(at));
             }
-            SequenceEvent::Tokens(n) => {
+            SequenceEvent::Tokens { n, .. } => {
                 assert!(self.still_since.is_none(), "{key:?} has tokens while everything stands still");
                 assert_eq!(sequence.due, Some(at), "{key:?} has {n} tokens at another moment");
                 assert!(self.itl.is_zero() || *n == n_tokens.min(1));
@@ -139,13 +140,13 @@ impl Model {
                     (sequence.due, sequence.is_answered) = (None, false);
                 }
             }
-            SequenceEvent::Finished(_) => assert_eq!(sequence.tokens, n_tokens),
             SequenceEvent::Arrived | SequenceEvent::AdapterLoaded => {}
             SequenceEvent::Failed(_) => {}
-            SequenceEvent::Aborted => {
+            SequenceEvent::Aborted | SequenceEvent::Finished(FinishReason::Abort) => {
                 self.n_tokens.insert(key, sequence.tokens);
                 self.aborted.insert(key.0);
             }
+            SequenceEvent::Finished(_) => assert_eq!(sequence.tokens, n_tokens),
         }
         if let (Some(prefilled_at), true, None) = (sequence.prefilled_at, sequence.is_answered, sequence.due) {
             sequence.due = Some(prefilled_at.max(sequence.not_before));

@@ -89,7 +89,7 @@ async fn at_one_moment_the_order_is_that_of_the_queue_and_not_of_the_answers() {
     struct Order(Mutex<Vec<u64>>);
     impl EngineObserver for Order {
         fn observe(&self, report: &StepReport) {
-            let tokens = report.sequences.iter().filter(|report| matches!(report.event, SequenceEvent::Tokens(_)));
+            let tokens = report.sequences.iter().filter(|report| matches!(report.event, SequenceEvent::Tokens { .. }));
             self.0.lock().unwrap().extend(tokens.map(|report| report.choice.number));
         }
     }

@@ -39,7 +39,7 @@ impl EngineObserver for Throughput {
                     computed.queried_tokens += u64::from(n_tokens);
                     computed.prompt_tokens += u64::from(n_tokens.saturating_sub(sequence.history.cached_tokens));
                 }
-                SequenceEvent::Tokens(n) => computed.generation_tokens += n as u64,
+                SequenceEvent::Tokens { n, .. } => computed.generation_tokens += n as u64,
                 _ => {}
             }
         }

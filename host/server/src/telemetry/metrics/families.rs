@@ -1,0 +1,98 @@
+//! How the families of `vllm:…` are made: with the labels that all of them have, and there from the first scrape on.
+
+use prometheus::core::Collector;
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry, Result};
+
+/// Makes families of one engine and one model.
+pub(super) struct Families<'a> {
+    registry: &'a Registry,
+    engine: String,
+    model: &'a str,
+}
+
+impl<'a> Families<'a> {
+    /// Families in `registry`, of the engine of this rank.
+    pub(super) fn new(registry: &'a Registry, rank: u32, model: &'a str) -> Self {
+        Self { registry, engine: rank.to_string(), model }
+    }
+
+    /// A number that goes up and down.
+    pub(super) fn int_gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
+        self.add(IntGauge::with_opts(self.opts(name, help))?)
+    }
+
+    /// A share, or a moment.
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Result<Gauge> {
+        self.add(Gauge::with_opts(self.opts(name, help))?)
+    }
+
+    /// One number for each value of a label.
+    pub(super) fn int_gauges<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: [&str; N],
+    ) -> Result<[IntGauge; N]> {
+        each(values, |value| self.add(IntGauge::with_opts(self.opts(name, help).const_label(label, value))?))
+    }
+
+    /// A number that only grows. The name is the whole one, `_total` included.
+    pub(super) fn counter(&self, name: &str, help: &str) -> Result<IntCounter> {
+        self.add(IntCounter::with_opts(self.opts(name, help))?)
+    }
+
+    /// One for each value of a label.
+    pub(super) fn counters<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: [&str; N],
+    ) -> Result<[IntCounter; N]> {
+        each(values, |value| self.add(IntCounter::with_opts(self.opts(name, help).const_label(label, value))?))
+    }
+
+    /// Likewise of the server as a whole, which no engine is named for.
+    pub(super) fn counters_of_the_server<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: [&str; N],
+    ) -> Result<[IntCounter; N]> {
+        let opts = || Opts::new(name, help).const_label("model_name", self.model);
+        each(values, |value| self.add(IntCounter::with_opts(opts().const_label(label, value))?))
+    }
+
+    /// Counts of what was observed, by these upper bounds.
+    pub(super) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram> {
+        let opts = HistogramOpts { common_opts: self.opts(name, help), buckets: buckets.to_vec() };
+        self.add(Histogram::with_opts(opts)?)
+    }
+
+    /// 1, with everything that there is to know in the labels.
+    pub(super) fn info<'b>(
+        &self,
+        name: &str,
+        help: &str,
+        labels: impl IntoIterator<Item = (&'b str, String)>,
+    ) -> Result<()> {
+        let opts = Opts::new(name, help).const_label("engine", &self.engine);
+        let opts = labels.into_iter().fold(opts, |opts, (label, value)| opts.const_label(label, value));
+        self.add(IntGauge::with_opts(opts)?).map(|info| info.set(1))
+    }
+
+    fn opts(&self, name: &str, help: &str) -> Opts {
+        Opts::new(name, help).const_label("engine", &self.engine).const_label("model_name", self.model)
+    }
+
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
+        self.registry.register(Box::new(collector.clone())).map(|()| collector)
+    }
+}
+
+fn each<C, const N: usize>(values: [&str; N], make: impl FnMut(&str) -> Result<C>) -> Result<[C; N]> {
+    let made = values.into_iter().map(make).collect::<Result<Vec<_>>>()?;
+    made.try_into().map_err(|_| prometheus::Error::Msg("as many as there are values".into()))
+}
