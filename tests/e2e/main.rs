@@ -13,6 +13,7 @@ mod docs;
 mod errors;
 mod examples;
 mod failures;
+mod fake_metrics;
 mod framework;
 mod golden;
 mod guests;

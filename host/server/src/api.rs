@@ -4,6 +4,7 @@ pub mod models;
 pub mod tokenize;
 
 pub mod count_tokens;
+pub mod fake_metrics;
 pub mod invocations;
 pub mod kept_responses;
 pub mod pooling;

@@ -11,6 +11,7 @@ mod answers;
 mod clock;
 mod engine;
 mod failures;
+mod fake_metrics;
 pub mod klog;
 mod kv_cache;
 mod kv_events;
@@ -40,6 +41,7 @@ use reader::Reader;
 pub use access::{AccessConfig, Certificate, ClientCertificates, CorsConfig, TlsConfig};
 pub use answers::{AnswersConfig, RequestLimits};
 pub use clock::ClockConfig;
+pub use fake_metrics::{FakeMetrics, observations};
 pub use key::{Spec, Takes, Topic};
 pub use kv_events::{KvEventsConfig, ZmqEndpoint};
 pub use logs::{HeaderConfig, LogConfig, LogFilesConfig, LogPlace, RequestLogConfig};
@@ -140,17 +142,20 @@ impl Config {
             &model.served_names.iter().map(String::as_str).chain(adapters).collect::<Vec<_>>(),
         );
         let (kv_cache, kv_events) = kv_cache::read(&mut reader, &model.served_names[0], ranks.first + ranks.n - 1);
+        let has_kv_cache = kv_cache.is_some();
+        let serving = serving::read(&mut reader, ranks.n);
+        let engine = engine::read(&mut reader, kv_cache);
         let base = Self {
-            serving: serving::read(&mut reader, ranks.n),
+            serving,
             access: access::read(&mut reader),
             tokenizer: tokenizer::read(&mut reader),
             chat_template: model::chat_template(&mut reader),
             limits: answers::limits(&mut reader),
-            answers: answers::read(&mut reader, kv_cache.is_some()),
-            metrics: metrics::read(&mut reader),
+            answers: answers::read(&mut reader, has_kv_cache),
+            metrics: metrics::read(&mut reader, engine.max_model_len),
             rank: 0,
             n_ranks: ranks.n,
-            engine: engine::read(&mut reader, kv_cache),
+            engine,
             latency: latency::read(&mut reader),
             clock: clock::read(&mut reader),
             kv_events,

@@ -17,8 +17,8 @@ use tower_http::cors::CorsLayer;
 
 use crate::api::pooling::{classify, embeddings, scoring};
 use crate::api::{
-    cache, clock, count_tokens, invocations, kept_responses, load, lora, metrics, models, openapi, plugins, probes,
-    render, server_info, sleep, tokenize,
+    cache, clock, count_tokens, fake_metrics, invocations, kept_responses, load, lora, metrics, models, openapi,
+    plugins, probes, render, server_info, sleep, tokenize,
 };
 use crate::config::{AccessConfig, Config};
 use crate::generate;
@@ -61,9 +61,16 @@ pub fn router(replica: Arc<Replica>, origin: Origin) -> Router {
             .route("/is_paused", get(sleep::is_paused))
             .route("/server_info", get(server_info::get));
     }
+    let mut for_admins = Router::new();
+    if replica.answers.has_admin {
+        for_admins = for_admins
+            .route("/admin/clock", get(clock::status).post(clock::advance))
+            .route("/fake_metrics", post(fake_metrics::set).delete(fake_metrics::clear));
+    }
     let routes = Router::new()
         .merge(generating)
         .merge(for_developers)
+        .merge(for_admins)
         .route("/v1/chat/completions/render", post(render::chat))
         .route("/v1/completions/render", post(render::completion))
         .route("/v1/models", get(models::list))
@@ -89,7 +96,6 @@ pub fn router(replica: Arc<Replica>, origin: Origin) -> Router {
         // HEAD too, as Starlette has it.
         .route("/openapi.json", routing::get(openapi::document))
         .route("/rehearsal/plugins", get(plugins::list))
-        .route("/admin/clock", get(clock::status).post(clock::advance))
         .route("/version", get(probes::version))
         .route("/health", get(probes::healthy))
         .route("/health/ready", get(probes::ready))

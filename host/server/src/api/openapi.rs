@@ -102,9 +102,15 @@ const OPERATIONS: &[Operation] = &[
     get("/ping", "Whether the server lives", Answer::Nothing),
     post("/ping", "Whether the server lives", Body::Nothing, Answer::Nothing),
     get("/rehearsal/plugins", "The plugins and how they do", Answer::Json),
+    get("/openapi.json", "This document", Answer::Json),
+];
+
+/// Those that are not there with `--no-admin`.
+const FOR_ADMINS: &[Operation] = &[
     get("/admin/clock", "The engine's time", Answer::Json),
     post("/admin/clock", "Advance a manual clock", Body::Any, Answer::Json),
-    get("/openapi.json", "This document", Answer::Json),
+    post("/fake_metrics", "Make metrics up", Body::Any, Answer::Nothing),
+    Operation { method: "delete", ..get("/fake_metrics", "Measure again", Answer::Nothing) },
 ];
 
 /// Those that are there only with `VLLM_SERVER_DEV_MODE=1`.
@@ -123,29 +129,31 @@ const FOR_DEVELOPERS: &[Operation] = &[
 
 /// The document; nothing where it is not to be shown.
 pub async fn document(State(replica): State<Arc<Replica>>) -> Response {
-    static USUAL: LazyLock<Bytes> = LazyLock::new(|| of(false).to_string().into());
-    static DEVELOPERS: LazyLock<Bytes> = LazyLock::new(|| of(true).to_string().into());
+    static DOCUMENTS: LazyLock<[[Bytes; 2]; 2]> =
+        LazyLock::new(|| [false, true].map(|dev_mode| [false, true].map(|has_admin| of(dev_mode, has_admin))));
     if replica.answers.hides_openapi {
         return errors::detail(StatusCode::NOT_FOUND, "Not Found");
     }
-    let document = if replica.answers.dev_mode { &DEVELOPERS } else { &USUAL };
+    let document = &DOCUMENTS[usize::from(replica.answers.dev_mode)][usize::from(replica.answers.has_admin)];
     ([(header::CONTENT_TYPE, "application/json")], Bytes::clone(document)).into_response()
 }
 
-fn of(dev_mode: bool) -> Value {
+fn of(dev_mode: bool, has_admin: bool) -> Bytes {
     let mut paths = Map::new();
-    let more = if dev_mode { FOR_DEVELOPERS } else { &[] };
-    for operation in OPERATIONS.iter().chain(more) {
+    let for_developers = if dev_mode { FOR_DEVELOPERS } else { &[] };
+    let for_admins = if has_admin { FOR_ADMINS } else { &[] };
+    for operation in OPERATIONS.iter().chain(for_admins).chain(for_developers) {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = described(operation);
     }
     let detail = json!({ "type": "object", "properties": { "detail": { "type": "string" } }, "required": ["detail"] });
-    json!({
+    let document = json!({
         "openapi": "3.1.0",
         "info": { "title": "Rehearsal, a stand-in for vLLM", "version": VLLM_VERSION },
         "paths": paths,
         "components": { "schemas": { "Error": { "anyOf": [error(), anthropic_error(), detail] } } },
-    })
+    });
+    document.to_string().into()
 }
 
 fn error() -> Value {

@@ -104,7 +104,7 @@ const SIMULATOR_SWITCHES: &str =
 
 /// Flags of llm-d-inference-sim that take a value.
 const SIMULATOR_VALUES: &str = "alsologtostderrthreshold dataset-path dataset-table-name dataset-url \
-    fake-metrics-refresh-interval global-cache-hit-threshold image-emission-rate max-request-body-size-mb \
+    global-cache-hit-threshold image-emission-rate max-request-body-size-mb \
     mm-render-timeout render-timeout render-url time-to-generate-image time-to-generate-image-std-dev";
 
 /// Names after one dash, and what they stand for.
@@ -136,7 +136,6 @@ const SHORTS: &[(&str, &str)] = &[
 const REFUSED: &[(&str, &str)] = &[
     ("max-running-requests", "it was renamed in v0.2.0 of the simulator: write --max-num-seqs"),
     ("lora", "it was renamed in v0.2.0 of the simulator: write --lora-modules, for example name=path"),
-    ("fake-metrics", "metrics cannot be faked yet: leave it out"),
 ];
 
 /// What follows a flag that means nothing here; `None` if it is not accepted.

@@ -12,7 +12,7 @@ use super::values;
 
 keys! { Serving:
     API_KEY: Vec<String> = Spec::several("api-key", "KEY").env("VLLM_API_KEY").secret()
-        .help("bearer tokens, one of which requests under /v1, /v2, /inference, /cohere, /rehearsal and /admin must have"),
+        .help("bearer tokens, one of which requests under /v1, /v2, /inference, /cohere, /rehearsal, /admin and /fake_metrics must have"),
         api_keys;
     ALLOWED_ORIGINS: Option<Vec<HeaderValue>> = Spec::one("allowed-origins", "ORIGINS")
         .help("origins whose pages may read answers (CORS): a JSON list, or words with spaces between them; * is any"), in_headers;

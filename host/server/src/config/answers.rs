@@ -34,6 +34,8 @@ keys! { Serving:
         .help("count the requests that GET /load tells of"), values::switch;
     DISABLE_FASTAPI_DOCS: bool = Spec::switch("disable-fastapi-docs").default("false")
         .help("no /openapi.json"), values::switch;
+    NO_ADMIN: bool = Spec::switch("no-admin").default("false")
+        .help("no /admin/* and no /fake_metrics: nobody changes the server while it runs"), values::switch;
     ENABLE_AUTO_TOOL_CHOICE: bool = Spec::switch("enable-auto-tool-choice")
         .help("needs tool-call-parser, as in vLLM. Tools are called without it too; --no-enable-auto-tool-choice: \
                tool_choice auto is a 400"), values::switch;
@@ -111,6 +113,8 @@ pub struct AnswersConfig {
     pub server_load_tracking: bool,
     /// There is no `GET /openapi.json`.
     pub hides_openapi: bool,
+    /// The server can be changed while it runs.
+    pub has_admin: bool,
     /// vLLM's endpoints for developers are there.
     pub dev_mode: bool,
     /// Responses are kept.
@@ -149,6 +153,7 @@ pub(super) fn read(reader: &mut Reader<'_>, has_kv_cache: bool) -> AnswersConfig
         request_id_headers: reader.read(&ENABLE_REQUEST_ID_HEADERS),
         server_load_tracking: reader.read(&ENABLE_SERVER_LOAD_TRACKING),
         hides_openapi: reader.read(&DISABLE_FASTAPI_DOCS),
+        has_admin: !reader.read(&NO_ADMIN),
         dev_mode: reader.read(&VLLM_SERVER_DEV_MODE),
         has_reasoning_parser: has_reasoning_parser(reader),
         response_store: reader.read(&VLLM_ENABLE_RESPONSES_API_STORE),

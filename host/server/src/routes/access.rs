@@ -13,7 +13,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 use crate::config::CorsConfig;
 
 /// Paths that begin so ask for a token: vLLM's, and our own.
-const GUARDED: [&str; 6] = ["/v1", "/v2", "/inference", "/cohere", "/rehearsal", "/admin"];
+const GUARDED: [&str; 7] = ["/v1", "/v2", "/inference", "/cohere", "/rehearsal", "/admin", "/fake_metrics"];
 
 /// The tokens, one of which must be shown. Only their digests are kept.
 #[derive(Clone)]

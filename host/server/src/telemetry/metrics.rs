@@ -1,9 +1,10 @@
 //! What Prometheus scrapes: families filled by observers, printed by `GET /metrics`.
 
-mod buckets;
+pub(crate) mod buckets;
 mod cache;
 mod dialect;
 mod engine;
+mod fake;
 mod families;
 pub mod http;
 mod lora;
@@ -16,14 +17,17 @@ mod tokens;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Context;
+use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, IntCounter, Registry, TextEncoder};
 use rehearsal_engine::SequenceReport;
 use rehearsal_plugin_host::PluginStatus;
+use serde_json::{Map, Value};
 
-use crate::config::{Config, MetricsDialect};
+use crate::config::{Config, FakeMetrics, MetricsDialect};
 
 pub use engine::EngineMetrics;
+use fake::Fake;
 pub use http::HttpMetrics;
 pub use plugins::PluginMetrics;
 use process::Process;
@@ -41,6 +45,11 @@ pub struct Metrics {
     /// With `disable-log-stats`, vLLM has no family of the engine's.
     tells_engine: bool,
     dialect: MetricsDialect,
+    /// Families that stay at zero, into which what is made up is put.
+    unmeasured: EngineMetrics,
+    fake: Mutex<Option<Fake>>,
+    fake_interval: Duration,
+    max_model_len: u32,
     /// `rehearsal_plugin_…`
     pub plugins: Arc<PluginMetrics>,
     /// `http_…`
@@ -52,7 +61,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Registers every family.
-    pub fn new(config: &Config) -> Result<Self> {
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
         Self::register(config).context("a metric cannot be registered")
     }
 
@@ -68,6 +77,10 @@ impl Metrics {
             engine: Arc::new(EngineMetrics::new(config)?),
             tells_engine: config.log.requests.stats.is_some(),
             dialect: config.metrics.dialect,
+            unmeasured: EngineMetrics::new(config)?,
+            fake: Mutex::new(config.metrics.fake.clone().map(|metrics| Fake { metrics, since: Duration::ZERO })),
+            fake_interval: config.metrics.fake_interval,
+            max_model_len: config.engine.max_model_len,
             plugins: Arc::new(PluginMetrics::register(&registry)?),
             http: HttpMetrics::register(&registry)?,
             process: Process::new(),
@@ -76,20 +89,49 @@ impl Metrics {
         })
     }
 
-    /// The page, with plugins as they are at this moment, which is `unix_time` after 1970, of an engine that sleeps at this
-    /// level.
+    /// From `now` on, in engine time after its start, metrics of the engine are made up; those that are stay, but for
+    /// `changes`. Fails with everything that is wrong with them.
+    pub fn make_up(&self, changes: Map<String, Value>, now: Duration) -> Result<(), Vec<String>> {
+        let mut fake = self.fake.lock().unwrap_or_else(PoisonError::into_inner);
+        *fake = Some(match &*fake {
+            Some(Fake { metrics, since }) => Fake { metrics: metrics.updated(changes)?, since: *since },
+            None => Fake { metrics: FakeMetrics::new(changes, self.max_model_len)?, since: now },
+        });
+        Ok(())
+    }
+
+    /// From now on, what is measured is told.
+    pub fn measure(&self) {
+        *self.fake.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What is told of the engine.
+    fn of_engine(&self, now: Duration, unix_time: Duration, sleep_level: u8) -> Vec<MetricFamily> {
+        match &*self.fake.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(fake) => {
+                let mut families = self.unmeasured.gather(unix_time, 0);
+                fake.put_into(&mut families, now, self.fake_interval);
+                families
+            }
+            None => self.engine.gather(unix_time, sleep_level),
+        }
+    }
+
+    /// The page, with plugins as they are at this moment, which is `now` after the engine's start and `unix_time` after
+    /// 1970, of an engine that sleeps at this level.
     pub fn page(
         &self,
+        now: Duration,
         unix_time: Duration,
         sleep_level: u8,
         plugins: impl Iterator<Item = PluginStatus>,
-    ) -> Result<Vec<u8>> {
+    ) -> anyhow::Result<Vec<u8>> {
         // One scrape at a time: another would find the rows that this one is about to replace gone.
         let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.plugins.look(plugins);
         let mut families = self.process.gather();
         if self.tells_engine {
-            families.extend(dialect::translate(self.engine.gather(unix_time, sleep_level), self.dialect));
+            families.extend(dialect::translate(self.of_engine(now, unix_time, sleep_level), self.dialect));
         }
         families.extend(self.registry.gather());
         let mut page = Vec::new();

@@ -97,7 +97,6 @@ fn what_was_renamed_says_how_it_is_called_now() {
     for (line, now) in [("--max-running-requests 5", "--max-num-seqs"), ("--lora a,b", "--lora-modules")] {
         assert!(words(line).problems[0].contains(now), "{line}");
     }
-    assert!(words("--fake-metrics {}").problems[0].contains("cannot be faked yet"));
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! Upper bounds of vLLM's histograms.
 
 /// Seconds until the first token.
-pub(super) const FIRST_TOKEN: [f64; 22] = [
+pub(crate) const FIRST_TOKEN: [f64; 22] = [
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
     160.0, 640.0, 2560.0,
 ];
 
 /// Seconds between tokens.
-pub(super) const BETWEEN_TOKENS: [f64; 19] =
+pub(crate) const BETWEEN_TOKENS: [f64; 19] =
     [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0];
 
 /// Seconds of a request, or of a part of it.
-pub(super) const REQUEST: [f64; 21] = [
+pub(crate) const REQUEST: [f64; 21] = [
     0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0,
     1920.0, 7680.0,
 ];
@@ -27,7 +27,7 @@ pub(super) const CHOICES: [f64; 5] = [1.0, 2.0, 5.0, 10.0, 20.0];
 pub(super) const PREEMPTIONS: [f64; 7] = [1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0];
 
 /// Tokens of a request: 1, 2, 5, 10, 20, 50 and so on, up to the context window.
-pub(super) fn request_tokens(max_model_len: u32) -> Vec<f64> {
+pub(crate) fn request_tokens(max_model_len: u32) -> Vec<f64> {
     let series = (0..).flat_map(|exponent| [1_u64, 2, 5].map(|digit| digit * 10_u64.pow(exponent)));
     series.take_while(|bound| *bound <= u64::from(max_model_len)).map(|bound| bound as f64).collect()
 }

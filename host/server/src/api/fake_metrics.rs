@@ -1,0 +1,26 @@
+//! `POST` and `DELETE /fake_metrics`: metrics that are made up, and measured ones again. The first is the reference
+//! simulator's.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+
+use crate::replica::Replica;
+use crate::wire::errors::ApiError;
+use crate::wire::json;
+
+/// Makes metrics up from now on, or changes those that are; what the body lacks stays.
+pub async fn set(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<StatusCode, ApiError> {
+    let changes = json::object(&headers, &body)?;
+    let now = replica.clock.now().since_start();
+    let changed = replica.metrics.make_up(changes, now);
+    changed.map_err(|problems| ApiError::invalid(problems.join("; "))).map(|()| StatusCode::NO_CONTENT)
+}
+
+/// Tells again what is measured.
+pub async fn clear(State(replica): State<Arc<Replica>>) -> StatusCode {
+    replica.metrics.measure();
+    StatusCode::NO_CONTENT
+}
