@@ -35,6 +35,7 @@ mod recorded;
 mod reload;
 mod render;
 mod request_metrics;
+mod requests;
 mod responses;
 mod serving_flags;
 mod sleep;

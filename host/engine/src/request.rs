@@ -56,6 +56,8 @@ pub struct GenerationRequest {
     pub headers: Vec<(String, String)>,
     /// The body as the client sent it, if some plugin wants to see it.
     pub raw_body: Option<String>,
+    /// By it whoever submitted the request finds it again in reports.
+    pub tag: Option<u64>,
 }
 
 impl GenerationRequest {
@@ -77,6 +79,7 @@ impl GenerationRequest {
             wishes: Wishes::default(),
             headers: Vec::new(),
             raw_body: None,
+            tag: None,
         }
     }
 

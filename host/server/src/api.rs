@@ -18,5 +18,6 @@ pub mod openapi;
 pub mod plugins;
 pub mod probes;
 pub mod render;
+pub mod requests;
 pub mod server_info;
 pub mod sleep;

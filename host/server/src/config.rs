@@ -8,6 +8,7 @@ mod values;
 
 mod access;
 mod answers;
+mod capture;
 mod clock;
 mod engine;
 mod failures;
@@ -40,6 +41,7 @@ use reader::Reader;
 
 pub use access::{AccessConfig, Certificate, ClientCertificates, CorsConfig, TlsConfig};
 pub use answers::{AnswersConfig, RequestLimits};
+pub use capture::CaptureConfig;
 pub use clock::ClockConfig;
 pub use fake_metrics::{FakeMetrics, observations};
 pub use key::{Spec, Takes, Topic};
@@ -72,6 +74,8 @@ pub struct Config {
     pub limits: RequestLimits,
     /// What answers carry.
     pub answers: AnswersConfig,
+    /// Which requests are kept.
+    pub capture: CaptureConfig,
     /// How metrics are told.
     pub metrics: MetricsConfig,
     /// Which of several data-parallel servers this one is, from 0.
@@ -111,6 +115,7 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
         tokenizer::SPECS,
         answers::SPECS,
         metrics::SPECS,
+        capture::SPECS,
         pod::SPECS,
         engine::SPECS,
         lora::SPECS,
@@ -153,6 +158,7 @@ impl Config {
             limits: answers::limits(&mut reader),
             answers: answers::read(&mut reader, has_kv_cache),
             metrics: metrics::read(&mut reader, engine.max_model_len),
+            capture: capture::read(&mut reader),
             rank: 0,
             n_ranks: ranks.n,
             engine,
@@ -180,7 +186,8 @@ impl Config {
         (0..self.n_ranks).map(|ranks_on| {
             let address = self.serving.address.of_rank(ranks_on);
             let serving = ServingConfig { address, ..self.serving.clone() };
-            Self { serving, ..self.clone().of_rank(self.rank + ranks_on) }
+            let capture = self.capture.of_rank(ranks_on);
+            Self { serving, capture, ..self.clone().of_rank(self.rank + ranks_on) }
         })
     }
 

@@ -26,6 +26,7 @@ use crate::config::RequestLimits;
 use crate::prompts::conversation::Conversation;
 use crate::prompts::{CountedPrompt, Input, PromptOptions, Truncation};
 use crate::replica::Replica;
+use crate::telemetry::capture;
 use crate::telemetry::logs::requests::log_accepted;
 use crate::wire::errors::ApiError;
 use crate::wire::json;
@@ -243,6 +244,7 @@ fn generation_request(
         wishes,
         headers: wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
         raw_body: needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
+        tag: capture::tag(),
     };
     Ok((request, format))
 }

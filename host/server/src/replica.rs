@@ -14,6 +14,7 @@ use crate::prompts::tokenizer::ServedTokenizer;
 use crate::response_store::ResponseStore;
 use crate::routing::Routing;
 use crate::sleep::Sleep;
+use crate::telemetry::capture::Capture;
 use crate::telemetry::kv_events::{KvEvents, RunningKvEvents};
 use crate::telemetry::load::ServerLoad;
 use crate::telemetry::logs::EngineLog;
@@ -68,6 +69,8 @@ pub struct Replica {
     pub plugins: Plugins,
     /// What Prometheus scrapes.
     pub metrics: Metrics,
+    /// Requests that are kept to be looked at.
+    pub capture: Option<Arc<Capture>>,
     /// KV-cache events, until they are published.
     kv_events: Mutex<Option<KvEvents>>,
 }
@@ -92,6 +95,8 @@ impl Replica {
             vec![metrics.engine.clone(), metrics.plugins.clone(), Arc::new(EngineLog)];
         let throughput = config.log.requests.stats.map(|_| Arc::new(Throughput::default()));
         observers.extend(throughput.clone().map(|throughput| throughput as Arc<dyn EngineObserver>));
+        let capture = Capture::new(&config.capture, config.rank, clock.clone()).map_err(|problem| vec![problem])?;
+        observers.extend(capture.clone().map(|capture| capture as Arc<dyn EngineObserver>));
         let plugins = plugins.replica(&[metrics.plugins.clone() as Arc<dyn PluginObserver>]);
         metrics.plugins.expect(plugins.statuses());
         let routing = Routing::new(config, &plugins)?;
@@ -128,6 +133,7 @@ impl Replica {
             clock: clock.clone(),
             plugins,
             metrics,
+            capture,
             kv_events: Mutex::new(kv_events),
         })
     }

@@ -18,7 +18,7 @@ use tower_http::cors::CorsLayer;
 use crate::api::pooling::{classify, embeddings, scoring};
 use crate::api::{
     cache, clock, count_tokens, fake_metrics, invocations, kept_responses, load, lora, metrics, models, openapi,
-    plugins, probes, render, server_info, sleep, tokenize,
+    plugins, probes, render, requests, server_info, sleep, tokenize,
 };
 use crate::config::{AccessConfig, Config};
 use crate::generate;
@@ -28,6 +28,7 @@ use crate::surface::completions::Completions;
 use crate::surface::messages::Messages;
 use crate::surface::responses;
 use crate::surface::tokens::Tokens;
+use crate::telemetry::capture;
 use crate::telemetry::logs::access as access_log;
 use crate::telemetry::metrics::http;
 use access::ApiKeys;
@@ -96,6 +97,7 @@ pub fn router(replica: Arc<Replica>, origin: Origin) -> Router {
         // HEAD too, as Starlette has it.
         .route("/openapi.json", routing::get(openapi::document))
         .route("/rehearsal/plugins", get(plugins::list))
+        .route("/rehearsal/requests", get(requests::list).delete(requests::forget))
         .route("/version", get(probes::version))
         .route("/health", get(probes::healthy))
         .route("/health/ready", get(probes::ready))
@@ -139,6 +141,9 @@ impl Doors {
     pub fn before(self, replica: Arc<Replica>) -> Router {
         let origin = Origin { is_tls: self.is_tls, root_path: self.root_path.clone() };
         let mut routes = router(replica.clone(), origin);
+        if let Some(kept) = replica.capture.clone() {
+            routes = routes.layer(middleware::from_fn_with_state(kept, capture::capture));
+        }
         if !self.root_path.is_empty() {
             let prefix = self.root_path.clone();
             let strip = MapRequestLayer::new(move |request| strip_prefix(&prefix, request));

@@ -13,7 +13,7 @@ use super::tokenize::{DETOKENIZE, TOKENIZE};
 use super::{cache, lora, server_info, sleep};
 use crate::replica::{Replica, VLLM_VERSION};
 use crate::surface::{messages, openai, responses, tokens};
-use crate::wire::schema::{Field, Kind, TEXT, field};
+use crate::wire::schema::{Field, INTEGER, Kind, TEXT, field};
 use crate::wire::{errors, json_schema};
 
 /// One endpoint.
@@ -101,6 +101,17 @@ const OPERATIONS: &[Operation] = &[
     get("/ready", "Whether the server is ready", Answer::Nothing),
     get("/ping", "Whether the server lives", Answer::Nothing),
     post("/ping", "Whether the server lives", Body::Nothing, Answer::Nothing),
+    Operation {
+        query: &[
+            field("last", INTEGER),
+            field("wait", INTEGER),
+            field("timeout", TEXT),
+            field("model", TEXT),
+            field("header", TEXT),
+        ],
+        ..get("/rehearsal/requests", "The requests as they were received", Answer::Json)
+    },
+    Operation { method: "delete", ..get("/rehearsal/requests", "Forget them", Answer::Nothing) },
     get("/rehearsal/plugins", "The plugins and how they do", Answer::Json),
     get("/openapi.json", "This document", Answer::Json),
 ];
