@@ -97,7 +97,8 @@ fn the_page_of_keys_is_the_programs() {
 
 fn page_of_keys() -> String {
     let mut page = String::from(
-        "# All keys\n\nMade from the program's own table by a test. How keys are written, and which layer wins, stands in the \
+        "# All keys\n\nMade from the program's own table by a test. Keys with a * can be changed while the server runs, \
+         at [`/admin/config`](running.md#changes-while-it-runs). How keys are written, and which layer wins, stands in the \
          [README](../README.md#configuration).\n",
     );
     let mut topic = None;
@@ -121,7 +122,8 @@ fn page_of_keys() -> String {
 }
 
 fn row(spec: &Spec, more: &str) -> String {
-    format!("| `{}` | {} | {}{more} |\n", spec.name, spec.default, spec.help.replace('|', "\\|"))
+    let mark = if spec.is_live { " *" } else { "" };
+    format!("| `{}`{mark} | {} | {}{more} |\n", spec.name, spec.default, spec.help.replace('|', "\\|"))
 }
 
 /// The README's own, short table: the keys exist, and have these defaults.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 mod access;
+mod admin_config;
 mod answers;
 mod clients;
 mod clock;

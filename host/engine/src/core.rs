@@ -200,6 +200,11 @@ impl Core {
         self.end_request(number, None);
     }
 
+    /// From now on, things take as long as `latency` says.
+    pub(crate) fn set_latency(&mut self, latency: Box<dyn LatencyModel>) {
+        self.latency = latency;
+    }
+
     /// Forgets what could be found in the KV cache; false, and nothing happens, while any block of it is held.
     /// `preempt_running` first preempts all running sequences.
     pub(crate) fn reset_prefix_cache(&mut self, preempt_running: bool) -> bool {

@@ -104,6 +104,11 @@ impl Engine {
         Ok(OutputStream::new(request, request_id, number, questions))
     }
 
+    /// From now on, things take as long as `latency` says; what is due already stays so.
+    pub fn set_latency(&self, latency: impl LatencyModel + 'static) {
+        self.driver.change(|core, _| core.set_latency(Box::new(latency)));
+    }
+
     /// Forgets what could be found in the KV cache; false, and nothing happens, while any block of it is held.
     /// `preempt_running` first takes all running sequences their blocks away; they recompute them.
     pub fn reset_prefix_cache(&self, preempt_running: bool) -> bool {

@@ -9,6 +9,7 @@ pub mod invocations;
 pub mod kept_responses;
 pub mod pooling;
 
+pub mod admin_config;
 pub mod cache;
 pub mod clock;
 pub mod load;

@@ -60,6 +60,8 @@ pub(crate) use values::{any_text, duration, large_number, switch};
 /// The configuration of a server; valid by construction.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What it was understood from.
+    pub settings: Settings,
     /// Where it is reached, and its life.
     pub serving: ServingConfig,
     /// Keys, origins, certificates.
@@ -151,6 +153,7 @@ impl Config {
         let serving = serving::read(&mut reader, ranks.n);
         let engine = engine::read(&mut reader, kv_cache);
         let base = Self {
+            settings: settings.clone(),
             serving,
             access: access::read(&mut reader),
             tokenizer: tokenizer::read(&mut reader),

@@ -13,6 +13,7 @@ pub mod args;
 pub mod commands;
 pub mod config;
 
+pub mod live_config;
 pub mod replica;
 pub mod response_store;
 pub mod routes;

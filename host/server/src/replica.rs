@@ -7,8 +7,12 @@ use std::time::Duration;
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{Adapter, Adapters, Clock, Engine, EngineObserver, EngineTime};
 use rehearsal_plugin_host::{PluginHost, PluginObserver, Plugins};
+use serde_json::{Map, Value};
 
-use crate::config::{AnswersConfig, Config, LoraModule, ModelConfig, Pod, RequestLimits, RequestLogConfig};
+use crate::config::{
+    AnswersConfig, Config, LoraModule, MetricsConfig, ModelConfig, Pod, RequestLimits, RequestLogConfig,
+};
+use crate::live_config::LiveConfig;
 use crate::prompts::Prompts;
 use crate::prompts::tokenizer::ServedTokenizer;
 use crate::response_store::ResponseStore;
@@ -69,6 +73,8 @@ pub struct Replica {
     pub plugins: Plugins,
     /// What Prometheus scrapes.
     pub metrics: Metrics,
+    /// What was said of each key, and can be changed.
+    pub live: LiveConfig,
     /// Requests that are kept to be looked at.
     pub capture: Option<Arc<Capture>>,
     /// KV-cache events, until they are published.
@@ -133,6 +139,7 @@ impl Replica {
             clock: clock.clone(),
             plugins,
             metrics,
+            live: LiveConfig::new(config.settings.clone()),
             capture,
             kv_events: Mutex::new(kv_events),
         })
@@ -156,6 +163,15 @@ impl Replica {
             None if self.model.skips_name_validation => Ok(None),
             None => Err(ApiError::UnknownModel { model: model.to_owned(), served: self.model.served_names.clone() }),
         }
+    }
+
+    /// Changes keys while the server runs: some at once, or none if anything is wrong with any. Fails with all of that.
+    pub fn reconfigure(&self, changes: Map<String, Value>) -> Result<(), Vec<String>> {
+        self.live.change(changes, |config| {
+            self.engine.set_latency(config.latency);
+            let MetricsConfig { fake, fake_interval, .. } = &config.metrics;
+            self.metrics.make_up(fake.clone(), *fake_interval, self.clock.now().since_start());
+        })
     }
 
     /// The name that answers carry.

@@ -17,8 +17,8 @@ use tower_http::cors::CorsLayer;
 
 use crate::api::pooling::{classify, embeddings, scoring};
 use crate::api::{
-    cache, clock, count_tokens, fake_metrics, invocations, kept_responses, load, lora, metrics, models, openapi,
-    plugins, probes, render, requests, server_info, sleep, tokenize,
+    admin_config, cache, clock, count_tokens, fake_metrics, invocations, kept_responses, load, lora, metrics, models,
+    openapi, plugins, probes, render, requests, server_info, sleep, tokenize,
 };
 use crate::config::{AccessConfig, Config};
 use crate::generate;
@@ -66,6 +66,7 @@ pub fn router(replica: Arc<Replica>, origin: Origin) -> Router {
     if replica.answers.has_admin {
         for_admins = for_admins
             .route("/admin/clock", get(clock::status).post(clock::advance))
+            .route("/admin/config", get(admin_config::get).post(admin_config::change))
             .route("/fake_metrics", post(fake_metrics::set).delete(fake_metrics::clear));
     }
     let routes = Router::new()

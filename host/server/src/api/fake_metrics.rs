@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value};
 
 use crate::replica::Replica;
 use crate::wire::errors::ApiError;
@@ -14,13 +15,15 @@ use crate::wire::json;
 /// Makes metrics up from now on, or changes those that are; what the body lacks stays.
 pub async fn set(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<StatusCode, ApiError> {
     let changes = json::object(&headers, &body)?;
-    let now = replica.clock.now().since_start();
-    let changed = replica.metrics.make_up(changes, now);
-    changed.map_err(|problems| ApiError::invalid(problems.join("; "))).map(|()| StatusCode::NO_CONTENT)
+    replace(&replica, replica.metrics.merged(changes).into())
 }
 
 /// Tells again what is measured.
-pub async fn clear(State(replica): State<Arc<Replica>>) -> StatusCode {
-    replica.metrics.measure();
-    StatusCode::NO_CONTENT
+pub async fn clear(State(replica): State<Arc<Replica>>) -> Result<StatusCode, ApiError> {
+    replace(&replica, Value::Null)
+}
+
+fn replace(replica: &Replica, fake_metrics: Value) -> Result<StatusCode, ApiError> {
+    let changed = replica.reconfigure(Map::from_iter([("fake-metrics".to_owned(), fake_metrics)]));
+    changed.map_err(|problems| ApiError::invalid(problems.join("; "))).map(|()| StatusCode::NO_CONTENT)
 }

@@ -120,6 +120,8 @@ const OPERATIONS: &[Operation] = &[
 const FOR_ADMINS: &[Operation] = &[
     get("/admin/clock", "The engine's time", Answer::Json),
     post("/admin/clock", "Advance a manual clock", Body::Any, Answer::Json),
+    get("/admin/config", "The configuration in force", Answer::Json),
+    post("/admin/config", "Change it while the server runs", Body::Any, Answer::Json),
     post("/fake_metrics", "Make metrics up", Body::Any, Answer::Nothing),
     Operation { method: "delete", ..get("/fake_metrics", "Measure again", Answer::Nothing) },
 ];

@@ -15,7 +15,6 @@ use crate::telemetry::metrics::buckets;
 pub struct FakeMetrics {
     /// As it was given, each key once.
     given: Map<String, Value>,
-    max_model_len: u32,
     /// By family.
     pub gauges: Vec<(&'static str, Number)>,
     /// By family, `_total` included.
@@ -149,18 +148,14 @@ impl FakeMetrics {
                 counters.push((total, observed.map(|(count, tokens)| count.saturating_mul(tokens as u64)).sum()));
             }
         }
-        if problems.is_empty() {
-            Ok(Self { given, max_model_len, gauges, counters, histograms, ended, loras })
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(Self { given, gauges, counters, histograms, ended, loras }) } else { Err(problems) }
     }
 
-    /// The same with changes; what they lack, or have as null, stays.
-    pub fn updated(&self, changes: Map<String, Value>) -> Result<Self, Vec<String>> {
+    /// What was given, with changes; what they lack, or have as null, stays.
+    pub fn merged(&self, changes: Map<String, Value>) -> Map<String, Value> {
         let mut given = self.given.clone();
         given.extend(changes.into_iter().filter(|(_, value)| !value.is_null()));
-        Self::new(given, self.max_model_len)
+        given
     }
 }
 
@@ -382,9 +377,9 @@ mod tests {
             assert!(problems.iter().any(|problem| problem.contains(key)), "{key}: {problems:#?}");
         }
         assert!(fake(json!({ "prefix-cache-hits": 5, "prefix-cache-queries": 4 })).is_err());
-        let changed = fake(json!({ "running-requests": 1 }))
+        let merged = fake(json!({ "running-requests": 1 }))
             .unwrap()
-            .updated(json!({ "waiting-requests": 2, "running-requests": null }).as_object().unwrap().clone());
-        assert_eq!(changed.unwrap().gauges, [(RUNNING, Number::Fixed(1.0)), (WAITING, Number::Fixed(2.0))]);
+            .merged(json!({ "waiting-requests": 2, "running-requests": null }).as_object().unwrap().clone());
+        assert_eq!(json!(merged), json!({ "running-requests": 1, "waiting-requests": 2 }));
     }
 }

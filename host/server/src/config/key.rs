@@ -37,6 +37,8 @@ pub struct Spec {
     pub help: &'static str,
     /// Its value is printed nowhere, in no message and no configuration.
     pub is_secret: bool,
+    /// It can be changed while the server runs.
+    pub is_live: bool,
 }
 
 /// What follows a flag. The text stands for the value in the help.
@@ -104,6 +106,7 @@ impl Spec {
             topic: Topic::Serving,
             help: "",
             is_secret: false,
+            is_live: false,
         }
     }
 
@@ -164,6 +167,11 @@ impl Spec {
 
     pub(crate) const fn secret(self) -> Self {
         Self { is_secret: true, ..self }
+    }
+
+    /// It can be changed while the server runs.
+    pub(crate) const fn live(self) -> Self {
+        Self { is_live: true, ..self }
     }
 
     pub(crate) const fn topic(self, topic: Topic) -> Self {

@@ -11,31 +11,31 @@ use super::reader::Reader;
 use super::values;
 
 keys! { Latency:
-    TIME_TO_FIRST_TOKEN: Duration = Spec::one("time-to-first-token", "TIME").default("0")
+    TIME_TO_FIRST_TOKEN: Duration = Spec::one("time-to-first-token", "TIME").live().default("0")
         .help("from the end of waiting to the first token; milliseconds, or 1.5s, 250us"), values::duration;
-    TIME_TO_FIRST_TOKEN_STD_DEV: Duration = Spec::one("time-to-first-token-std-dev", "TIME").default("0")
+    TIME_TO_FIRST_TOKEN_STD_DEV: Duration = Spec::one("time-to-first-token-std-dev", "TIME").live().default("0")
         .help("its standard deviation, at most 30 % of it"), values::duration;
-    INTER_TOKEN_LATENCY: Duration = Spec::one("inter-token-latency", "TIME").default("0")
+    INTER_TOKEN_LATENCY: Duration = Spec::one("inter-token-latency", "TIME").live().default("0")
         .help("from one token to the next"), values::duration;
-    INTER_TOKEN_LATENCY_STD_DEV: Duration = Spec::one("inter-token-latency-std-dev", "TIME").default("0")
+    INTER_TOKEN_LATENCY_STD_DEV: Duration = Spec::one("inter-token-latency-std-dev", "TIME").live().default("0")
         .help("its standard deviation, at most 30 % of it"), values::duration;
-    KV_CACHE_TRANSFER_LATENCY: Duration = Spec::one("kv-cache-transfer-latency", "TIME").default("0")
+    KV_CACHE_TRANSFER_LATENCY: Duration = Spec::one("kv-cache-transfer-latency", "TIME").live().default("0")
         .help("instead of time-to-first-token after a remote prefill"), values::duration;
-    KV_CACHE_TRANSFER_LATENCY_STD_DEV: Duration = Spec::one("kv-cache-transfer-latency-std-dev", "TIME").default("0")
+    KV_CACHE_TRANSFER_LATENCY_STD_DEV: Duration = Spec::one("kv-cache-transfer-latency-std-dev", "TIME").live().default("0")
         .help("its standard deviation, at most 30 % of it"), values::duration;
-    PREFILL_OVERHEAD: Duration = Spec::one("prefill-overhead", "TIME").default("0")
+    PREFILL_OVERHEAD: Duration = Spec::one("prefill-overhead", "TIME").live().default("0")
         .help("prefill of any prompt, where time-to-first-token is not set"), values::duration;
-    PREFILL_TIME_PER_TOKEN: Duration = Spec::one("prefill-time-per-token", "TIME").default("0")
+    PREFILL_TIME_PER_TOKEN: Duration = Spec::one("prefill-time-per-token", "TIME").live().default("0")
         .help("prefill of each prompt token that is not cached"), values::duration;
-    PREFILL_TIME_STD_DEV: Duration = Spec::one("prefill-time-std-dev", "TIME").default("0")
+    PREFILL_TIME_STD_DEV: Duration = Spec::one("prefill-time-std-dev", "TIME").live().default("0")
         .help("standard deviation of the two together"), values::duration;
-    KV_CACHE_TRANSFER_TIME_PER_TOKEN: Duration = Spec::one("kv-cache-transfer-time-per-token", "TIME").default("0")
+    KV_CACHE_TRANSFER_TIME_PER_TOKEN: Duration = Spec::one("kv-cache-transfer-time-per-token", "TIME").live().default("0")
         .help("the same for a transfer, where kv-cache-transfer-latency is not set"), values::duration;
-    KV_CACHE_TRANSFER_TIME_STD_DEV: Duration = Spec::one("kv-cache-transfer-time-std-dev", "TIME").default("0")
+    KV_CACHE_TRANSFER_TIME_STD_DEV: Duration = Spec::one("kv-cache-transfer-time-std-dev", "TIME").live().default("0")
         .help("its standard deviation"), values::duration;
-    LATENCY_CALCULATOR: Calculator = Spec::one("latency-calculator", "NAME")
+    LATENCY_CALCULATOR: Calculator = Spec::one("latency-calculator", "NAME").live()
         .help("constant or per-token; not given: per token where no constant is set"), calculator;
-    TIME_FACTOR_UNDER_LOAD: f64 = Spec::one("time-factor-under-load", "FACTOR").default("1")
+    TIME_FACTOR_UNDER_LOAD: f64 = Spec::one("time-factor-under-load", "FACTOR").live().default("1")
         .help("how many times as long prefill and tokens take with all max-num-seqs places taken; rises evenly from \
                1 for a sequence that is alone, and running streams feel it from their next token on"), factor;
 }

@@ -14,9 +14,9 @@ keys! { Serving:
         .help("vllm, sglang or trtllm: under whose names GET /metrics tells of the queue and the KV cache; of the other \
                engines it tells what routers read, and nothing else"),
         |value| values::word(value, "dialect", &[("vllm", MetricsDialect::Vllm), ("sglang", MetricsDialect::Sglang), ("trtllm", MetricsDialect::Trtllm)]);
-    FAKE_METRICS: Map<String, Value> = Spec::json("fake-metrics")
+    FAKE_METRICS: Map<String, Value> = Spec::json("fake-metrics").live()
         .help("metrics that are told in the place of those that are measured, as JSON or in YAML"), values::json_object;
-    FAKE_METRICS_REFRESH_INTERVAL: Duration = Spec::one("fake-metrics-refresh-interval", "TIME").default("100ms")
+    FAKE_METRICS_REFRESH_INTERVAL: Duration = Spec::one("fake-metrics-refresh-interval", "TIME").live().default("100ms")
         .help("how often fake metrics that change with time do"), values::duration;
     LORA_REQUESTS_INFO: LoraLists = Spec::one("lora-requests-info", "LISTS").default("split")
         .help("the adapters that vllm:lora_requests_info lists: split into those that run and those that wait, as routers \

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::key::Spec;
 
 /// Raw values by key, each from the layer that wins.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     values: BTreeMap<&'static str, (Value, Origin)>,
     /// Accepted names that mean nothing here, as the user wrote them.
@@ -24,6 +24,8 @@ pub enum Origin {
     Environment(&'static str),
     /// This configuration file.
     File(String),
+    /// A request, while the server runs.
+    Admin,
 }
 
 impl std::fmt::Display for Origin {
@@ -32,6 +34,7 @@ impl std::fmt::Display for Origin {
             Self::CommandLine => f.write_str("the command line"),
             Self::Environment(name) => write!(f, "the environment variable {name}"),
             Self::File(path) => f.write_str(path),
+            Self::Admin => f.write_str("POST /admin/config"),
         }
     }
 }
@@ -53,6 +56,15 @@ impl Settings {
     /// Takes a value, unless a higher layer has given one.
     pub(crate) fn fill(&mut self, key: &'static str, value: Value, origin: Origin) {
         self.values.entry(key).or_insert((value, origin));
+    }
+
+    /// Takes a value in the place of any other; null: takes back what was said.
+    pub(crate) fn replace(&mut self, key: &'static str, value: Value, origin: Origin) {
+        if value.is_null() {
+            self.values.remove(key);
+        } else {
+            self.values.insert(key, (value, origin));
+        }
     }
 
     /// Takes down a name that means nothing here; once, however often it comes.

@@ -48,8 +48,6 @@ pub struct Metrics {
     /// Families that stay at zero, into which what is made up is put.
     unmeasured: EngineMetrics,
     fake: Mutex<Option<Fake>>,
-    fake_interval: Duration,
-    max_model_len: u32,
     /// `rehearsal_plugin_…`
     pub plugins: Arc<PluginMetrics>,
     /// `http_…`
@@ -78,9 +76,11 @@ impl Metrics {
             tells_engine: config.log.requests.stats.is_some(),
             dialect: config.metrics.dialect,
             unmeasured: EngineMetrics::new(config)?,
-            fake: Mutex::new(config.metrics.fake.clone().map(|metrics| Fake { metrics, since: Duration::ZERO })),
-            fake_interval: config.metrics.fake_interval,
-            max_model_len: config.engine.max_model_len,
+            fake: Mutex::new(config.metrics.fake.clone().map(|metrics| Fake {
+                metrics,
+                since: Duration::ZERO,
+                interval: config.metrics.fake_interval,
+            })),
             plugins: Arc::new(PluginMetrics::register(&registry)?),
             http: HttpMetrics::register(&registry)?,
             process: Process::new(),
@@ -89,20 +89,20 @@ impl Metrics {
         })
     }
 
-    /// From `now` on, in engine time after its start, metrics of the engine are made up; those that are stay, but for
-    /// `changes`. Fails with everything that is wrong with them.
-    pub fn make_up(&self, changes: Map<String, Value>, now: Duration) -> Result<(), Vec<String>> {
+    /// From `now` on, in engine time after its start, metrics of the engine are made up, or measured again. Functions of
+    /// those that are made up already go on.
+    pub fn make_up(&self, metrics: Option<FakeMetrics>, interval: Duration, now: Duration) {
         let mut fake = self.fake.lock().unwrap_or_else(PoisonError::into_inner);
-        *fake = Some(match &*fake {
-            Some(Fake { metrics, since }) => Fake { metrics: metrics.updated(changes)?, since: *since },
-            None => Fake { metrics: FakeMetrics::new(changes, self.max_model_len)?, since: now },
-        });
-        Ok(())
+        let since = fake.as_ref().map_or(now, |fake| fake.since);
+        *fake = metrics.map(|metrics| Fake { metrics, since, interval });
     }
 
-    /// From now on, what is measured is told.
-    pub fn measure(&self) {
-        *self.fake.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// What was given of those that are made up, with `changes`.
+    pub fn merged(&self, changes: Map<String, Value>) -> Map<String, Value> {
+        match &*self.fake.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(fake) => fake.metrics.merged(changes),
+            None => changes,
+        }
     }
 
     /// What is told of the engine.
@@ -110,7 +110,7 @@ impl Metrics {
         match &*self.fake.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(fake) => {
                 let mut families = self.unmeasured.gather(unix_time, 0);
-                fake.put_into(&mut families, now, self.fake_interval);
+                fake.put_into(&mut families, now);
                 families
             }
             None => self.engine.gather(unix_time, sleep_level),

@@ -12,14 +12,16 @@ pub(super) struct Fake {
     pub(super) metrics: FakeMetrics,
     /// In engine time, after its start.
     pub(super) since: Duration,
+    /// By so much functions of time go on at once.
+    pub(super) interval: Duration,
 }
 
 impl Fake {
-    /// Puts what was made up into families that measured nothing. Functions go on by whole steps of `interval`.
-    pub(super) fn put_into(&self, families: &mut [MetricFamily], now: Duration, interval: Duration) {
+    /// Puts what was made up into families that measured nothing.
+    pub(super) fn put_into(&self, families: &mut [MetricFamily], now: Duration) {
         let elapsed = now.saturating_sub(self.since);
-        let steps = elapsed.as_nanos() / interval.as_nanos().max(1);
-        let elapsed = Duration::from_nanos(u64::try_from(steps * interval.as_nanos()).unwrap_or(u64::MAX));
+        let steps = elapsed.as_nanos() / self.interval.as_nanos().max(1);
+        let elapsed = Duration::from_nanos(u64::try_from(steps * self.interval.as_nanos()).unwrap_or(u64::MAX));
         let FakeMetrics { gauges, counters, histograms, ended, loras, .. } = &self.metrics;
         for family in families {
             let name = family.name().to_owned();

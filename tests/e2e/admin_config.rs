@@ -1,0 +1,82 @@
+//! `GET` and `POST /admin/config`: what is in force, and changes of it that take effect at once, or not at all.
+
+use std::time::{Duration, Instant};
+
+use rehearsal_tests::Server;
+use serde_json::{Value, json};
+
+use crate::serve;
+
+const CONFIG: &str = "/admin/config";
+
+async fn took(server: &Server) -> Duration {
+    let start = Instant::now();
+    assert_eq!(server.post("/v1/completions", &json!({ "prompt": "one two" })).await.status, 200);
+    start.elapsed()
+}
+
+#[tokio::test]
+async fn all_keys_are_shown_and_no_secret() {
+    let server = serve("--mode echo --time-to-first-token 5ms --api-key secret").await;
+    let request = server.http.get(format!("{}{CONFIG}", server.url)).bearer_auth("secret");
+    let shown: Value = request.send().await.unwrap().json().await.unwrap();
+    let expected = json!(["m", "5ms", "0", "***", null]);
+    let keys = ["model", "time-to-first-token", "inter-token-latency", "api-key", "fake-metrics"];
+    assert_eq!(json!(keys.map(|key| &shown[key])), expected);
+    assert_eq!(server.get(CONFIG).await.status, 401);
+}
+
+#[tokio::test]
+async fn latencies_change_at_once() {
+    let server = serve("--mode echo").await;
+    assert!(took(&server).await < Duration::from_millis(150));
+    let change = json!({ "time-to-first-token": 200, "inter-token-latency": "100ms" });
+    let answer = server.post(CONFIG, &change).await;
+    assert_eq!((answer.status, &answer.json["time-to-first-token"]), (200, &json!(200)), "{}", answer.text);
+    assert!(took(&server).await >= Duration::from_millis(300));
+    // Null takes back what was said.
+    let answer = server.post(CONFIG, &json!({ "time-to-first-token": null, "inter-token-latency": null })).await;
+    assert_eq!(answer.json["time-to-first-token"], "0");
+    assert!(took(&server).await < Duration::from_millis(150));
+}
+
+#[tokio::test]
+async fn what_is_wrong_changes_nothing_and_is_told_whole() {
+    let server = serve("--mode echo --inter-token-latency 10ms").await;
+    let change = json!({
+        "time-to-first-token": "200ms",
+        "inter-token-latency-std-dev": "9ms",
+        "max-num-seqs": 7,
+        "time-to-frist-token": 1,
+        "fake-metrics": { "running-requests": -1 },
+    });
+    let answer = server.post(CONFIG, &change).await;
+    assert_eq!(answer.status, 400);
+    let message = answer.json["error"]["message"].as_str().unwrap();
+    for problem in [
+        "max-num-seqs: cannot be changed while the server runs",
+        "did you mean \"time-to-first-token\"?",
+        "inter-token-latency-std-dev: 9ms is more than 30 %",
+        "fake-metrics: running-requests: -1 is not",
+        "(from POST /admin/config)",
+    ] {
+        assert!(message.contains(problem), "{problem}: {message}");
+    }
+    assert_eq!(server.get(CONFIG).await.json["time-to-first-token"], "0");
+    assert!(took(&server).await < Duration::from_millis(150));
+}
+
+#[tokio::test]
+async fn fake_metrics_are_part_of_it_wherever_they_are_changed() {
+    let server = serve("").await;
+    server.post(CONFIG, &json!({ "fake-metrics": { "running-requests": 3 } })).await;
+    server.post("/fake_metrics", &json!({ "waiting-requests": 2 })).await;
+    let shown = server.get(CONFIG).await.json["fake-metrics"].clone();
+    assert_eq!(shown, json!({ "running-requests": 3, "waiting-requests": 2 }));
+    let page = server.get("/metrics").await.text;
+    assert!(page.contains("vllm:num_requests_running{engine=\"0\",model_name=\"m\"} 3\n"));
+    // The whole of it is replaced here.
+    server.post(CONFIG, &json!({ "fake-metrics": { "waiting-requests": 1 } })).await;
+    let page = server.get("/metrics").await.text;
+    assert!(page.contains("vllm:num_requests_running{engine=\"0\",model_name=\"m\"} 0\n"));
+}
