@@ -80,3 +80,21 @@ async fn fake_metrics_are_part_of_it_wherever_they_are_changed() {
     let page = server.get("/metrics").await.text;
     assert!(page.contains("vllm:num_requests_running{engine=\"0\",model_name=\"m\"} 0\n"));
 }
+
+#[tokio::test]
+async fn what_plugins_are_told_changes_too_or_nothing_does() {
+    let server = serve("--mode echo").await;
+    let ask = async || server.post("/v1/completions", &json!({ "prompt": "hi" })).await.status;
+    assert_eq!(ask().await, 200);
+    let change = json!({ "failure-injection-rate": 100, "failure-types": ["rate_limit"], "time-to-first-token": 1 });
+    assert_eq!(server.post(CONFIG, &change).await.status, 200);
+    assert_eq!(ask().await, 429);
+    let wrong = json!({ "failure-injection-rate": 101, "time-to-first-token": "1h" });
+    let answer = server.post(CONFIG, &wrong).await;
+    let message = answer.json["error"]["message"].as_str().unwrap_or_default();
+    assert!(answer.status == 400 && message.contains("failure"), "{}", answer.text);
+    let shown = server.get(CONFIG).await.json;
+    assert_eq!((&shown["failure-injection-rate"], &shown["time-to-first-token"]), (&json!(100), &json!(1)));
+    assert_eq!(server.post(CONFIG, &json!({ "failure-injection-rate": 0 })).await.status, 200);
+    assert_eq!(ask().await, 200);
+}

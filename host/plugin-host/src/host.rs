@@ -76,7 +76,7 @@ impl PluginHost {
     pub async fn reload(&self) {
         for (name, plugin) in &self.plugins {
             let Some(source) = plugin.file() else { continue };
-            match loader::read(source.clone()).await {
+            match loader::read(source).await {
                 Ok(image) if image.sha256 == plugin.sha256() => debug!(plugin = name, "unchanged"),
                 // What is wrong was logged and counted.
                 _ => drop(self.reload_one(plugin).await),
@@ -93,7 +93,34 @@ impl PluginHost {
     }
 }
 
+/// A plugin with another configuration, ready to serve.
+pub struct Reconfigured {
+    plugin: Arc<Reloadable>,
+    spec: PluginSpec,
+    fresh: Version,
+    host: Arc<PluginHost>,
+}
+
+impl Reconfigured {
+    /// Lets it serve, in all replicas; calls in flight keep what they began with.
+    pub fn serve(self) {
+        self.host.needs.store(Arc::new(Needs::clone(&self.host.needs.load()).union(&self.fresh.needs)));
+        self.plugin.serve(self.spec, self.fresh);
+    }
+}
+
 impl Plugins {
+    /// The plugin of `spec`'s name with `spec`'s configuration, tried with it; `None` if it has that already, or is not
+    /// loaded.
+    pub async fn reconfigured(&self, spec: &PluginSpec) -> Result<Option<Reconfigured>, LoadError> {
+        let Some(plugin) = self.host.plugins.get(&spec.name).filter(|plugin| plugin.spec().config != spec.config)
+        else {
+            return Ok(None);
+        };
+        let (spec, fresh) = plugin.with_config(spec.config.clone(), &self.host.runtime).await?;
+        Ok(Some(Reconfigured { plugin: plugin.clone(), spec, fresh, host: self.host.clone() }))
+    }
+
     /// The strategy of the plugin `name`, if it is loaded and exports `generator`.
     pub fn generator(&self, name: &str) -> Option<Arc<dyn ResponseStrategy>> {
         Some(Arc::new(PluginStrategy::new(self.plugins.get(name)?, Interface::Generator)?))

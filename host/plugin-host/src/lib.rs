@@ -51,7 +51,7 @@ mod watch;
 
 pub use contract::Interface;
 pub use error::LoadError;
-pub use host::{PluginHost, Plugins};
+pub use host::{PluginHost, Plugins, Reconfigured};
 pub use info::{PluginInfo, PluginStatus};
 pub use limits::Limits;
 pub use needs::Needs;

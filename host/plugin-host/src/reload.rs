@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use rehearsal_engine::Tokenizer;
+use serde_json::{Map, Value};
 use tracing::{info, warn};
 
 use crate::error::{LoadError, LoadProblem};
@@ -17,7 +18,7 @@ use crate::spec::{PluginSource, PluginSpec};
 
 /// One for each configured plugin, whatever the number of replicas.
 pub(crate) struct Reloadable {
-    spec: PluginSpec,
+    spec: ArcSwap<PluginSpec>,
     tokenizer: Arc<dyn Tokenizer>,
     current: ArcSwap<Version>,
     /// What the replicas share of it: told of new versions.
@@ -26,11 +27,16 @@ pub(crate) struct Reloadable {
 
 impl Reloadable {
     pub(crate) fn new(spec: PluginSpec, tokenizer: Arc<dyn Tokenizer>, version: Version) -> Self {
-        Self { spec, tokenizer, current: ArcSwap::from_pointee(version), replicas: Mutex::default() }
+        Self {
+            spec: ArcSwap::from_pointee(spec),
+            tokenizer,
+            current: ArcSwap::from_pointee(version),
+            replicas: Mutex::default(),
+        }
     }
 
-    pub(crate) fn spec(&self) -> &PluginSpec {
-        &self.spec
+    pub(crate) fn spec(&self) -> Arc<PluginSpec> {
+        self.spec.load_full()
     }
 
     pub(crate) fn tokenizer(&self) -> &Arc<dyn Tokenizer> {
@@ -43,10 +49,10 @@ impl Reloadable {
     }
 
     /// Where its component is; `None` if it is inside this binary.
-    pub(crate) fn file(&self) -> Option<&PluginSource> {
-        match &self.spec.source {
+    pub(crate) fn file(&self) -> Option<PluginSource> {
+        match &self.spec.load().source {
             PluginSource::Embedded(_) => None,
-            file => Some(file),
+            file => Some(file.clone()),
         }
     }
 
@@ -64,7 +70,7 @@ impl Reloadable {
     /// Loads the component again and lets it serve, or says why the version that serves serves on. `before` is called
     /// with the new version just before its first call.
     pub(crate) async fn reload(&self, runtime: &Arc<Runtime>, before: impl FnOnce(&Version)) -> Result<(), LoadError> {
-        let fresh = match self.load(runtime).await {
+        let fresh = match self.load(&self.spec(), runtime).await {
             Ok(fresh) => fresh,
             Err(error) => {
                 warn!(%error, "not reloaded, the version that was loaded serves on");
@@ -81,18 +87,36 @@ impl Reloadable {
         Ok(())
     }
 
+    /// The version that would serve with another configuration, tried with it.
+    pub(crate) async fn with_config(
+        &self,
+        config: Map<String, Value>,
+        runtime: &Arc<Runtime>,
+    ) -> Result<(PluginSpec, Version), LoadError> {
+        let spec = PluginSpec { config, ..PluginSpec::clone(&self.spec.load()) };
+        let fresh = self.load(&spec, runtime).await?;
+        Ok((spec, fresh))
+    }
+
+    /// Lets what [`Self::with_config`] has made serve.
+    pub(crate) fn serve(&self, spec: PluginSpec, fresh: Version) {
+        info!(plugin = spec.name, "plugin configured anew");
+        self.spec.store(Arc::new(spec));
+        self.current.store(Arc::new(fresh));
+    }
+
     fn tell(&self, event: PluginEvent<'_>) {
         let replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner).clone();
         replicas.iter().filter_map(Weak::upgrade).for_each(|shared| shared.tell(event));
     }
 
     /// A version that can do all that the one before could: it may have been picked for that.
-    async fn load(&self, runtime: &Arc<Runtime>) -> Result<Version, LoadError> {
-        let fresh = loader::load(&self.spec, runtime, &self.tokenizer).await?;
+    async fn load(&self, spec: &PluginSpec, runtime: &Arc<Runtime>) -> Result<Version, LoadError> {
+        let fresh = loader::load(spec, runtime, &self.tokenizer).await?;
         let exports = &fresh.info.exports;
         let gone = self.current.load().info.exports.iter().find(|export| !exports.contains(export)).copied();
         match gone {
-            Some(export) => Err(LoadError::new(&self.spec.name, LoadProblem::ExportGone(export.name()))),
+            Some(export) => Err(LoadError::new(&spec.name, LoadProblem::ExportGone(export.name()))),
             None => Ok(fresh),
         }
     }

@@ -150,7 +150,7 @@ fn submit(
     body: &[u8],
     replica: &Replica,
 ) -> Result<(Envelope, OutputStream), Refused> {
-    let strategies = replica.routing.strategies(incoming.model.as_deref(), headers)?;
+    let strategies = replica.routing.load().strategies(incoming.model.as_deref(), headers)?;
     let transfer = incoming.transfer;
     let has_whole_id = matches!(incoming.request_id, RequestId::Whole(Some(_)));
     let (request, format) = generation_request(incoming, headers, body, replica)?;

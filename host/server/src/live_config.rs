@@ -1,14 +1,21 @@
 //! What the user said of each key, as it is in force, and changes of it while the server runs.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use serde_json::{Map, Value};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::config::{Config, Origin, Settings, Spec, specs};
 use crate::nearest::nearest;
 
 /// The settings of a server that runs.
 pub struct LiveConfig(Mutex<Settings>);
+
+/// A change that makes sense, and that no other can come between.
+pub struct Change<'a> {
+    settings: MutexGuard<'a, Settings>,
+    changed: Settings,
+    /// All of it, with what is changed.
+    pub config: Config,
+}
 
 impl LiveConfig {
     /// As they were at the start.
@@ -17,8 +24,8 @@ impl LiveConfig {
     }
 
     /// Every key with its value: what was said of it, or else its default, or null. Secrets are not shown.
-    pub fn shown(&self) -> Map<String, Value> {
-        let settings = self.lock();
+    pub async fn shown(&self) -> Map<String, Value> {
+        let settings = self.0.lock().await;
         let value = |spec: &Spec| match settings.get(spec) {
             Some(_) if spec.is_secret => "***".into(),
             Some((value, _)) => value.clone(),
@@ -28,13 +35,13 @@ impl LiveConfig {
         specs().map(|spec| (spec.name.to_owned(), value(spec))).collect()
     }
 
-    /// Understands all settings with these changes, and lets `apply` do what follows; null takes back what was said. Fails
-    /// with everything that is wrong, and then nothing is changed.
-    pub fn change(&self, changes: Map<String, Value>, apply: impl FnOnce(&Config)) -> Result<(), Vec<String>> {
-        let mut settings = self.lock();
+    /// Understands all settings with these changes, which are asked for once no other change can come between; null takes
+    /// back what was said. Fails with everything that is wrong.
+    pub async fn understand(&self, changes: impl FnOnce() -> Map<String, Value>) -> Result<Change<'_>, Vec<String>> {
+        let settings = self.0.lock().await;
         let mut changed = settings.clone();
         let mut problems = Vec::new();
-        for (key, value) in changes {
+        for (key, value) in changes() {
             match specs().find(|spec| spec.name == key || spec.aliases.contains(&key.as_str())) {
                 Some(spec) if spec.is_live => changed.replace(spec.name, value, Origin::Admin),
                 Some(_) => problems.push(format!("{key}: cannot be changed while the server runs")),
@@ -46,17 +53,16 @@ impl LiveConfig {
             }
         }
         match Config::new(&changed) {
-            Ok(config) if problems.is_empty() => {
-                apply(&config);
-                *settings = changed;
-                Ok(())
-            }
+            Ok(config) if problems.is_empty() => Ok(Change { settings, changed, config }),
             Ok(_) => Err(problems),
             Err(more) => Err(problems.into_iter().chain(more).collect()),
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Settings> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Change<'_> {
+    /// It has taken effect.
+    pub fn commit(mut self) {
+        *self.settings = self.changed;
     }
 }

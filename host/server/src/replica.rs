@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{Adapter, Adapters, Clock, Engine, EngineObserver, EngineTime};
-use rehearsal_plugin_host::{PluginHost, PluginObserver, Plugins};
+use rehearsal_plugin_host::{PluginHost, PluginObserver, Plugins, Reconfigured};
 use serde_json::{Map, Value};
 
 use crate::config::{
@@ -38,7 +39,7 @@ pub struct Replica {
     /// What makes tokens of what clients send.
     pub prompts: Prompts,
     /// Who answers.
-    pub routing: Routing,
+    pub routing: ArcSwap<Routing>,
     /// The model's names.
     pub model: ModelConfig,
     /// Adapters that can be asked for.
@@ -120,7 +121,7 @@ impl Replica {
         Ok(Self {
             engine: Engine::new(config.engine.clone(), config.latency, tokenizer, clock.clone(), observers),
             prompts: Prompts::new(served, config.engine.max_model_len, config.engine.kv_cache.is_some()),
-            routing,
+            routing: ArcSwap::from_pointee(routing),
             model: config.model.clone(),
             adapters: adapters(&config.lora_modules),
             limits: config.limits.clone(),
@@ -166,12 +167,29 @@ impl Replica {
     }
 
     /// Changes keys while the server runs: some at once, or none if anything is wrong with any. Fails with all of that.
-    pub fn reconfigure(&self, changes: Map<String, Value>) -> Result<(), Vec<String>> {
-        self.live.change(changes, |config| {
-            self.engine.set_latency(config.latency);
-            let MetricsConfig { fake, fake_interval, .. } = &config.metrics;
-            self.metrics.make_up(fake.clone(), *fake_interval, self.clock.now().since_start());
-        })
+    /// What plugins are told is the same for all replicas.
+    pub async fn reconfigure(&self, changes: impl FnOnce() -> Map<String, Value>) -> Result<(), Vec<String>> {
+        let change = self.live.understand(changes).await?;
+        let (mut plugins, mut problems) = (Vec::new(), Vec::new());
+        for spec in &change.config.plugins {
+            match self.plugins.reconfigured(spec).await {
+                Ok(reconfigured) => plugins.extend(reconfigured),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        // Whether failures are asked for follows from how many there are to be.
+        let routing = Routing::new(&change.config, &self.plugins)?;
+        // From here on, nothing can fail.
+        plugins.into_iter().for_each(Reconfigured::serve);
+        self.routing.store(Arc::new(routing));
+        self.engine.set_latency(change.config.latency);
+        let MetricsConfig { fake, fake_interval, .. } = &change.config.metrics;
+        self.metrics.make_up(fake.clone(), *fake_interval, self.clock.now().since_start());
+        change.commit();
+        Ok(())
     }
 
     /// The name that answers carry.

@@ -15,7 +15,7 @@ use crate::wire::json;
 
 /// Every key with its value.
 pub async fn get(State(replica): State<Arc<Replica>>) -> Json<Map<String, Value>> {
-    Json(replica.live.shown())
+    Json(replica.live.shown().await)
 }
 
 /// Changes some keys at once, or none if anything is wrong with any; answers with all.
@@ -25,6 +25,6 @@ pub async fn change(
     body: Bytes,
 ) -> Result<Json<Map<String, Value>>, ApiError> {
     let changes = json::object(&headers, &body)?;
-    replica.reconfigure(changes).map_err(|problems| ApiError::invalid(problems.join("; ")))?;
-    Ok(Json(replica.live.shown()))
+    replica.reconfigure(|| changes).await.map_err(|problems| ApiError::invalid(problems.join("; ")))?;
+    Ok(Json(replica.live.shown().await))
 }

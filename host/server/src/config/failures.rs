@@ -7,9 +7,9 @@ use super::reader::Reader;
 use super::values;
 
 keys! { Failures:
-    FAILURE_INJECTION_RATE: Value = Spec::one("failure-injection-rate", "PERCENT").default("0")
+    FAILURE_INJECTION_RATE: Value = Spec::one("failure-injection-rate", "PERCENT").live().default("0")
         .help("chance in percent of a failure on purpose"), values::number;
-    FAILURE_TYPES: Value = Spec::several("failure-types", "TYPE")
+    FAILURE_TYPES: Value = Spec::several("failure-types", "TYPE").live()
         .help("rate_limit, invalid_api_key, context_length, server_error, invalid_request, model_not_found; not \
                given: all"), values::list;
 }

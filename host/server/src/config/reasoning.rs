@@ -7,7 +7,7 @@ use super::reader::Reader;
 use super::{answers, values};
 
 keys! { Plugins:
-    REASONING_PROBABILITY: Value = Spec::one("reasoning-probability", "PERCENT")
+    REASONING_PROBABILITY: Value = Spec::one("reasoning-probability", "PERCENT").live()
         .help("chance in percent that random thinks before it answers; without it 0, or 100 with a reasoning-parser"),
         values::number;
 }

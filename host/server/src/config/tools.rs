@@ -7,23 +7,23 @@ use super::reader::Reader;
 use super::values;
 
 keys! { Plugins:
-    MAX_INTEGER: Value = Spec::one("max-tool-call-integer-param", "N").default("100")
+    MAX_INTEGER: Value = Spec::one("max-tool-call-integer-param", "N").live().default("100")
         .help("greatest integer argument of a tool call; at least the least"), values::number;
-    MIN_INTEGER: Value = Spec::one("min-tool-call-integer-param", "N").default("0")
+    MIN_INTEGER: Value = Spec::one("min-tool-call-integer-param", "N").live().default("0")
         .help("least integer argument"), values::number;
-    MAX_NUMBER: Value = Spec::one("max-tool-call-number-param", "N").default("100")
+    MAX_NUMBER: Value = Spec::one("max-tool-call-number-param", "N").live().default("100")
         .help("greatest number argument; at least the least"), values::number;
-    MIN_NUMBER: Value = Spec::one("min-tool-call-number-param", "N").default("0")
+    MIN_NUMBER: Value = Spec::one("min-tool-call-number-param", "N").live().default("0")
         .help("least number argument"), values::number;
-    MAX_ARRAY: Value = Spec::one("max-tool-call-array-param-length", "N").default("5")
+    MAX_ARRAY: Value = Spec::one("max-tool-call-array-param-length", "N").live().default("5")
         .help("elements of the longest array argument; at least the shortest"), values::number;
-    MIN_ARRAY: Value = Spec::one("min-tool-call-array-param-length", "N").default("1")
+    MIN_ARRAY: Value = Spec::one("min-tool-call-array-param-length", "N").live().default("1")
         .help("elements of the shortest array argument"), values::number;
-    NOT_REQUIRED_PARAM: Value = Spec::one("tool-call-not-required-param-probability", "PERCENT").default("50")
+    NOT_REQUIRED_PARAM: Value = Spec::one("tool-call-not-required-param-probability", "PERCENT").live().default("50")
         .help("chance in percent of an argument that is not required"), values::number;
-    NOT_REQUIRED_FIELD: Value = Spec::one("object-tool-call-not-required-field-probability", "PERCENT").default("50")
+    NOT_REQUIRED_FIELD: Value = Spec::one("object-tool-call-not-required-field-probability", "PERCENT").live().default("50")
         .help("the same for a field of an object argument"), values::number;
-    EXTRA_CALL: Value = Spec::one("tool-call-extra-call-probability", "PERCENT").default("45")
+    EXTRA_CALL: Value = Spec::one("tool-call-extra-call-probability", "PERCENT").live().default("45")
         .help("chance in percent of one more call, while there are tools"), values::number;
 }
 
