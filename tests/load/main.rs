@@ -1,8 +1,9 @@
-//! Prints what must be measured and not asserted: what answers cost, how a spinning guest disturbs other streams, and how
-//! long a zero-latency stream takes over one connection. Compare figures of one run only. Started by `tests/load/run`,
+//! Prints what must be measured and not asserted: what answers cost, how scrapers and a spinning guest disturb
+//! streams, and how long a zero-latency stream takes over one connection. Compare figures of one run only. Started by `tests/load/run`,
 //! with the path of another binary as its argument if the two are to be compared.
 
 mod cost;
+mod scrapes;
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ async fn main() {
     let exes: Vec<_> = std::env::args().skip(1).collect();
     let exe = exes.first().expect("the path of the binary is the first argument");
     cost::compare(&exes).await;
+    scrapes::full_page(exe).await;
+    scrapes::beside_a_scraper(exe).await;
     beside_a_spinning_guest(exe).await;
     over_one_connection(exe).await;
 }
