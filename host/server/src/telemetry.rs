@@ -1,6 +1,7 @@
 //! Told, never asked: what a server tells of itself.
 
 pub mod capture;
+mod guarded_body;
 pub mod kv_events;
 pub mod load;
 pub mod logs;

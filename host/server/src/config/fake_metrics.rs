@@ -1,14 +1,14 @@
 //! Metrics that are made up: `fake-metrics`, as the reference simulator knows them. The same rules hold at the start and
 //! where they are changed at run time.
 
-use std::f64::consts::TAU;
-use std::time::Duration;
+mod number;
+mod reading;
 
 use serde_json::{Map, Value};
 
-use super::values;
-use crate::nearest::nearest;
 use crate::telemetry::metrics::buckets;
+use number::Number;
+use reading::Reading;
 
 /// What is told in the place of what is measured. What is not given is 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,35 +25,6 @@ pub struct FakeMetrics {
     pub ended: Vec<(String, u64)>,
     /// Adapters that run, those that wait, and a Unix time; `None` as long as nothing is known.
     pub loras: Option<Vec<(String, String, f64)>>,
-}
-
-/// A number, or one that changes with time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Number {
-    /// It stays.
-    Fixed(f64),
-    /// It goes from one to another.
-    Function {
-        /// How.
-        shape: Shape,
-        /// Between these.
-        ends: [f64; 2],
-        /// In this time.
-        period: Duration,
-    },
-}
-
-/// How a number goes from one end to the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// A sine around the middle.
-    Oscillate,
-    /// Straight, and then it stays.
-    Ramp,
-    /// Straight, again and again.
-    RampReset,
-    /// At the one for half of the time, and then at the other.
-    SquareWave,
 }
 
 const RUNNING: &str = "vllm:num_requests_running";
@@ -165,168 +136,6 @@ pub fn observations<'a>(counts: &'a [u64], bounds: &'a [f64]) -> impl Iterator<I
     counts.iter().copied().zip(bounds.iter().copied().chain(beyond))
 }
 
-impl Number {
-    /// Its value so long after it was set.
-    pub fn at(self, elapsed: Duration) -> f64 {
-        let Self::Function { shape, ends: [start, end], period } = self else {
-            let Self::Fixed(value) = self else { return 0.0 };
-            return value;
-        };
-        let periods = elapsed.as_secs_f64() / period.as_secs_f64();
-        match shape {
-            Shape::Oscillate => (start + end) / 2.0 + (end - start) / 2.0 * (TAU * periods).sin(),
-            Shape::Ramp => start + (end - start) * periods.min(1.0),
-            Shape::RampReset => start + (end - start) * periods.fract(),
-            Shape::SquareWave => {
-                if periods.fract() < 0.5 {
-                    start
-                } else {
-                    end
-                }
-            }
-        }
-    }
-}
-
-/// What was given, read key by key.
-struct Reading<'a> {
-    given: &'a Map<String, Value>,
-    problems: &'a mut Vec<String>,
-}
-
-impl<'a> Reading<'a> {
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        self.given.get(key).filter(|value| !value.is_null())
-    }
-
-    fn refuse(&mut self, key: &str, value: &Value, expected: &str) {
-        self.problems.push(format!("{key}: {value} is not {expected}"));
-    }
-
-    fn refuse_unknown(&mut self) {
-        let known: Vec<_> = GAUGES
-            .iter()
-            .map(|(key, ..)| *key)
-            .chain(COUNTERS.iter().map(|(key, _)| *key))
-            .chain(HISTOGRAMS.iter().map(|(key, ..)| *key))
-            .chain([ENDED, LORAS])
-            .collect();
-        for key in self.given.keys().filter(|key| !known.contains(&key.as_str())) {
-            let meant = nearest(key, known.iter().copied()).map(|known| format!(", did you mean {known:?}?"));
-            self.problems.push(format!("{key:?} is no fake metric{}", meant.unwrap_or_default()));
-        }
-    }
-
-    fn number(&mut self, key: &str, most: f64) -> Option<Number> {
-        let value = self.get(key)?;
-        let is_whole = most.is_infinite();
-        let number = match value {
-            Value::Number(number) => number.as_f64().map(Number::Fixed),
-            Value::String(text) => function(text),
-            _ => None,
-        };
-        let in_range = |value: f64| value >= 0.0 && value <= most;
-        let is_fine = match number {
-            Some(Number::Fixed(value)) => in_range(value) && (!is_whole || value.fract() == 0.0),
-            Some(Number::Function { ends, .. }) => ends.into_iter().all(in_range),
-            None => false,
-        };
-        if !is_fine {
-            let range = if is_whole { "a whole number from 0" } else { "a number from 0 to 1" };
-            let functions = "\"FUNCTION:START:END:PERIOD\" with oscillate, ramp, rampreset or squarewave";
-            self.refuse(key, value, &format!("{range}, nor {functions} within that range"));
-        }
-        number.filter(|_| is_fine)
-    }
-
-    fn count(&mut self, key: &str) -> Option<u64> {
-        let value = self.get(key)?;
-        let count = value.as_u64();
-        if count.is_none() {
-            self.refuse(key, value, "a whole number from 0");
-        }
-        count
-    }
-
-    fn counts(&mut self, key: &str, most: usize) -> Option<Vec<u64>> {
-        let value = self.get(key)?;
-        let counts = value.as_array().and_then(|list| list.iter().map(Value::as_u64).collect::<Option<Vec<_>>>());
-        let counts = counts.filter(|counts| counts.len() <= most);
-        if counts.is_none() {
-            self.refuse(key, value, &format!("a list of at most {most} whole numbers from 0, one for each bucket"));
-        }
-        counts
-    }
-
-    fn check_prefix_cache(&mut self) {
-        let [hits, queries] = [HITS, QUERIES].map(|key| self.get(key));
-        if hits.is_some() != queries.is_some() {
-            self.problems.push(format!("{HITS} and {QUERIES} must be given together"));
-        } else if let (Some(hits), Some(queries)) = (hits.and_then(Value::as_u64), queries.and_then(Value::as_u64))
-            && hits > queries
-        {
-            self.problems.push(format!("{HITS}: {hits} is more than the {queries} of {QUERIES}"));
-        }
-    }
-
-    fn ended(&mut self) -> Vec<(String, u64)> {
-        let Some(value) = self.get(ENDED) else { return Vec::new() };
-        let Some(object) = value.as_object() else {
-            self.refuse(ENDED, value, "an object of reasons and how often each came");
-            return Vec::new();
-        };
-        let mut ended = Vec::new();
-        for (reason, count) in object {
-            match count.as_u64() {
-                _ if !REASONS.contains(&reason.as_str()) => {
-                    let known = REASONS.join(", ");
-                    self.problems.push(format!("{ENDED}: {reason:?} is no reason; known are {known}"));
-                }
-                None => self.refuse(&format!("{ENDED}.{reason}"), count, "a whole number from 0"),
-                Some(count) => ended.push((reason.clone(), count)),
-            }
-        }
-        ended
-    }
-
-    /// Each is an object, or its JSON text, as the reference simulator writes them in YAML.
-    fn loras(&mut self) -> Option<Vec<(String, String, f64)>> {
-        let value = self.get(LORAS)?;
-        let row = |item: &Value| {
-            let object = values::json_object(item).ok()?;
-            if object.keys().any(|key| !["running", "waiting", "timestamp"].contains(&key.as_str())) {
-                return None;
-            }
-            let names = |key: &str| match object.get(key) {
-                None | Some(Value::Null) => Some(String::new()),
-                Some(Value::String(names)) => Some(names.clone()),
-                _ => None,
-            };
-            Some((names("running")?, names("waiting")?, object.get("timestamp").map_or(Some(0.0), Value::as_f64)?))
-        };
-        let rows = value.as_array().and_then(|list| list.iter().map(row).collect::<Option<Vec<_>>>());
-        if rows.is_none() {
-            let expected = r#"a list of {"running": "a,b", "waiting": "c", "timestamp": 1.5}"#;
-            self.refuse(LORAS, value, expected);
-        }
-        rows
-    }
-}
-
-/// `ramp:0:10:1m`
-fn function(text: &str) -> Option<Number> {
-    let [shape, start, end, period] = text.split(':').map(str::trim).collect::<Vec<_>>()[..] else { return None };
-    let shape = match shape {
-        "oscillate" => Shape::Oscillate,
-        "ramp" => Shape::Ramp,
-        "rampreset" => Shape::RampReset,
-        "squarewave" => Shape::SquareWave,
-        _ => return None,
-    };
-    let period = values::duration(&Value::String(period.to_owned())).ok().filter(|period| !period.is_zero())?;
-    Some(Number::Function { shape, ends: [start.parse().ok()?, end.parse().ok()?], period })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -335,16 +144,6 @@ mod tests {
 
     fn fake(value: Value) -> Result<FakeMetrics, Vec<String>> {
         FakeMetrics::new(value.as_object().unwrap().clone(), 1024)
-    }
-
-    #[test]
-    fn a_function_goes_from_its_start_to_its_end() {
-        let at = |text: &str, seconds: f64| function(text).unwrap().at(Duration::from_secs_f64(seconds));
-        assert_eq!([0.0, 5.0, 10.0, 25.0].map(|seconds| at("ramp:2:4:10s", seconds)), [2.0, 3.0, 4.0, 4.0]);
-        assert_eq!([0.0, 5.0, 10.0, 25.0].map(|seconds| at("rampreset:2:4:10s", seconds)), [2.0, 3.0, 2.0, 3.0]);
-        assert_eq!([0.0, 4.0, 5.0, 11.0].map(|seconds| at("squarewave:2:4:10s", seconds)), [2.0, 2.0, 4.0, 2.0]);
-        let quarters = [0.0, 2.5, 7.5].map(|seconds| at("oscillate:2:4:10s", seconds));
-        assert!(quarters.iter().zip([3.0, 4.0, 2.0]).all(|(given, wanted)| (given - wanted).abs() < 1e-9));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod check;
 mod loc;
+mod wording;
 
 use serde_json::Value;
 

@@ -1,17 +1,15 @@
 //! Keeps requests on their way to the routes, and sees how their answers end.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http_body::{Frame, SizeHint};
 
 use super::{Capture, Received};
+use crate::telemetry::guarded_body::{Guard, guarded};
 
 tokio::task_local! {
     /// The number of the request that is being answered.
@@ -44,7 +42,8 @@ pub async fn capture(State(capture): State<Arc<Capture>>, request: Request, next
     let mut answering = Answering { capture, number, status: None, is_whole: false };
     let response = TAG.scope(number, next.run(Request::from_parts(head, Body::from(body)))).await;
     answering.status = Some(response.status().as_u16());
-    response.map(|body| Body::new(Watched { body, answering }))
+    // Dropped first, a stream ends its request in the engine.
+    response.map(|body| guarded(body, answering))
 }
 
 fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
@@ -70,34 +69,8 @@ impl Drop for Answering {
     }
 }
 
-/// A body that is watched to its end. Dropped first, it ends its request in the engine.
-struct Watched {
-    body: Body,
-    answering: Answering,
-}
-
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        self.answering.is_whole |= match &polled {
-            Poll::Ready(None) => true,
-            Poll::Ready(Some(Ok(_))) => self.body.is_end_stream(),
-            _ => false,
-        };
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+impl Guard for Answering {
+    fn whole(&mut self) {
+        self.is_whole = true;
     }
 }

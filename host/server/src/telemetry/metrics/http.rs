@@ -1,21 +1,19 @@
 //! `http_…`: requests by endpoint, as the instrumentator of vLLM's framework counts them.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use http_body::{Frame, SizeHint};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType, Summary};
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, Result};
 
 use crate::process::real_time::Instant;
+use crate::telemetry::guarded_body::{Guard, guarded};
 
 /// Endpoints that have one of these in their path are not counted.
 const UNCOUNTED: [&str; 6] = ["/metrics", "/health", "/load", "/ping", "/version", "/server_info"];
@@ -96,7 +94,7 @@ pub async fn measure(State(metrics): State<Arc<HttpMetrics>>, request: Request, 
     let length = response.body().size_hint().exact();
     let response_size = length.unwrap_or_else(|| content_length(response.headers()));
     let answered = Answered { metrics, handler, method, status, begun, request_size, response_size };
-    response.map(|body| Body::new(Measured { body, _answered: answered }))
+    response.map(|body| guarded(body, answered))
 }
 
 fn content_length(headers: &HeaderMap) -> u64 {
@@ -120,30 +118,7 @@ impl Drop for Answered {
     }
 }
 
-/// A body that is measured.
-struct Measured {
-    body: Body,
-    _answered: Answered,
-}
-
-impl HttpBody for Measured {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result2<Frame<Bytes>>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-type Result2<T> = std::result::Result<T, axum::Error>;
+impl Guard for Answered {}
 
 /// A summary without quantiles, by endpoint: how many, and how many bytes together.
 #[derive(Clone)]
