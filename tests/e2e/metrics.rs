@@ -326,3 +326,24 @@ async fn other_engines_names_tell_what_routers_read_of_them_and_nothing_else() {
         assert_eq!(rows.join("\n"), expected);
     }
 }
+
+/// Every metric that the dashboard asks Prometheus for is on the page.
+#[tokio::test]
+async fn the_dashboard_asks_for_what_there_is() {
+    let server = serve("").await;
+    server.post("/v1/completions", &json!({ "prompt": "hi" })).await;
+    let page = page(&server).await;
+    let dashboard: Value = serde_json::from_str(include_str!("../../manifests/grafana-dashboard.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let mut n_metrics = 0;
+    for target in targets {
+        let query = target["expr"].as_str().unwrap();
+        let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+        for name in words.filter(|word| ["vllm:", "http_", "rehearsal_"].iter().any(|own| word.starts_with(own))) {
+            assert!(page.lines().any(|line| line.starts_with(&format!("{name}{{"))), "{name} of {query}");
+            n_metrics += 1;
+        }
+    }
+    assert!(n_metrics > 20);
+}
