@@ -58,7 +58,7 @@ async fn what_is_wrong_changes_nothing_and_is_told_whole() {
         "did you mean \"time-to-first-token\"?",
         "inter-token-latency-std-dev: 9ms is more than 30 %",
         "fake-metrics: running-requests: -1 is not",
-        "(from POST /admin/config)",
+        "(from a change while it runs)",
     ] {
         assert!(message.contains(problem), "{problem}: {message}");
     }
@@ -97,4 +97,24 @@ async fn what_plugins_are_told_changes_too_or_nothing_does() {
     assert_eq!((&shown["failure-injection-rate"], &shown["time-to-first-token"]), (&json!(100), &json!(1)));
     assert_eq!(server.post(CONFIG, &json!({ "failure-injection-rate": 0 })).await.status, 200);
     assert_eq!(ask().await, 200);
+}
+
+#[tokio::test]
+async fn what_was_shown_can_be_sent_back() {
+    let server = serve("--mode echo --max-num-seqs 7 --time-to-first-token 1ms").await;
+    let shown = server.get(CONFIG).await.json;
+    let answer = server.post(CONFIG, &shown).await;
+    assert_eq!((answer.status, answer.json == shown), (200, true), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_rank_changes_what_it_is_told_to_and_nothing_of_another() {
+    let args = ["--model", "m", "--mode", "echo", "--data-parallel-size", "2"];
+    let ranks = Server::start_ranks(crate::EXE, &args, &[], 2).await;
+    let ask = async |rank: usize| ranks[rank].post("/v1/completions", &json!({ "prompt": "hi" })).await.status;
+    ranks[0].post(CONFIG, &json!({ "failure-injection-rate": 100 })).await;
+    assert_ne!(ask(0).await, 200);
+    assert_eq!(ranks[1].post(CONFIG, &json!({ "time-to-first-token": "1ms" })).await.status, 200);
+    assert_ne!(ask(0).await, 200);
+    assert_eq!(ask(1).await, 200);
 }

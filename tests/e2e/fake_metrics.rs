@@ -110,6 +110,37 @@ async fn they_can_be_set_changed_and_dropped_while_the_server_runs() {
 }
 
 #[tokio::test]
+async fn a_function_begins_when_it_is_set() {
+    let server = faking(&json!({ "running-requests": "ramp:0:100:100s" }), &["--clock", "manual"]).await;
+    server.post("/admin/clock", &json!({ "advance": "50s" })).await;
+    server.post("/fake_metrics", &json!({ "waiting-requests": "ramp:0:100:100s" })).await;
+    server.post("/admin/clock", &json!({ "advance": "10s" })).await;
+    let told = [
+        row(&server, &of_engine("num_requests_running")).await,
+        row(&server, &of_engine("num_requests_waiting")).await,
+    ];
+    assert_eq!(told, [60.0, 10.0]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_is_refused_and_what_is_given_is_always_told() {
+    let server = faking(&json!({ "running-requests": 5 }), &["--disable-log-stats"]).await;
+    assert_eq!(row(&server, &of_engine("num_requests_running")).await, 5.0);
+    for wrong in [
+        json!({ "ttft-buckets-values": [u64::MAX, 1] }),
+        json!({ "request-prompt-tokens": [u64::MAX, u64::MAX] }),
+        json!({ "running-requests": "ramp:0:inf:1m" }),
+        json!({ "kv-cache-usage": "ramp:0:NaN:1m" }),
+        json!({ "kv-cache-usage": "ramp:0:1:0s" }),
+    ] {
+        assert_eq!(server.post("/fake_metrics", &wrong).await.status, 400, "{wrong}");
+    }
+    let most = json!({ "request-prompt-tokens": [0, 0, 0, 0, 0, u64::MAX], "running-requests": 1e300 });
+    assert_eq!(server.post("/fake_metrics", &most).await.status, 204);
+    assert_eq!(row(&server, &of_engine("request_prompt_tokens_count")).await, u64::MAX as f64);
+}
+
+#[tokio::test]
 async fn all_that_is_wrong_stops_the_start() {
     let metrics =
         json!({ "running-requests": -1, "runing-requests": 1, "ttft-buckets-values": vec![0; 24] }).to_string();

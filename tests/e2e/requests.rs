@@ -110,7 +110,7 @@ async fn they_can_be_waited_for_and_filtered_and_forgotten() {
     assert_eq!(tenants("?last=1").await, ["red"]);
     assert_eq!(tenants("?model=other").await, ["red"]);
     assert_eq!(tenants("?header=X-Tenant:%20green").await, ["green"]);
-    for query in ["?last=-1", "?timeout=soon", "?header=blue", "?since=1"] {
+    for query in ["?wait=4", "?last=-1", "?timeout=soon", "?header=blue", "?since=1"] {
         assert_eq!(server.get(&format!("{REQUESTS}{query}")).await.status, 400, "{query}");
     }
     let forgotten = server.http.delete(format!("{}{REQUESTS}", server.url)).send().await.unwrap();
@@ -136,4 +136,40 @@ async fn all_of_them_are_written_down_a_line_each() {
     assert_eq!((&lines[19]["body"]["prompt"], &lines[19]["outcome"]), (&json!("request 19"), &json!("completed")));
     let refusal = Server::refused(EXE, &["--model", "m", "--capture-file", "/nowhere/trace.jsonl"]).await;
     assert!(refusal.stderr.contains("capture-file: /nowhere/trace.jsonl cannot be written"), "{}", refusal.stderr);
+}
+
+#[tokio::test]
+async fn what_is_forgotten_while_it_is_answered_is_written_down_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace.jsonl");
+    let args = ["--model", "m", "--mode", "echo", "--capture", "2", "--capture-file", path.to_str().unwrap()];
+    let server = Server::start(EXE, &[&args[..], &["--inter-token-latency", "20ms"]].concat()).await;
+    let body = Server::chat("one two three four five six seven eight nine ten", &json!({ "stream": true }));
+    let streaming = server.post(CHAT, &body);
+    let meddling = async {
+        while requests(&server, "").await.is_empty() {}
+        server.http.delete(format!("{}{REQUESTS}", server.url)).send().await.unwrap();
+    };
+    tokio::join!(streaming, meddling);
+    assert_eq!(server.terminate().await, Some(0));
+    let written = std::fs::read_to_string(&path).unwrap();
+    let line: Value = serde_json::from_str(written.trim()).unwrap();
+    assert_eq!((&line["completion_tokens"], &line["outcome"]), (&json!(10), &json!("completed")));
+}
+
+#[tokio::test]
+async fn secrets_are_not_shown_and_bodies_for_no_endpoint_not_read() {
+    let server = serve("--capture 9").await;
+    let headers = [("x-goog-api-key", "s1"), ("X-Auth-Token", "s2"), ("idempotency-key", "k"), ("cookie", "s3")];
+    server.post_text("/nowhere?api_key=s4&trace=1", "application/json", "{\"a\": 1}", &headers).await;
+    for path in ["/load", "/health/ready", "/version", "/rehearsal/plugins"] {
+        server.get(path).await;
+    }
+    server.get("/pingx").await;
+    let seen = requests(&server, "").await;
+    let paths: Vec<_> = seen.iter().map(|request| request["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/nowhere?api_key=***&trace=1", "/pingx"]);
+    let text = seen[0].to_string();
+    assert!(["s1", "s2", "s3", "s4"].iter().all(|secret| !text.contains(&format!("\"{secret}\""))), "{text}");
+    assert_eq!((&seen[0]["headers"]["idempotency-key"], &seen[0]["body_bytes"]), (&json!("k"), &json!(0)));
 }

@@ -119,5 +119,19 @@ async fn schemas_that_nobody_could_follow_are_refused() {
             }
         }
     }
+    // A chain as long as its client likes would need a stack as deep.
+    for n in [1_000, 20_000] {
+        let link = |at: usize| (format!("a{at}"), json!({ "$ref": format!("#/$defs/a{}", at + 1) }));
+        let mut defs: serde_json::Map<_, _> = (0..n).map(link).collect();
+        defs.insert(format!("a{n}"), json!({ "type": "integer" }));
+        let schema = json!({ "type": "object", "properties": { "x": { "$ref": "#/$defs/a0" } }, "$defs": defs });
+        let tool = json!({ "type": "function", "function": { "name": "f", "parameters": schema } });
+        for more in
+            [json!({ "structured_outputs": { "json": schema } }), json!({ "tools": [tool], "tool_choice": "none" })]
+        {
+            let answer = server.post(CHAT, &Server::chat("hi", &more)).await;
+            assert!(answer.status == 400 && answer.text.contains("more than 250 levels"), "{n}: {}", answer.text);
+        }
+    }
     assert_eq!(server.get("/health").await.status, 200);
 }

@@ -14,7 +14,7 @@ use crate::loader;
 use crate::needs::Needs;
 use crate::observer::PluginObserver;
 use crate::plugin::Version;
-use crate::reload::Reloadable;
+use crate::reload::{Prepared, Reloadable};
 use crate::replica::ReplicaPlugin;
 use crate::runtime::Runtime;
 use crate::spec::PluginSpec;
@@ -96,16 +96,15 @@ impl PluginHost {
 /// A plugin with another configuration, ready to serve.
 pub struct Reconfigured {
     plugin: Arc<Reloadable>,
-    spec: PluginSpec,
-    fresh: Version,
+    prepared: Prepared,
     host: Arc<PluginHost>,
 }
 
 impl Reconfigured {
     /// Lets it serve, in all replicas; calls in flight keep what they began with.
     pub fn serve(self) {
-        self.host.needs.store(Arc::new(Needs::clone(&self.host.needs.load()).union(&self.fresh.needs)));
-        self.plugin.serve(self.spec, self.fresh);
+        self.host.needs.store(Arc::new(Needs::clone(&self.host.needs.load()).union(&self.prepared.fresh.needs)));
+        self.plugin.serve(self.prepared);
     }
 }
 
@@ -117,8 +116,8 @@ impl Plugins {
         else {
             return Ok(None);
         };
-        let (spec, fresh) = plugin.with_config(spec.config.clone(), &self.host.runtime).await?;
-        Ok(Some(Reconfigured { plugin: plugin.clone(), spec, fresh, host: self.host.clone() }))
+        let prepared = plugin.with_config(spec.config.clone(), &self.host.runtime).await?;
+        Ok(Some(Reconfigured { plugin: plugin.clone(), prepared, host: self.host.clone() }))
     }
 
     /// The strategy of the plugin `name`, if it is loaded and exports `generator`.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use arc_swap::ArcSwap;
 use rehearsal_engine::Tokenizer;
 use serde_json::{Map, Value};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tracing::{info, warn};
 
 use crate::error::{LoadError, LoadProblem};
@@ -21,8 +22,17 @@ pub(crate) struct Reloadable {
     spec: ArcSwap<PluginSpec>,
     tokenizer: Arc<dyn Tokenizer>,
     current: ArcSwap<Version>,
+    /// Held by whoever makes another version serve.
+    changing: Arc<AsyncMutex<()>>,
     /// What the replicas share of it: told of new versions.
     replicas: Mutex<Vec<Weak<PluginShared>>>,
+}
+
+/// A version with its configuration, ready to serve.
+pub(crate) struct Prepared {
+    spec: PluginSpec,
+    pub(crate) fresh: Version,
+    _alone: OwnedMutexGuard<()>,
 }
 
 impl Reloadable {
@@ -31,6 +41,7 @@ impl Reloadable {
             spec: ArcSwap::from_pointee(spec),
             tokenizer,
             current: ArcSwap::from_pointee(version),
+            changing: Arc::default(),
             replicas: Mutex::default(),
         }
     }
@@ -70,6 +81,7 @@ impl Reloadable {
     /// Loads the component again and lets it serve, or says why the version that serves serves on. `before` is called
     /// with the new version just before its first call.
     pub(crate) async fn reload(&self, runtime: &Arc<Runtime>, before: impl FnOnce(&Version)) -> Result<(), LoadError> {
+        let _alone = self.changing.lock().await;
         let fresh = match self.load(&self.spec(), runtime).await {
             Ok(fresh) => fresh,
             Err(error) => {
@@ -87,22 +99,31 @@ impl Reloadable {
         Ok(())
     }
 
-    /// The version that would serve with another configuration, tried with it.
+    /// The version that would serve with another configuration, tried with it. No other comes to serve as long as it is
+    /// held.
     pub(crate) async fn with_config(
         &self,
         config: Map<String, Value>,
         runtime: &Arc<Runtime>,
-    ) -> Result<(PluginSpec, Version), LoadError> {
+    ) -> Result<Prepared, LoadError> {
+        let alone = self.changing.clone().lock_owned().await;
         let spec = PluginSpec { config, ..PluginSpec::clone(&self.spec.load()) };
         let fresh = self.load(&spec, runtime).await?;
-        Ok((spec, fresh))
+        Ok(Prepared { spec, fresh, _alone: alone })
     }
 
     /// Lets what [`Self::with_config`] has made serve.
-    pub(crate) fn serve(&self, spec: PluginSpec, fresh: Version) {
+    pub(crate) fn serve(&self, prepared: Prepared) {
+        let Prepared { spec, fresh, _alone } = prepared;
         info!(plugin = spec.name, "plugin configured anew");
+        let is_another = self.sha256() != fresh.info.sha256;
         self.spec.store(Arc::new(spec));
-        self.current.store(Arc::new(fresh));
+        let fresh = Arc::new(fresh);
+        self.current.store(fresh.clone());
+        if is_another {
+            // Its file has changed meanwhile.
+            self.tell(PluginEvent::Reloaded(&fresh.info));
+        }
     }
 
     fn tell(&self, event: PluginEvent<'_>) {

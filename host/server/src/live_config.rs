@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::config::{Config, Origin, Settings, Spec, specs};
+use crate::config::{Config, Origin, Settings, Spec, Takes, specs};
 use crate::nearest::nearest;
 
 /// The settings of a server that runs.
@@ -15,6 +15,8 @@ pub struct Change<'a> {
     changed: Settings,
     /// All of it, with what is changed.
     pub config: Config,
+    /// All of it as it was.
+    pub before: Config,
 }
 
 impl LiveConfig {
@@ -26,13 +28,8 @@ impl LiveConfig {
     /// Every key with its value: what was said of it, or else its default, or null. Secrets are not shown.
     pub async fn shown(&self) -> Map<String, Value> {
         let settings = self.0.lock().await;
-        let value = |spec: &Spec| match settings.get(spec) {
-            Some(_) if spec.is_secret => "***".into(),
-            Some((value, _)) => value.clone(),
-            None if spec.default.is_empty() => Value::Null,
-            None => spec.default.into(),
-        };
-        specs().map(|spec| (spec.name.to_owned(), value(spec))).collect()
+        let keys = specs().filter(|spec| spec.takes != Takes::Environment);
+        keys.map(|spec| (spec.name.to_owned(), shown(spec, &settings))).collect()
     }
 
     /// Understands all settings with these changes, which are asked for once no other change can come between; null takes
@@ -44,6 +41,8 @@ impl LiveConfig {
         for (key, value) in changes() {
             match specs().find(|spec| spec.name == key || spec.aliases.contains(&key.as_str())) {
                 Some(spec) if spec.is_live => changed.replace(spec.name, value, Origin::Admin),
+                // Who sends back what was shown changes nothing.
+                Some(spec) if shown(spec, &settings) == value => {}
                 Some(_) => problems.push(format!("{key}: cannot be changed while the server runs")),
                 None => {
                     let meant = nearest(&key, specs().map(|spec| spec.name));
@@ -52,11 +51,21 @@ impl LiveConfig {
                 }
             }
         }
+        let before = Config::new(&settings)?;
         match Config::new(&changed) {
-            Ok(config) if problems.is_empty() => Ok(Change { settings, changed, config }),
+            Ok(config) if problems.is_empty() => Ok(Change { settings, changed, config, before }),
             Ok(_) => Err(problems),
             Err(more) => Err(problems.into_iter().chain(more).collect()),
         }
+    }
+}
+
+fn shown(spec: &Spec, settings: &Settings) -> Value {
+    match settings.get(spec) {
+        Some(_) if spec.is_secret => "***".into(),
+        Some((value, _)) => value.clone(),
+        None if spec.default.is_empty() => Value::Null,
+        None => spec.default.into(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{Adapter, Adapters, Clock, Engine, EngineObserver, EngineTime};
-use rehearsal_plugin_host::{PluginHost, PluginObserver, Plugins, Reconfigured};
+use rehearsal_plugin_host::{PluginHost, PluginObserver, PluginSpec, Plugins, Reconfigured};
 use serde_json::{Map, Value};
 
 use crate::config::{
@@ -171,7 +171,10 @@ impl Replica {
     pub async fn reconfigure(&self, changes: impl FnOnce() -> Map<String, Value>) -> Result<(), Vec<String>> {
         let change = self.live.understand(changes).await?;
         let (mut plugins, mut problems) = (Vec::new(), Vec::new());
-        for spec in &change.config.plugins {
+        let is_changed = |spec: &&PluginSpec| {
+            change.before.plugins.iter().all(|before| before.name != spec.name || before.config != spec.config)
+        };
+        for spec in change.config.plugins.iter().filter(is_changed) {
             match self.plugins.reconfigured(spec).await {
                 Ok(reconfigured) => plugins.extend(reconfigured),
                 Err(error) => problems.push(error.to_string()),

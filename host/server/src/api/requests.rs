@@ -43,6 +43,10 @@ pub async fn list(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<Requests>, ApiError> {
     let (wanted, capture) = (Wanted::read(pairs)?, capture(&replica)?);
+    if let Some(n) = wanted.wait.filter(|n| *n > capture.n_kept()) {
+        let n_kept = capture.n_kept();
+        return Err(ApiError::invalid(format!("wait: {n} requests are more than the {n_kept} that --capture keeps")));
+    }
     let is_wanted = |received: &Received| wanted.admits(received);
     let waiting = capture.wait(wanted.wait.unwrap_or(0), is_wanted);
     let timed_out = timeout(wanted.timeout.unwrap_or(USUAL_TIMEOUT), waiting).await.is_err();
@@ -57,7 +61,7 @@ pub async fn forget(State(replica): State<Arc<Replica>>) -> Result<StatusCode, A
 
 fn capture(replica: &Replica) -> Result<&Capture, ApiError> {
     let kept_none = || ApiError::invalid("no requests are kept: start the server with --capture N");
-    replica.capture.as_deref().ok_or_else(kept_none)
+    replica.capture.as_deref().filter(|capture| capture.n_kept() > 0).ok_or_else(kept_none)
 }
 
 impl Wanted {

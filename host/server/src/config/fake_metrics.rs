@@ -116,7 +116,8 @@ impl FakeMetrics {
             let counts = histograms.iter().find(|(family, _)| *family == of_requests);
             if let Some((_, counts)) = counts.filter(|_| counters.iter().all(|(family, _)| *family != total)) {
                 let observed = observations(counts, &bounds);
-                counters.push((total, observed.map(|(count, tokens)| count.saturating_mul(tokens as u64)).sum()));
+                let tokens = observed.map(|(count, tokens)| count.saturating_mul(tokens as u64));
+                counters.push((total, tokens.fold(0, u64::saturating_add)));
             }
         }
         if problems.is_empty() { Ok(Self { given, gauges, counters, histograms, ended, loras }) } else { Err(problems) }

@@ -34,7 +34,7 @@ impl std::fmt::Display for Origin {
             Self::CommandLine => f.write_str("the command line"),
             Self::Environment(name) => write!(f, "the environment variable {name}"),
             Self::File(path) => f.write_str(path),
-            Self::Admin => f.write_str("POST /admin/config"),
+            Self::Admin => f.write_str("a change while it runs"),
         }
     }
 }

@@ -3,7 +3,7 @@
 mod captured;
 mod layer;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -24,22 +24,25 @@ const MOST_BYTES: usize = 64 << 20;
 
 /// Keeps the last requests of a server.
 pub struct Capture {
-    kept: Mutex<Kept>,
+    requests: Mutex<Requests>,
     /// Told when a request has arrived.
     arrived: Notify,
     clock: Clock,
     rank: u32,
-    n_requests: usize,
+    /// Kept at most.
+    n_kept: usize,
     file: Option<(Mutex<NonBlocking>, WorkerGuard)>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct Requests {
     /// In the order of arrival.
-    requests: VecDeque<Captured>,
-    /// The number of the first of them.
-    first: u64,
+    kept: VecDeque<Arc<Captured>>,
     n_bytes: usize,
+    /// Those that are being answered, kept or not, by their numbers.
+    open: HashMap<u64, Arc<Captured>>,
+    /// Of the next one.
+    number: u64,
     /// When the first request of all arrived.
     begun: Option<EngineTime>,
 }
@@ -52,95 +55,81 @@ impl Capture {
             return Ok(None);
         }
         let file = file.as_deref().map(open).transpose()?;
-        let (kept, arrived) = (Mutex::default(), Notify::new());
-        Ok(Some(Arc::new(Self { kept, arrived, clock, rank, n_requests: *n_requests, file })))
+        let (requests, arrived) = (Mutex::default(), Notify::new());
+        Ok(Some(Arc::new(Self { requests, arrived, clock, rank, n_kept: *n_requests, file })))
+    }
+
+    /// How many requests are kept at most.
+    pub fn n_kept(&self) -> usize {
+        self.n_kept
     }
 
     /// A request has arrived; returns its number.
     fn add(&self, received: Received) -> u64 {
         let now = self.clock.now();
-        let mut kept = self.lock();
-        let begun = *kept.begun.get_or_insert(now);
-        let captured = Captured::new(received, now.since(begun), self.rank);
-        kept.n_bytes += captured.n_bytes();
-        kept.requests.push_back(captured);
-        let number = kept.first + kept.requests.len() as u64 - 1;
-        while kept.requests.len() > 1 && self.is_too_much(&kept) {
-            kept.drop_first();
+        let mut requests = self.lock();
+        let begun = *requests.begun.get_or_insert(now);
+        let captured = Arc::new(Captured::new(received, now.since(begun), self.rank));
+        let number = requests.number;
+        requests.number += 1;
+        requests.open.insert(number, captured.clone());
+        requests.n_bytes += captured.n_bytes();
+        requests.kept.push_back(captured);
+        while requests.kept.len() > self.n_kept || (requests.n_bytes > MOST_BYTES && requests.kept.len() > 1) {
+            requests.forget_first();
         }
-        drop(kept);
+        drop(requests);
         self.arrived.notify_waiters();
         number
     }
 
-    /// Whether the first request is to be forgotten.
-    fn is_too_much(&self, kept: &Kept) -> bool {
-        // One that is not answered yet has still to be written down, as long as there is room.
-        let may_go = self.file.is_none() || kept.requests.front().is_none_or(Captured::is_answered);
-        kept.n_bytes > MOST_BYTES || (kept.requests.len() > self.n_requests.max(1) && may_go)
-    }
-
     /// A request was answered with this status, whole or not; none if its client left before there was one.
     fn answered(&self, number: u64, status: Option<u16>, is_whole: bool) {
-        let mut kept = self.lock();
-        let Some(captured) = kept.get(number) else { return };
+        let Some(captured) = self.lock().open.remove(&number) else { return };
         captured.answered(status, is_whole);
-        let Some((file, _)) = &self.file else { return };
-        let line = captured.line();
-        drop(kept);
-        // One that the disk has no room for is lost, and nothing else.
-        let _ = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
+        if let Some((file, _)) = &self.file {
+            // One that the disk has no room for is lost, and nothing else.
+            let _ = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&captured.line());
+        }
     }
 
     /// The last `n` requests that `is_wanted`, oldest first, as JSON.
     pub fn last(&self, n: usize, is_wanted: impl Fn(&Received) -> bool) -> Vec<Box<RawValue>> {
-        let kept = self.lock();
-        let mut last: Vec<_> = kept
-            .requests
-            .iter()
-            .rev()
-            .filter(|captured| is_wanted(&captured.received))
-            .take(n.min(self.n_requests))
-            .map(Captured::json)
-            .collect();
+        let kept: Vec<_> = self.lock().kept.iter().cloned().collect();
+        let wanted = kept.iter().rev().filter(|captured| is_wanted(&captured.received)).take(n);
+        let mut last: Vec<_> = wanted.map(|captured| captured.json()).collect();
         last.reverse();
         last
     }
 
-    /// Ready once `n` requests that `is_wanted` have arrived, those before included.
+    /// Ready once `n` requests that `is_wanted` have arrived and are kept.
     pub async fn wait(&self, n: usize, is_wanted: impl Fn(&Received) -> bool) {
         loop {
             let arrived = self.arrived.notified();
-            if self.lock().requests.iter().filter(|captured| is_wanted(&captured.received)).count() >= n {
+            if self.lock().kept.iter().filter(|captured| is_wanted(&captured.received)).count() >= n {
                 return;
             }
             arrived.await;
         }
     }
 
-    /// Forgets all.
+    /// Forgets all; what is not answered yet is still written down.
     pub fn clear(&self) {
-        let mut kept = self.lock();
-        while !kept.requests.is_empty() {
-            kept.drop_first();
+        let mut requests = self.lock();
+        while !requests.kept.is_empty() {
+            requests.forget_first();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    fn get(&mut self, number: u64) -> Option<&mut Captured> {
-        let at = number.checked_sub(self.first)?;
-        self.requests.get_mut(usize::try_from(at).ok()?)
-    }
-
-    fn drop_first(&mut self) {
-        if let Some(dropped) = self.requests.pop_front() {
-            self.first += 1;
-            self.n_bytes -= dropped.n_bytes();
+impl Requests {
+    fn forget_first(&mut self) {
+        if let Some(forgotten) = self.kept.pop_front() {
+            self.n_bytes -= forgotten.n_bytes();
         }
     }
 }
@@ -152,7 +141,7 @@ impl EngineObserver for Capture {
         });
         for sequence in ended {
             let Some(tag) = sequence.choice.request.tag else { continue };
-            if let Some(captured) = self.lock().get(tag) {
+            if let Some(captured) = self.lock().open.get(&tag) {
                 captured.ended(sequence);
             }
         }

@@ -76,11 +76,13 @@ impl Metrics {
             tells_engine: config.log.requests.stats.is_some(),
             dialect: config.metrics.dialect,
             unmeasured: EngineMetrics::new(config)?,
-            fake: Mutex::new(config.metrics.fake.clone().map(|metrics| Fake {
-                metrics,
-                since: Duration::ZERO,
-                interval: config.metrics.fake_interval,
-            })),
+            fake: Mutex::new(
+                config
+                    .metrics
+                    .fake
+                    .clone()
+                    .map(|metrics| Fake::new(metrics, config.metrics.fake_interval, Duration::ZERO, None)),
+            ),
             plugins: Arc::new(PluginMetrics::register(&registry)?),
             http: HttpMetrics::register(&registry)?,
             process: Process::new(),
@@ -89,12 +91,11 @@ impl Metrics {
         })
     }
 
-    /// From `now` on, in engine time after its start, metrics of the engine are made up, or measured again. Functions of
-    /// those that are made up already go on.
+    /// From `now` on, in engine time after its start, metrics of the engine are made up, or measured again. Numbers that are
+    /// made up already go on.
     pub fn make_up(&self, metrics: Option<FakeMetrics>, interval: Duration, now: Duration) {
         let mut fake = self.fake.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = fake.as_ref().map_or(now, |fake| fake.since);
-        *fake = metrics.map(|metrics| Fake { metrics, since, interval });
+        *fake = metrics.map(|metrics| Fake::new(metrics, interval, now, fake.as_ref()));
     }
 
     /// What was given of those that are made up, with `changes`.
@@ -105,7 +106,7 @@ impl Metrics {
         }
     }
 
-    /// What is told of the engine.
+    /// What is told of the engine, if anything.
     fn of_engine(&self, now: Duration, unix_time: Duration, sleep_level: u8) -> Vec<MetricFamily> {
         match &*self.fake.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(fake) => {
@@ -113,7 +114,8 @@ impl Metrics {
                 fake.put_into(&mut families, now);
                 families
             }
-            None => self.engine.gather(unix_time, sleep_level),
+            None if self.tells_engine => self.engine.gather(unix_time, sleep_level),
+            None => Vec::new(),
         }
     }
 
@@ -130,9 +132,7 @@ impl Metrics {
         let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.plugins.look(plugins);
         let mut families = self.process.gather();
-        if self.tells_engine {
-            families.extend(dialect::translate(self.of_engine(now, unix_time, sleep_level), self.dialect));
-        }
+        families.extend(dialect::translate(self.of_engine(now, unix_time, sleep_level), self.dialect));
         families.extend(self.registry.gather());
         let mut page = Vec::new();
         TextEncoder::new().encode(&families, &mut page).context("the metrics cannot be written")?;

@@ -44,7 +44,7 @@ impl<'a> Reading<'a> {
             Value::String(text) => function(text),
             _ => None,
         };
-        let in_range = |value: f64| value >= 0.0 && value <= most;
+        let in_range = |value: f64| value.is_finite() && value >= 0.0 && value <= most;
         let is_fine = match number {
             Some(Number::Fixed(value)) => in_range(value) && (!is_whole || value.fract() == 0.0),
             Some(Number::Function { ends, .. }) => ends.into_iter().all(in_range),
@@ -70,9 +70,14 @@ impl<'a> Reading<'a> {
     pub(super) fn counts(&mut self, key: &str, most: usize) -> Option<Vec<u64>> {
         let value = self.get(key)?;
         let counts = value.as_array().and_then(|list| list.iter().map(Value::as_u64).collect::<Option<Vec<_>>>());
-        let counts = counts.filter(|counts| counts.len() <= most);
+        let fits = |counts: &Vec<u64>| counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count)).is_some();
+        let counts = counts.filter(|counts| counts.len() <= most && fits(counts));
         if counts.is_none() {
-            self.refuse(key, value, &format!("a list of at most {most} whole numbers from 0, one for each bucket"));
+            self.refuse(
+                key,
+                value,
+                &format!("a list of at most {most} whole numbers from 0, one for each bucket, of 64 bits together"),
+            );
         }
         counts
     }

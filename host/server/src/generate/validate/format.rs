@@ -53,8 +53,10 @@ pub(super) fn check(format: &OutputFormat) -> Result<Option<Format>, ApiError> {
             if !parsed.is_object() {
                 return Err(refused("it is no object".into()));
             }
+            // Before anybody follows its references.
+            let size = schema_size::of(&parsed)?;
             let compiled = jsonschema::validator_for(&parsed).map_err(|error| refused(error.to_string()))?;
-            Kind::JsonSchema((!schema_size::of(&parsed)?.is_endless).then(|| Box::new(compiled)))
+            Kind::JsonSchema((!size.is_endless).then(|| Box::new(compiled)))
         }
         OutputFormat::Regex(regex) if regex.contains('\0') => {
             return Err(ApiError::invalid("the regular expression must not have a NUL character"));

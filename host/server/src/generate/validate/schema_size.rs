@@ -9,6 +9,9 @@ use crate::wire::errors::ApiError;
 /// With more objects in it, references followed, a schema is refused.
 const MOST_PARTS: usize = 20_000;
 
+/// Nested deeper, references followed, it is refused too: whoever follows it would need a stack as deep.
+const MOST_DEPTH: usize = 250;
+
 /// Parts of a schema that count only where a reference leads to them.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 
@@ -22,17 +25,31 @@ pub(super) struct Size {
 
 /// Of a whole schema. Fails if it is too large.
 pub(super) fn of(schema: &Value) -> Result<Size, ApiError> {
-    Measure { root: schema, known: HashMap::new() }.size(schema)
+    Measure { root: schema, known: HashMap::new(), depth: 0 }.size(schema)
 }
 
 struct Measure<'a> {
     root: &'a Value,
     /// By reference: the size of what it leads to; `None` while that is being found out.
     known: HashMap<&'a str, Option<Size>>,
+    /// Of the part that is looked at.
+    depth: usize,
 }
 
 impl<'a> Measure<'a> {
     fn size(&mut self, schema: &'a Value) -> Result<Size, ApiError> {
+        if self.depth > MOST_DEPTH {
+            let message =
+                format!("the JSON schema is too deep: its references lead more than {MOST_DEPTH} levels down");
+            return Err(ApiError::invalid(message));
+        }
+        self.depth += 1;
+        let size = self.parts(schema);
+        self.depth -= 1;
+        size
+    }
+
+    fn parts(&mut self, schema: &'a Value) -> Result<Size, ApiError> {
         let mut size = Size::default();
         match schema {
             Value::Array(list) => {

@@ -1,9 +1,10 @@
 //! One request, and what became of it.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rehearsal_engine::{EngineTime, SequenceEvent, SequenceReport};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -21,6 +22,15 @@ pub struct Received {
     /// As JSON, if it is some; else as a text.
     body: Box<RawValue>,
     body_bytes: usize,
+    /// That the body asks for.
+    #[serde(skip)]
+    model: Option<String>,
+}
+
+/// Of a body, what requests are told apart by.
+#[derive(Deserialize)]
+struct Named {
+    model: Option<String>,
 }
 
 impl Received {
@@ -33,7 +43,8 @@ impl Received {
             let end = text.floor_char_boundary(LONGEST_BODY);
             raw(&text[..end])
         });
-        Self { method, path, headers, body, body_bytes }
+        let model = serde_json::from_str::<Named>(body.get()).ok().and_then(|named| named.model);
+        Self { method, path, headers, body, body_bytes, model }
     }
 
     /// Whether it has this header with this value.
@@ -43,8 +54,7 @@ impl Received {
 
     /// Whether its body asks for this model.
     pub fn asks_for(&self, model: &str) -> bool {
-        let body: Value = serde_json::from_str(self.body.get()).unwrap_or_default();
-        body["model"] == model
+        self.model.as_deref() == Some(model)
     }
 }
 
@@ -54,6 +64,12 @@ pub(super) struct Captured {
     /// After the first one.
     at: Duration,
     rank: u32,
+    became: Mutex<Became>,
+}
+
+/// What became of it.
+#[derive(Default)]
+struct Became {
     status: Option<u16>,
     outcome: Option<&'static str>,
     engine: Option<InEngine>,
@@ -89,7 +105,7 @@ struct Shown<'a> {
 
 impl Captured {
     pub(super) fn new(received: Received, at: Duration, rank: u32) -> Self {
-        Self { received, at, rank, status: None, outcome: None, engine: None }
+        Self { received, at, rank, became: Mutex::default() }
     }
 
     /// What it takes, more or less.
@@ -98,14 +114,11 @@ impl Captured {
         size_of::<Self>() + self.received.body.get().len() + self.received.path.len() + headers.sum::<usize>()
     }
 
-    pub(super) fn is_answered(&self) -> bool {
-        self.outcome.is_some()
-    }
-
     /// One of its sequences has ended.
-    pub(super) fn ended(&mut self, sequence: &SequenceReport) {
+    pub(super) fn ended(&self, sequence: &SequenceReport) {
         let (history, choice) = (&sequence.history, &sequence.choice);
-        let engine = self.engine.get_or_insert_with(|| InEngine { arrived: history.arrived, ..Default::default() });
+        let mut became = self.became();
+        let engine = became.engine.get_or_insert_with(|| InEngine { arrived: history.arrived, ..Default::default() });
         // Each prompt once.
         if choice.index.is_multiple_of(choice.request.sampling.n) {
             engine.prompt_tokens += choice.prompt().n_tokens;
@@ -118,10 +131,11 @@ impl Captured {
     }
 
     /// It was answered with this status, whole or not.
-    pub(super) fn answered(&mut self, status: Option<u16>, is_whole: bool) {
-        self.status = status;
-        let has_failed = self.engine.as_ref().is_some_and(|engine| engine.has_failed);
-        self.outcome = Some(match status {
+    pub(super) fn answered(&self, status: Option<u16>, is_whole: bool) {
+        let mut became = self.became();
+        became.status = status;
+        let has_failed = became.engine.as_ref().is_some_and(|engine| engine.has_failed);
+        became.outcome = Some(match status {
             Some(400..) => "error",
             _ if has_failed => "error",
             Some(_) if is_whole => "completed",
@@ -130,7 +144,23 @@ impl Captured {
     }
 
     pub(super) fn json(&self) -> Box<RawValue> {
-        raw(&self.shown())
+        let became = self.became();
+        let engine = became.engine.as_ref();
+        let since_arrival = |to: fn(&InEngine) -> Option<EngineTime>| {
+            engine.and_then(|engine| Some(to(engine)?.since(engine.arrived).as_secs_f64()))
+        };
+        raw(&Shown {
+            at: self.at.as_secs_f64(),
+            received: &self.received,
+            replica: self.rank,
+            status: became.status,
+            prompt_tokens: engine.map(|engine| engine.prompt_tokens),
+            completion_tokens: engine.map(|engine| engine.completion_tokens),
+            cached_tokens: engine.map(|engine| engine.cached_tokens),
+            ttft: since_arrival(|engine| engine.first_token),
+            e2e: since_arrival(|engine| engine.last_token),
+            outcome: became.outcome,
+        })
     }
 
     /// The same on one line.
@@ -145,23 +175,8 @@ impl Captured {
         line.into_bytes()
     }
 
-    fn shown(&self) -> Shown<'_> {
-        let engine = self.engine.as_ref();
-        let since_arrival = |to: fn(&InEngine) -> Option<EngineTime>| {
-            engine.and_then(|engine| Some(to(engine)?.since(engine.arrived).as_secs_f64()))
-        };
-        Shown {
-            at: self.at.as_secs_f64(),
-            received: &self.received,
-            replica: self.rank,
-            status: self.status,
-            prompt_tokens: engine.map(|engine| engine.prompt_tokens),
-            completion_tokens: engine.map(|engine| engine.completion_tokens),
-            cached_tokens: engine.map(|engine| engine.cached_tokens),
-            ttft: since_arrival(|engine| engine.first_token),
-            e2e: since_arrival(|engine| engine.last_token),
-            outcome: self.outcome,
-        }
+    fn became(&self) -> MutexGuard<'_, Became> {
+        self.became.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -22,34 +22,74 @@ pub fn tag() -> Option<u64> {
 }
 
 /// What operators and probes ask is not of interest.
-const NOT_KEPT: [&str; 7] = ["/rehearsal", "/admin", "/fake_metrics", "/metrics", "/health", "/ready", "/ping"];
+const NOT_KEPT: [&str; 15] = [
+    "/rehearsal",
+    "/admin",
+    "/fake_metrics",
+    "/metrics",
+    "/health",
+    "/ready",
+    "/ping",
+    "/load",
+    "/version",
+    "/server_info",
+    "/openapi.json",
+    "/sleep",
+    "/wake_up",
+    "/is_sleeping",
+    "/is_paused",
+];
 
-/// Headers whose values are not shown.
-const SECRET: [&str; 5] = ["authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"];
+/// What ends the names of headers, and of parameters of a path, whose values are not shown.
+const SECRET: [&str; 6] = ["authorization", "key", "token", "cookie", "secret", "password"];
 
-/// Keeps a request, and notes how it was answered.
+/// Keeps a request, and notes how it was answered. What no endpoint is for has no body that would be read.
 pub async fn capture(State(capture): State<Arc<Capture>>, request: Request, next: Next) -> Response {
-    if NOT_KEPT.iter().any(|prefix| request.uri().path().starts_with(prefix)) {
+    let path = request.uri().path();
+    let is_below =
+        |prefix: &&str| path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if NOT_KEPT.iter().any(|prefix| is_below(prefix)) {
         return next.run(request).await;
     }
+    let has_endpoint = request.extensions().get::<MatchedPath>().is_some();
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, usize::MAX).await else {
-        // Its client left before it had said what it wants.
-        return StatusCode::BAD_REQUEST.into_response();
+    let (kept, body) = if has_endpoint {
+        let Ok(read) = to_bytes(body, usize::MAX).await else {
+            // Its client left before it had said what it wants.
+            return StatusCode::BAD_REQUEST.into_response();
+        };
+        (read.clone(), Body::from(read))
+    } else {
+        (Bytes::new(), body)
     };
-    let path = head.uri.path_and_query().map_or_else(|| "*".into(), ToString::to_string);
-    let number = capture.add(Received::new(head.method.to_string(), path, shown(&head.headers), &body));
+    let received = Received::new(head.method.to_string(), shown_path(&head.uri), shown(&head.headers), &kept);
+    let number = capture.add(received);
+    drop(kept);
     let mut answering = Answering { capture, number, status: None, is_whole: false };
-    let response = TAG.scope(number, next.run(Request::from_parts(head, Body::from(body)))).await;
+    let response = TAG.scope(number, next.run(Request::from_parts(head, body))).await;
     answering.status = Some(response.status().as_u16());
     // Dropped first, a stream ends its request in the engine.
     response.map(|body| guarded(body, answering))
 }
 
+fn is_secret(name: &str) -> bool {
+    // What names a request is no secret.
+    let name = name.to_ascii_lowercase();
+    name != "idempotency-key" && SECRET.iter().any(|end| name.ends_with(end))
+}
+
+fn shown_path(uri: &Uri) -> String {
+    let Some(query) = uri.query() else { return uri.path().to_owned() };
+    let shown = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if is_secret(name) => format!("{name}=***"),
+        _ => pair.to_owned(),
+    });
+    format!("{}?{}", uri.path(), shown.collect::<Vec<_>>().join("&"))
+}
+
 fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
-    let shown = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
-        let is_secret = SECRET.contains(&name.as_str());
-        let value = if is_secret { "***".into() } else { String::from_utf8_lossy(value.as_bytes()) };
+    let shown = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = if is_secret(name.as_str()) { "***".into() } else { String::from_utf8_lossy(value.as_bytes()) };
         (name.to_string(), value.into_owned())
     };
     headers.iter().map(shown).collect()

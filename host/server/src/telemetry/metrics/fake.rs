@@ -10,25 +10,43 @@ use crate::config::{FakeMetrics, observations};
 pub(super) struct Fake {
     /// What.
     pub(super) metrics: FakeMetrics,
-    /// In engine time, after its start.
-    pub(super) since: Duration,
+    /// By family, when its number was set: in engine time, after its start.
+    since: Vec<(&'static str, Duration)>,
     /// By so much functions of time go on at once.
-    pub(super) interval: Duration,
+    interval: Duration,
 }
 
 impl Fake {
-    /// Puts what was made up into families that measured nothing.
-    pub(super) fn put_into(&self, families: &mut [MetricFamily], now: Duration) {
-        let elapsed = now.saturating_sub(self.since);
+    /// Set at `now`, but for numbers that `before` has too.
+    pub(super) fn new(metrics: FakeMetrics, interval: Duration, now: Duration, before: Option<&Self>) -> Self {
+        let since = metrics.gauges.iter().map(|gauge| {
+            let kept = before.filter(|before| before.metrics.gauges.contains(gauge));
+            (gauge.0, kept.map_or(now, |before| before.since(gauge.0, now)))
+        });
+        Self { since: since.collect(), metrics, interval }
+    }
+
+    fn since(&self, family: &str, now: Duration) -> Duration {
+        self.since.iter().find(|(known, _)| *known == family).map_or(now, |(_, since)| *since)
+    }
+
+    /// The number of a family at this moment.
+    fn number(&self, family: &str, now: Duration) -> Option<f64> {
+        let (_, number) = self.metrics.gauges.iter().find(|(known, _)| *known == family)?;
+        let elapsed = now.saturating_sub(self.since(family, now));
         let steps = elapsed.as_nanos() / self.interval.as_nanos().max(1);
         let elapsed = Duration::from_nanos(u64::try_from(steps * self.interval.as_nanos()).unwrap_or(u64::MAX));
-        let FakeMetrics { gauges, counters, histograms, ended, loras, .. } = &self.metrics;
+        let value = number.at(elapsed);
+        Some(if family == "vllm:kv_cache_usage_perc" { value } else { value.trunc() })
+    }
+
+    /// Puts what was made up into families that measured nothing.
+    pub(super) fn put_into(&self, families: &mut [MetricFamily], now: Duration) {
+        let FakeMetrics { counters, histograms, ended, loras, .. } = &self.metrics;
         for family in families {
             let name = family.name().to_owned();
-            if let Some((_, number)) = gauges.iter().find(|(family, _)| *family == name) {
-                let value = number.at(elapsed);
-                let is_share = name == "vllm:kv_cache_usage_perc";
-                set_gauges(family, if is_share { value } else { value.trunc() });
+            if let Some(value) = self.number(&name, now) {
+                set_gauges(family, value);
             }
             if let Some((_, count)) = counters.iter().find(|(family, _)| *family == name) {
                 let mut counter = Counter::default();
@@ -40,8 +58,7 @@ impl Fake {
             }
             match name.as_str() {
                 "vllm:num_requests_waiting_by_reason" => {
-                    let waiting = gauges.iter().find(|(family, _)| *family == "vllm:num_requests_waiting");
-                    let waiting = waiting.map_or(0.0, |(_, number)| number.at(elapsed).trunc());
+                    let waiting = self.number("vllm:num_requests_waiting", now).unwrap_or(0.0);
                     // All for the same reason.
                     if let Some(first) = family.mut_metric().first_mut() {
                         set_gauge(first, waiting);
