@@ -43,6 +43,8 @@ enum Answer {
     Text,
     /// Nothing, or a text of which no media type is told, as in vLLM.
     Nothing,
+    /// A status that says so.
+    NoContent,
 }
 
 const fn get(path: &'static str, summary: &'static str, answer: Answer) -> Operation {
@@ -111,7 +113,7 @@ const OPERATIONS: &[Operation] = &[
         ],
         ..get("/rehearsal/requests", "The requests as they were received", Answer::Json)
     },
-    Operation { method: "delete", ..get("/rehearsal/requests", "Forget them", Answer::Nothing) },
+    Operation { method: "delete", ..get("/rehearsal/requests", "Forget them", Answer::NoContent) },
     get("/rehearsal/plugins", "The plugins and how they do", Answer::Json),
     get("/openapi.json", "This document", Answer::Json),
 ];
@@ -122,8 +124,8 @@ const FOR_ADMINS: &[Operation] = &[
     post("/admin/clock", "Advance a manual clock", Body::Any, Answer::Json),
     get("/admin/config", "The configuration in force", Answer::Json),
     post("/admin/config", "Change it while the server runs", Body::Any, Answer::Json),
-    post("/fake_metrics", "Make metrics up", Body::Any, Answer::Nothing),
-    Operation { method: "delete", ..get("/fake_metrics", "Measure again", Answer::Nothing) },
+    post("/fake_metrics", "Make metrics up", Body::Any, Answer::NoContent),
+    Operation { method: "delete", ..get("/fake_metrics", "Measure again", Answer::NoContent) },
 ];
 
 /// Those that are there only with `VLLM_SERVER_DEV_MODE=1`.
@@ -199,7 +201,7 @@ fn described(operation: &Operation) -> Value {
         Answer::Json => json!({ "application/json": { "schema": {} } }),
         Answer::Stream => json!({ "application/json": { "schema": {} }, "text/event-stream": { "schema": {} } }),
         Answer::Text => json!({ "text/plain": { "schema": { "type": "string" } } }),
-        Answer::Nothing => Value::Null,
+        Answer::Nothing | Answer::NoContent => Value::Null,
     };
     let mut answer = json!({ "description": "as vLLM answers" });
     if !content.is_null() {
@@ -209,7 +211,8 @@ fn described(operation: &Operation) -> Value {
         "description": "what is wrong",
         "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
     });
-    let mut described = json!({ "summary": operation.summary, "responses": { "200": answer, "default": error } });
+    let status = if matches!(operation.answer, Answer::NoContent) { "204" } else { "200" };
+    let mut described = json!({ "summary": operation.summary, "responses": { status: answer, "default": error } });
     let body = match operation.body {
         Body::Nothing => None,
         Body::Forms(forms) => Some(json_schema::body(forms)),

@@ -48,7 +48,7 @@ pub async fn capture(State(capture): State<Arc<Capture>>, request: Request, next
     let path = request.uri().path();
     let is_below =
         |prefix: &&str| path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if NOT_KEPT.iter().any(|prefix| is_below(prefix)) {
+    if NOT_KEPT.iter().any(is_below) {
         return next.run(request).await;
     }
     let has_endpoint = request.extensions().get::<MatchedPath>().is_some();
