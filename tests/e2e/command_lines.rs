@@ -131,10 +131,10 @@ seed: 100100100
 
 #[tokio::test]
 async fn lines_that_cannot_be_meant_are_refused_with_every_problem() {
-    let args = ["--model", "m", "--max-running-requests", "5", "--lora", "a,b", "--fake-metrics", "5", "--prot", "1"];
+    let args = ["--model", "m", "--max-running-requests", "5", "--lora", "a,b", "--prot", "1"];
     let refusal = Server::refused(EXE, &args).await;
     assert_eq!(refusal.code, Some(2));
-    for problem in ["--max-num-seqs", "--lora-modules", "--fake-metrics", "did you mean --port?"] {
+    for problem in ["--max-num-seqs", "--lora-modules", "did you mean --port?"] {
         assert!(refusal.stderr.contains(problem), "{problem}: {}", refusal.stderr);
     }
 }
