@@ -285,6 +285,10 @@ async fn requests_are_counted_by_endpoint_as_vllms_framework_does() {
     for path in ["/nowhere", "/health", "/health/ready", "/ping", "/version", "/load", "/metrics"] {
         server.get(path).await;
     }
+    for made_up in ["BREW", "WHEN"] {
+        let method = reqwest::Method::from_bytes(made_up.as_bytes()).unwrap();
+        server.http.request(method, format!("{}/tea", server.url)).send().await.unwrap();
+    }
     let page = page(&server).await;
     let chat = r#"handler="/v1/chat/completions",method"#;
     for (row, expected) in [
@@ -295,12 +299,13 @@ async fn requests_are_counted_by_endpoint_as_vllms_framework_does() {
         (r#"http_request_size_bytes_count{handler="/v1/chat/completions"}"#.into(), 3.0),
         (r#"http_request_size_bytes_sum{handler="/v1/chat/completions"}"#.into(), body.len() as f64 + 2.0),
         (format!(r#"http_request_duration_seconds_count{{{chat}="POST"}}"#), 2.0),
-        ("http_request_duration_highr_seconds_count".into(), 4.0),
-        (r#"http_response_size_bytes_sum{handler="none"}"#.into(), 22.0),
+        (r#"http_requests_total{handler="none",method="OTHER",status="4xx"}"#.into(), 2.0),
+        ("http_request_duration_highr_seconds_count".into(), 6.0),
+        (r#"http_response_size_bytes_sum{handler="none"}"#.into(), 66.0),
     ] {
         assert_eq!(value(&page, &row), expected, "{row}");
     }
-    assert_eq!(page.lines().filter(|line| line.starts_with("http_requests_total{")).count(), 4, "{page}");
+    assert_eq!(page.lines().filter(|line| line.starts_with("http_requests_total{")).count(), 5, "{page}");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::replica::Replica;
 use crate::telemetry::capture::{Capture, Received};
 use crate::wire::errors::ApiError;
 
-/// For as long a client waits that does not say.
+/// How long a client waits that does not say.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which requests are asked for.
