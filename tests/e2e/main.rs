@@ -49,7 +49,7 @@ mod tools;
 mod transfer;
 mod vllm_requests;
 
-use rehearsal_tests::Server;
+use rehearsal_tests::{MISBEHAVE, Server};
 
 /// The binary under test.
 const EXE: &str = env!("CARGO_BIN_EXE_rehearsal");
@@ -58,4 +58,12 @@ const EXE: &str = env!("CARGO_BIN_EXE_rehearsal");
 async fn serve(args: &str) -> Server {
     let args: Vec<_> = ["--model", "m"].into_iter().chain(args.split_whitespace()).collect();
     Server::start(EXE, &args).await
+}
+
+/// A configuration file with the guest that misbehaves, as the plugin of this name, within these limits.
+fn limits(plugin: &str, limits: &str) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let config = format!("plugins: [{{name: {plugin}, path: {MISBEHAVE}, limits: {{{limits}}}}}]\n");
+    std::fs::write(file.path(), config).unwrap();
+    file.into_temp_path().keep().unwrap().to_str().unwrap().to_owned()
 }

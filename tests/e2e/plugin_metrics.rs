@@ -1,15 +1,16 @@
 //! What `GET /metrics` tells of plugins.
 
-use rehearsal_tests::{MISBEHAVE, Server};
+use rehearsal_tests::Server;
 use serde_json::json;
 
-use crate::EXE;
+use crate::{EXE, limits};
 
 const CHAT: &str = "/v1/chat/completions";
 
 async fn misbehaving(args: &[&str]) -> Server {
-    let plugin = format!("bad={MISBEHAVE}");
-    Server::start(EXE, &[&["--model", "m", "--plugin", &plugin, "--mode", "bad"], args].concat()).await
+    // On a busy machine, what is to end at another limit must not end for want of time.
+    let config = ["--config", &limits("bad", "wall: 60s"), "--model", "m", "--mode", "bad"];
+    Server::start(EXE, &[&config[..], args].concat()).await
 }
 
 /// The value of one row, by its name and labels.

@@ -2,7 +2,7 @@
 
 use rehearsal_tests::{MISBEHAVE, Server};
 
-use crate::EXE;
+use crate::{EXE, limits};
 
 #[tokio::test]
 async fn all_problems_of_the_configuration_are_printed() {
@@ -37,7 +37,8 @@ async fn plugins_that_cannot_serve_stop_the_start() {
             &format!("other={}", path("other.wasm")),
             &format!("refuses={MISBEHAVE}"),
             &format!("panics={MISBEHAVE}"),
-            &format!("spins={MISBEHAVE}"),
+            "--config",
+            &limits("spins", "wall: 60s"),
             "--plugin-config",
             r#"refuses={"init":"refuse"}"#,
             r#"panics={"init":"panic"}"#,
