@@ -56,7 +56,7 @@ pub struct GenerationRequest {
     pub headers: Vec<(String, String)>,
     /// The body as the client sent it, if some plugin wants to see it.
     pub raw_body: Option<String>,
-    /// By it whoever submitted the request finds it again in reports.
+    /// By it the request is found again in reports.
     pub tag: Option<u64>,
 }
 

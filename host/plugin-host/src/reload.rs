@@ -22,7 +22,7 @@ pub(crate) struct Reloadable {
     spec: ArcSwap<PluginSpec>,
     tokenizer: Arc<dyn Tokenizer>,
     current: ArcSwap<Version>,
-    /// Held by whoever makes another version serve.
+    /// Held while another version is made to serve.
     changing: Arc<AsyncMutex<()>>,
     /// What the replicas share of it: told of new versions.
     replicas: Mutex<Vec<Weak<PluginShared>>>,

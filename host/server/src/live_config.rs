@@ -41,7 +41,7 @@ impl LiveConfig {
         for (key, value) in changes() {
             match specs().find(|spec| spec.name == key || spec.aliases.contains(&key.as_str())) {
                 Some(spec) if spec.is_live => changed.replace(spec.name, value, Origin::Admin),
-                // Who sends back what was shown changes nothing.
+                // What was shown and is sent back changes nothing.
                 Some(spec) if shown(spec, &settings) == value => {}
                 Some(_) => problems.push(format!("{key}: cannot be changed while the server runs")),
                 None => {

@@ -35,7 +35,7 @@ keys! { Serving:
     DISABLE_FASTAPI_DOCS: bool = Spec::switch("disable-fastapi-docs").default("false")
         .help("no /openapi.json"), values::switch;
     NO_ADMIN: bool = Spec::switch("no-admin").default("false")
-        .help("no /admin/* and no /fake_metrics: nobody changes the server while it runs"), values::switch;
+        .help("no /admin/* and no /fake_metrics: nothing changes while the server runs"), values::switch;
     ENABLE_AUTO_TOOL_CHOICE: bool = Spec::switch("enable-auto-tool-choice")
         .help("needs tool-call-parser, as in vLLM. Tools are called without it too; --no-enable-auto-tool-choice: \
                tool_choice auto is a 400"), values::switch;

@@ -1,4 +1,4 @@
-//! How large a schema is once its references are followed: what nobody could follow is refused before anybody tries.
+//! How large a schema is once its references are followed: what could not be followed is refused before that.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::wire::errors::ApiError;
 /// With more objects in it, references followed, a schema is refused.
 const MOST_PARTS: usize = 20_000;
 
-/// Nested deeper, references followed, it is refused too: whoever follows it would need a stack as deep.
+/// Nested deeper, references followed, it is refused too: to follow it takes a stack as deep.
 const MOST_DEPTH: usize = 250;
 
 /// Parts of a schema that count only where a reference leads to them.
