@@ -1,4 +1,4 @@
-//! `GET /metrics` as those who scrape vLLM read it.
+//! `GET /metrics` as scrapers of vLLM read it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::config::{Config, Origin, Settings, Spec, Takes, specs};
-use crate::nearest::nearest;
+use crate::config::{Config, Origin, Settings, Spec, specs};
+use crate::nearest::did_you_mean;
 
 /// The settings of a server that runs.
 pub struct LiveConfig(Mutex<Settings>);
@@ -28,7 +28,7 @@ impl LiveConfig {
     /// Every key with its value: what was said of it, or else its default, or null. Secrets are not shown.
     pub async fn shown(&self) -> Map<String, Value> {
         let settings = self.0.lock().await;
-        let keys = specs().filter(|spec| spec.takes != Takes::Environment);
+        let keys = specs().filter(|spec| spec.is_in_files());
         keys.map(|spec| (spec.name.to_owned(), shown(spec, &settings))).collect()
     }
 
@@ -39,14 +39,13 @@ impl LiveConfig {
         let mut changed = settings.clone();
         let mut problems = Vec::new();
         for (key, value) in changes() {
-            match specs().find(|spec| spec.name == key || spec.aliases.contains(&key.as_str())) {
+            match specs().find(|spec| spec.is_called(&key)) {
                 Some(spec) if spec.is_live => changed.replace(spec.name, value, Origin::Admin),
                 // What was shown and is sent back changes nothing.
                 Some(spec) if shown(spec, &settings) == value => {}
                 Some(_) => problems.push(format!("{key}: cannot be changed while the server runs")),
                 None => {
-                    let meant = nearest(&key, specs().map(|spec| spec.name));
-                    let meant = meant.map(|known| format!(", did you mean {known:?}?")).unwrap_or_default();
+                    let meant = did_you_mean(&key, specs().map(|spec| spec.name));
                     problems.push(format!("{key:?} is no key{meant}"));
                 }
             }

@@ -22,8 +22,7 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
 
 /// What `name`, without its dashes, stands for; exactly, never by prefix.
 pub(super) fn meaning(name: &str) -> Option<Meaning> {
-    let key =
-        |name: &str| specs().find(|spec| spec.is_in_files() && (spec.name == name || spec.aliases.contains(&name)));
+    let key = |name: &str| specs().find(|spec| spec.is_in_files() && spec.is_called(name));
     if let Some(spec) = key(name) {
         return Some(Meaning::Key(spec, false));
     }

@@ -178,6 +178,11 @@ impl Spec {
         Self { topic, ..self }
     }
 
+    /// Whether this is its name, or one of its other spellings.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+
     /// Whether a configuration file may have it.
     pub fn is_in_files(&self) -> bool {
         self.takes != Takes::Environment

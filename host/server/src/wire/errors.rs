@@ -114,7 +114,7 @@ impl ApiError {
         Self::Invalid { message: message.into(), param: Some(param), value: Some(value.to_string()) }
     }
 
-    /// A tool that is to be called, and that nobody offers.
+    /// A tool that is to be called, and is not among those offered.
     pub fn unknown_tool(name: &str) -> Self {
         Self::invalid_param("tool_choice", format!("tool_choice names {name:?}, which is none of the tools"))
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::number::{Number, function};
 use super::{COUNTERS, ENDED, GAUGES, HISTOGRAMS, HITS, LORAS, QUERIES, REASONS};
 use crate::config::values;
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 
 /// What was given, read key by key.
 pub(super) struct Reading<'a> {
@@ -31,8 +31,8 @@ impl<'a> Reading<'a> {
             .chain([ENDED, LORAS])
             .collect();
         for key in self.given.keys().filter(|key| !known.contains(&key.as_str())) {
-            let meant = nearest(key, known.iter().copied()).map(|known| format!(", did you mean {known:?}?"));
-            self.problems.push(format!("{key:?} is no fake metric{}", meant.unwrap_or_default()));
+            let meant = did_you_mean(key, known.iter().copied());
+            self.problems.push(format!("{key:?} is no fake metric{meant}"));
         }
     }
 

@@ -34,7 +34,7 @@ impl<'a> Families<'a> {
         label: &str,
         values: [&str; N],
     ) -> Result<[IntGauge; N]> {
-        each(values, |value| self.add(IntGauge::with_opts(self.opts(name, help).const_label(label, value))?))
+        self.labelled(self.opts(name, help), label, values, IntGauge::with_opts)
     }
 
     /// A number that only grows. The name is the whole one, `_total` included.
@@ -50,7 +50,7 @@ impl<'a> Families<'a> {
         label: &str,
         values: [&str; N],
     ) -> Result<[IntCounter; N]> {
-        each(values, |value| self.add(IntCounter::with_opts(self.opts(name, help).const_label(label, value))?))
+        self.labelled(self.opts(name, help), label, values, IntCounter::with_opts)
     }
 
     /// Likewise of the server as a whole, which no engine is named for.
@@ -61,8 +61,8 @@ impl<'a> Families<'a> {
         label: &str,
         values: [&str; N],
     ) -> Result<[IntCounter; N]> {
-        let opts = || Opts::new(name, help).const_label("model_name", self.model);
-        each(values, |value| self.add(IntCounter::with_opts(opts().const_label(label, value))?))
+        let opts = Opts::new(name, help).const_label("model_name", self.model);
+        self.labelled(opts, label, values, IntCounter::with_opts)
     }
 
     /// Counts of what was observed, by these upper bounds.
@@ -83,6 +83,19 @@ impl<'a> Families<'a> {
         self.add(IntGauge::with_opts(opts)?).map(|info| info.set(1))
     }
 
+    /// One series for each value of a label.
+    fn labelled<C: Collector + Clone + 'static, const N: usize>(
+        &self,
+        opts: Opts,
+        label: &str,
+        values: [&str; N],
+        make: fn(Opts) -> Result<C>,
+    ) -> Result<[C; N]> {
+        let series = values.into_iter().map(|value| self.add(make(opts.clone().const_label(label, value))?));
+        let series = series.collect::<Result<Vec<_>>>()?;
+        series.try_into().map_err(|_| prometheus::Error::Msg("as many as there are values".into()))
+    }
+
     fn opts(&self, name: &str, help: &str) -> Opts {
         Opts::new(name, help).const_label("engine", &self.engine).const_label("model_name", self.model)
     }
@@ -90,9 +103,4 @@ impl<'a> Families<'a> {
     fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
         self.registry.register(Box::new(collector.clone())).map(|()| collector)
     }
-}
-
-fn each<C, const N: usize>(values: [&str; N], make: impl FnMut(&str) -> Result<C>) -> Result<[C; N]> {
-    let made = values.into_iter().map(make).collect::<Result<Vec<_>>>()?;
-    made.try_into().map_err(|_| prometheus::Error::Msg("as many as there are values".into()))
 }

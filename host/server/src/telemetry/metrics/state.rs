@@ -1,4 +1,4 @@
-//! How things stand: who runs, who waits and why, whether the engine sleeps; and what was turned away or set back.
+//! How things stand: what runs, what waits and why, whether the engine sleeps; and what was turned away or set back.
 
 use prometheus::{Gauge, IntCounter, IntGauge, Result};
 use rehearsal_engine::{SequenceEvent, StepReport};
