@@ -36,6 +36,11 @@ async fn keys_guard_the_api_and_not_the_probes() {
         ("/v1/no-such-path", "", 401),
         ("/rehearsal/plugins", "", 401),
         ("/rehearsal/plugins", "Bearer k1", 200),
+        // In browsers it is a password.
+        ("/rehearsal", "Basic YW55Omsx", 200),
+        ("/rehearsal", "Basic YW55Om5v", 401),
+        ("/rehearsal", "Basic k1", 401),
+        ("/v1/models", "Basic YW55Omsx", 401),
         ("/health", "", 200),
         ("/metrics", "", 200),
         ("/version", "", 200),

@@ -76,6 +76,9 @@ async fn a_fuzzer_that_reads_the_description() {
                       response_schema_conformance,response_headers_conformance";
         fuzzer.args(["run", &document, "--checks", checks, "--phases", "coverage,fuzzing", "--max-examples", "20"]);
         fuzzer.args(["--seed", "1", "--exclude-path", "/pause", "--exclude-path", "/sleep"]);
+        // It never ends.
+        fuzzer.args(["--exclude-path", "/rehearsal/events"]);
+        fuzzer.env("SCHEMATHESIS_HOOKS", suite("schemathesis").join("hooks.py"));
         // It keeps what it found where it runs.
         fuzzer.current_dir(env!("CARGO_TARGET_TMPDIR"));
         fuzzer
@@ -89,6 +92,17 @@ async fn a_fuzzer_that_reads_the_description() {
 async fn readers_of_events_and_tokens() {
     let qwen3 = if is_here("npm") { qwen3().display().to_string() } else { String::new() };
     pytest("kv", vec![("REHEARSAL", EXE.to_owned()), ("QWEN3", qwen3)]).await;
+}
+
+/// Chromium, in which the page at `/rehearsal` is looked at.
+#[tokio::test]
+async fn a_browser() {
+    if !is_here("chromium") || !is_here("chromedriver") {
+        return;
+    }
+    // What starts servers is there.
+    let helpers = suite("kv").display().to_string();
+    pytest("browser", vec![("REHEARSAL", EXE.to_owned()), ("PYTHONPATH", helpers)]).await;
 }
 
 /// What a suite of any language asks, by the variables that name it.

@@ -64,6 +64,9 @@ async fn a_header_forces_an_error_and_nothing_else_does() {
     let server = Server::start(EXE, &["--model", "m", "--mode", "echo"]).await;
     assert_eq!(post(&server, &[("X-Return-Error", "503")], &json!({})).await.status, 503);
     assert_eq!(post(&server, &[("X-Return-Error", "429")], &json!({})).await.header("retry-after"), Some("1"));
+    let page = server.get("/metrics").await.text;
+    assert!(page.contains("rehearsal_injected_failures_total{kind=\"error\"} 2\n"), "{page}");
+    assert!(page.contains("rehearsal_injected_failures_total{kind=\"hang\"} 0\n"), "{page}");
     assert_eq!(post(&server, &[("X-Return-Error", "soon")], &json!({})).await.status, 400);
     assert_eq!(post(&server, &[], &json!({})).await.status, 200);
 }

@@ -27,6 +27,7 @@ mod lora;
 mod messages;
 mod metrics;
 mod openapi;
+mod page;
 mod plugin_metrics;
 mod plugin_tools;
 mod pooling;

@@ -254,6 +254,7 @@ impl Core {
     /// Forgets what happened, once it was told.
     pub(crate) fn clear_report(&mut self) {
         self.report.sequences.clear();
+        self.report.injected.clear();
         self.report.refused = 0;
         self.report.kv_cache = None;
         self.report.adapters = None;

@@ -56,6 +56,22 @@ pub enum Failure {
     Malformed,
 }
 
+impl Failure {
+    /// In one word, for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Error(_) => "error",
+            Self::Disconnect => "disconnect",
+            Self::Hang => "hang",
+            Self::Stall(_) => "stall",
+            Self::Malformed => "malformed",
+        }
+    }
+
+    /// All that [`Self::kind`] returns.
+    pub const KINDS: [&str; 5] = ["error", "disconnect", "hang", "stall", "malformed"];
+}
+
 /// When it happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {

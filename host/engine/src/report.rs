@@ -7,6 +7,7 @@ use crate::clock::EngineTime;
 use crate::history::SequenceHistory;
 use crate::kv_cache::KvCacheEvent;
 use crate::output::FinishReason;
+use crate::request::RequestNumber;
 use crate::strategy::{Choice, StrategyError};
 
 /// Everything that happened at one moment, and how things stand after it.
@@ -16,6 +17,8 @@ pub struct StepReport {
     pub at: EngineTime,
     /// What happened to sequences, in order.
     pub sequences: Vec<SequenceReport>,
+    /// Failures that were played on purpose, in order: of which request, and their [kinds](crate::Failure::kind).
+    pub injected: Vec<(RequestNumber, &'static str)>,
     /// Blocks that changed, in order; `None` if none did, or if the engine's configuration says that nothing is to be told
     /// of them.
     pub kv_cache: Option<Arc<[KvCacheEvent]>>,
@@ -30,7 +33,11 @@ pub struct StepReport {
 impl StepReport {
     /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
-        self.sequences.is_empty() && self.kv_cache.is_none() && self.adapters.is_none() && self.refused == 0
+        self.sequences.is_empty()
+            && self.injected.is_empty()
+            && self.kv_cache.is_none()
+            && self.adapters.is_none()
+            && self.refused == 0
     }
 }
 

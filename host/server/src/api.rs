@@ -16,6 +16,7 @@ pub mod load;
 pub mod lora;
 pub mod metrics;
 pub mod openapi;
+pub mod page;
 pub mod plugins;
 pub mod probes;
 pub mod render;

@@ -21,6 +21,7 @@ use crate::routing::Routing;
 use crate::sleep::Sleep;
 use crate::telemetry::capture::Capture;
 use crate::telemetry::kv_events::{KvEvents, RunningKvEvents};
+use crate::telemetry::live::Live;
 use crate::telemetry::load::ServerLoad;
 use crate::telemetry::logs::EngineLog;
 use crate::telemetry::logs::stats::Throughput;
@@ -76,6 +77,8 @@ pub struct Replica {
     pub metrics: Metrics,
     /// What was said of each key, and can be changed.
     pub live: LiveConfig,
+    /// What the page shows.
+    pub watched: Arc<Live>,
     /// Requests that are kept to be looked at.
     pub capture: Option<Arc<Capture>>,
     /// KV-cache events, until they are published.
@@ -99,7 +102,9 @@ impl Replica {
     ) -> Result<Self, Vec<String>> {
         let metrics = Metrics::new(config).map_err(|error| vec![format!("{error:#}")])?;
         let mut observers: Vec<Arc<dyn EngineObserver>> =
-            vec![metrics.engine.clone(), metrics.plugins.clone(), Arc::new(EngineLog)];
+            vec![metrics.engine.clone(), metrics.plugins.clone(), metrics.injected.clone(), Arc::new(EngineLog)];
+        let watched = Live::new();
+        observers.push(watched.clone());
         let throughput = config.log.requests.stats.map(|_| Arc::new(Throughput::default()));
         observers.extend(throughput.clone().map(|throughput| throughput as Arc<dyn EngineObserver>));
         let capture = Capture::new(&config.capture, config.rank, clock.clone()).map_err(|problem| vec![problem])?;
@@ -140,6 +145,7 @@ impl Replica {
             clock: clock.clone(),
             plugins,
             metrics,
+            watched,
             live: LiveConfig::new(config.settings.clone()),
             capture,
             kv_events: Mutex::new(kv_events),

@@ -18,7 +18,7 @@ use tower_http::cors::CorsLayer;
 use crate::api::pooling::{classify, embeddings, scoring};
 use crate::api::{
     admin_config, cache, clock, count_tokens, fake_metrics, invocations, kept_responses, load, lora, metrics, models,
-    openapi, plugins, probes, render, requests, server_info, sleep, tokenize,
+    openapi, page, plugins, probes, render, requests, server_info, sleep, tokenize,
 };
 use crate::config::{AccessConfig, Config};
 use crate::generate;
@@ -97,6 +97,8 @@ pub fn router(replica: Arc<Replica>, origin: Origin) -> Router {
         .route("/load", get(load::get))
         // HEAD too, as Starlette has it.
         .route("/openapi.json", routing::get(openapi::document))
+        .route("/rehearsal", get(page::page))
+        .route("/rehearsal/events", get(page::events))
         .route("/rehearsal/plugins", get(plugins::list))
         .route("/rehearsal/requests", get(requests::list).delete(requests::forget))
         .route("/version", get(probes::version))

@@ -3,6 +3,7 @@
 pub mod capture;
 mod guarded_body;
 pub mod kv_events;
+pub mod live;
 pub mod load;
 pub mod logs;
 pub mod metrics;

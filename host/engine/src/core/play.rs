@@ -18,7 +18,11 @@ impl Core {
             }
             let all_generated = request.n_generating == 0;
             let Some(playback) = &mut request.playback else { return };
-            match playback.next(at, all_generated) {
+            let played = playback.next(at, all_generated);
+            if let Played::Failure(failure) = &played {
+                self.report.injected.push((number, failure.kind()));
+            }
+            match played {
                 Played::Wait(until) => {
                     request.play_at = until;
                     self.deadlines.extend(until.map(|until| (until, Deadline::Playback(number))));

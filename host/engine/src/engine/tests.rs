@@ -15,6 +15,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::*;
+use crate::failure::Failure;
 use crate::latency::{ConfiguredLatency, Jittered, PromptLatency};
 use crate::output::{Completion, Content, FinishReason};
 use crate::output::{DueTokens, OutputEvent};
@@ -94,6 +95,7 @@ impl EngineObserver for Record {
             };
             self.0.lock().unwrap().push((choice.number, choice.index, name));
         }
+        self.0.lock().unwrap().extend(report.injected.iter().map(|(number, kind)| (*number, 0, *kind)));
     }
 }
 
@@ -113,6 +115,13 @@ impl Record {
     pub(crate) fn of(&self, name: &str) -> Vec<(u64, u32)> {
         let events = self.0.lock().unwrap();
         events.iter().filter(|event| event.2 == name).map(|event| (event.0, event.1)).collect()
+    }
+
+    /// Failures that were played, in order: of which request, and their kinds.
+    pub(crate) fn injected(&self) -> Vec<(u64, &'static str)> {
+        let events = self.0.lock().unwrap();
+        let injected = events.iter().filter(|event| Failure::KINDS.contains(&event.2));
+        injected.map(|event| (event.0, event.2)).collect()
     }
 
     pub(crate) fn assert_each_ends_once(&self) {

@@ -92,6 +92,16 @@ async fn an_error_comes_at_its_moment_and_is_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_played_is_told_and_what_was_not_reached_is_not() {
+    let (engine, record) = paced();
+    let stall = (Failure::Stall(5 * MS), Moment::AfterTokens(1));
+    let outcomes = vec![stall, (Failure::Malformed, Moment::AfterTokens(2)), (error(), Moment::AfterTokens(9))];
+    submit(&engine, outcomes).collect::<Vec<_>>().await;
+    submit(&engine, vec![(Failure::Disconnect, Moment::OnSchedule)]).collect::<Vec<_>>().await;
+    assert_eq!(record.injected(), [(0, "stall"), (0, "malformed"), (1, "disconnect")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_place_that_a_failure_frees_at_once_is_given_on_at_once() {
     let (engine, record) = paced();
     let running = submit(&engine, vec![]);

@@ -40,6 +40,9 @@ enum Answer {
     Json,
     /// Or Server-Sent Events.
     Stream,
+    /// Server-Sent Events alone.
+    Events,
+    Html,
     Text,
     /// Nothing, or a text of which no media type is told, as in vLLM.
     Nothing,
@@ -114,6 +117,8 @@ const OPERATIONS: &[Operation] = &[
         ..get("/rehearsal/requests", "The requests as they were received", Answer::Json)
     },
     Operation { method: "delete", ..get("/rehearsal/requests", "Forget them", Answer::NoContent) },
+    get("/rehearsal", "A page to look at", Answer::Html),
+    get("/rehearsal/events", "What the page is fed with, every second", Answer::Events),
     get("/rehearsal/plugins", "The plugins and how they do", Answer::Json),
     get("/openapi.json", "This document", Answer::Json),
 ];
@@ -200,6 +205,8 @@ fn described(operation: &Operation) -> Value {
     let content = match operation.answer {
         Answer::Json => json!({ "application/json": { "schema": {} } }),
         Answer::Stream => json!({ "application/json": { "schema": {} }, "text/event-stream": { "schema": {} } }),
+        Answer::Events => json!({ "text/event-stream": { "schema": {} } }),
+        Answer::Html => json!({ "text/html": { "schema": { "type": "string" } } }),
         Answer::Text => json!({ "text/plain": { "schema": { "type": "string" } } }),
         Answer::Nothing | Answer::NoContent => Value::Null,
     };

@@ -23,6 +23,7 @@ use crate::process::signals::StopSignals;
 use crate::replica::Replica;
 use crate::routes::Doors;
 use crate::telemetry::kv_events::RunningKvEvents;
+use crate::telemetry::live::Live;
 use crate::telemetry::logs::stats;
 
 /// One server that is built and not yet reached: its address, and what answers there.
@@ -70,18 +71,19 @@ pub async fn run(
         replica.set_port(bound.port());
         listening.push((bound.listen()?, Arc::new(replica)));
     }
-    let (mut running, mut kv_events) = (Vec::new(), Vec::new());
+    let (mut running, mut kv_events, mut watched) = (Vec::new(), Vec::new(), Vec::new());
     for (listening, replica) in listening {
         kv_events.extend(replica.start_kv_events());
         if let (Some(throughput), Some(period)) = (replica.throughput.clone(), config.log.requests.stats) {
             helpers.spawn(log_stats(replica.clone(), throughput, period));
         }
+        watched.push(replica.watched.clone());
         running.push(serve(listening, doors.clone().before(replica), tls.clone(), control.clone()));
     }
     if !kv_events.is_empty() && config.pod.ip.is_none() {
         warn!("POD_IP is not set; the topic of KV-cache events names 127.0.0.1");
     }
-    helpers.spawn(stop_on(signals, control, config.serving.shutdown_timeout));
+    helpers.spawn(stop_on(signals, control, watched, config.serving.shutdown_timeout));
     for url in &urls {
         // The reader may have gone; the log says it too.
         let _ = writeln!(std::io::stdout(), "listening on {url}");
@@ -129,9 +131,11 @@ fn server<A: Address>(listener: A::Listener, control: Control) -> Server<A> {
 
 /// Lets running requests go on for `grace` after the first signal, after which they are cut, as vLLM aborts them; and
 /// cuts them at the second.
-async fn stop_on(mut signals: StopSignals, control: Control, grace: Duration) {
+async fn stop_on(mut signals: StopSignals, control: Control, watched: Vec<Arc<Live>>, grace: Duration) {
     let signal = signals.next().await;
     info!(signal, ?grace, "stopping");
+    // Their pages would be waited for.
+    watched.iter().for_each(|live| live.close());
     control.graceful_shutdown(Some(grace));
     let signal = signals.next().await;
     info!(signal, "stopping at once");

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
@@ -14,6 +16,11 @@ use crate::config::CorsConfig;
 
 /// Paths that begin so ask for a token: vLLM's, and our own.
 const GUARDED: [&str; 7] = ["/v1", "/v2", "/inference", "/cohere", "/rehearsal", "/admin", "/fake_metrics"];
+
+/// Paths that people look at with browsers.
+const FOR_BROWSERS: &str = "/rehearsal";
+
+const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="Rehearsal", charset="UTF-8""#);
 
 /// The tokens, one of which must be shown. Only their digests are kept.
 #[derive(Clone)]
@@ -25,15 +32,29 @@ impl ApiKeys {
         Self(keys.iter().map(|key| digest(key.as_bytes())).collect())
     }
 
-    /// Compares with every token, however early one fits, so that the time taken says nothing.
-    fn admit(&self, headers: &HeaderMap) -> bool {
+    /// Whether a token is shown: as a bearer's, or, where people look with browsers, as anyone's password.
+    fn admit(&self, headers: &HeaderMap, is_for_browsers: bool) -> bool {
         let Some(value) = headers.get(header::AUTHORIZATION) else { return false };
         let mut parts = value.as_bytes().splitn(2, |byte| *byte == b' ');
         let (scheme, shown) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let shown = digest(shown);
-        let is_known = self.0.iter().fold(false, |found, key| bool::from(key.ct_eq(&shown)) | found);
-        scheme.eq_ignore_ascii_case(b"bearer") && is_known
+        if is_for_browsers && scheme.eq_ignore_ascii_case(b"basic") {
+            return password(shown).is_some_and(|password| self.is_one(&password));
+        }
+        scheme.eq_ignore_ascii_case(b"bearer") & self.is_one(shown)
     }
+
+    /// Compares with every token, however early one fits, so that the time taken says nothing.
+    fn is_one(&self, shown: &[u8]) -> bool {
+        let shown = digest(shown);
+        self.0.iter().fold(false, |found, key| bool::from(key.ct_eq(&shown)) | found)
+    }
+}
+
+/// What follows the name in HTTP's basic credentials.
+fn password(credentials: &[u8]) -> Option<Vec<u8>> {
+    let mut credentials = BASE64_STANDARD.decode(credentials).ok()?;
+    let name_end = credentials.iter().position(|byte| *byte == b':')?;
+    Some(credentials.split_off(name_end + 1))
 }
 
 fn digest(key: &[u8]) -> [u8; 32] {
@@ -49,9 +70,16 @@ pub async fn authenticate(
     let path = request.uri().path();
     let path = below(&root_path, path).unwrap_or(path);
     let is_guarded = GUARDED.iter().any(|prefix| path.starts_with(prefix));
-    if is_guarded && request.method() != Method::OPTIONS && !keys.admit(request.headers()) {
+    let is_for_browsers = path.starts_with(FOR_BROWSERS);
+    if is_guarded && request.method() != Method::OPTIONS && !keys.admit(request.headers(), is_for_browsers) {
         let body = r#"{"error":"Unauthorized"}"#;
-        return (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        let mut refused =
+            (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if is_for_browsers {
+            // So asked, a browser asks its user.
+            refused.headers_mut().insert(header::WWW_AUTHENTICATE, BASIC);
+        }
+        return refused;
     }
     next.run(request).await
 }

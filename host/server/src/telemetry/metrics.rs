@@ -7,6 +7,7 @@ mod engine;
 mod fake;
 mod families;
 pub mod http;
+mod injected;
 mod lora;
 mod plugins;
 mod process;
@@ -29,6 +30,7 @@ use crate::config::{Config, FakeMetrics, MetricsDialect};
 pub use engine::EngineMetrics;
 use fake::Fake;
 pub use http::HttpMetrics;
+pub use injected::InjectedFailures;
 pub use plugins::PluginMetrics;
 use process::Process;
 
@@ -50,6 +52,8 @@ pub struct Metrics {
     fake: Mutex<Option<Fake>>,
     /// `rehearsal_plugin_…`
     pub plugins: Arc<PluginMetrics>,
+    /// `rehearsal_injected_failures_total`
+    pub injected: Arc<InjectedFailures>,
     /// `http_…`
     pub http: Arc<HttpMetrics>,
     process: Process,
@@ -84,6 +88,7 @@ impl Metrics {
                     .map(|metrics| Fake::new(metrics, config.metrics.fake_interval, Duration::ZERO, None)),
             ),
             plugins: Arc::new(PluginMetrics::register(&registry)?),
+            injected: Arc::new(InjectedFailures::register(&registry)?),
             http: HttpMetrics::register(&registry)?,
             process: Process::new(),
             dropped_kv_events,
@@ -117,6 +122,25 @@ impl Metrics {
             None if self.tells_engine => self.engine.gather(unix_time, sleep_level),
             None => Vec::new(),
         }
+    }
+
+    /// Whether the engine's are made up.
+    pub fn are_made_up(&self) -> bool {
+        self.fake.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// All families but the process's as they are measured, whatever the page tells. The arguments are those of the page.
+    pub fn measured(
+        &self,
+        unix_time: Duration,
+        sleep_level: u8,
+        plugins: impl Iterator<Item = PluginStatus>,
+    ) -> Vec<MetricFamily> {
+        let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.plugins.look(plugins);
+        let mut families = self.engine.gather(unix_time, sleep_level);
+        families.extend(self.registry.gather());
+        families
     }
 
     /// The page, with plugins as they are at this moment, which is `now` after the engine's start and `unix_time` after

@@ -16,7 +16,7 @@ use crate::process::real_time::Instant;
 use crate::telemetry::guarded_body::{Guard, guarded};
 
 /// Endpoints that have one of these in their path are not counted.
-const UNCOUNTED: [&str; 6] = ["/metrics", "/health", "/load", "/ping", "/version", "/server_info"];
+const UNCOUNTED: [&str; 7] = ["/metrics", "/health", "/load", "/ping", "/version", "/server_info", "/rehearsal"];
 
 /// What is no endpoint.
 const UNKNOWN: &str = "none";
