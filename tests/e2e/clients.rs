@@ -100,9 +100,18 @@ async fn a_browser() {
     if !is_here("chromium") || !is_here("chromedriver") {
         return;
     }
-    // What starts servers is there.
-    let helpers = suite("kv").display().to_string();
-    pytest("browser", vec![("REHEARSAL", EXE.to_owned()), ("PYTHONPATH", helpers)]).await;
+    pytest("browser", starting_servers()).await;
+}
+
+/// Collectors of OpenTelemetry's spans, and its SDK as the client that begins a trace.
+#[tokio::test]
+async fn collectors_of_spans() {
+    pytest("traces", starting_servers()).await;
+}
+
+/// For a suite that starts the servers that it needs, with what another one has for that.
+fn starting_servers() -> Vec<(&'static str, String)> {
+    vec![("REHEARSAL", EXE.to_owned()), ("PYTHONPATH", suite("kv").display().to_string())]
 }
 
 /// What a suite of any language asks, by the variables that name it.

@@ -99,7 +99,12 @@ impl Clock {
 
     /// This moment, in time since 1970.
     pub fn unix_time(&self) -> Duration {
-        self.epoch + self.now().since_start()
+        self.unix_time_at(self.now())
+    }
+
+    /// Any moment, in time since 1970.
+    pub fn unix_time_at(&self, moment: EngineTime) -> Duration {
+        self.epoch + moment.since_start()
     }
 
     /// How to advance it by hand; `None` if it runs by itself.

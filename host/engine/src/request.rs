@@ -28,6 +28,8 @@ pub type RequestNumber = u64;
 pub struct GenerationRequest {
     /// Suffix of the ids on the wire, if the client chose one; else the engine makes one from its seed.
     pub id: Option<String>,
+    /// What comes before it there.
+    pub id_prefix: &'static str,
     /// Where the request came in.
     pub endpoint: Endpoint,
     /// The served name that the answer will carry.
@@ -58,6 +60,8 @@ pub struct GenerationRequest {
     pub raw_body: Option<String>,
     /// By it the request is found again in reports.
     pub tag: Option<u64>,
+    /// What traces tell of it and nothing else needs; `None` if it is not traced.
+    pub traced: Option<Box<Traced>>,
 }
 
 impl GenerationRequest {
@@ -65,6 +69,7 @@ impl GenerationRequest {
     pub fn new(endpoint: Endpoint, prompt: Prompt) -> Self {
         Self {
             id: None,
+            id_prefix: "",
             endpoint,
             model: "my-model".into(),
             adapter: None,
@@ -80,6 +85,7 @@ impl GenerationRequest {
             headers: Vec::new(),
             raw_body: None,
             tag: None,
+            traced: None,
         }
     }
 
@@ -94,6 +100,19 @@ impl GenerationRequest {
         // Both factors are bounded by validation (1,024 prompts, n up to 16,384).
         self.prompts.len() as u32 * self.sampling.n
     }
+}
+
+/// What traces tell of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traced {
+    /// The client's span, as W3C's header has it.
+    pub traceparent: Option<String>,
+    /// Of its trace, likewise.
+    pub tracestate: Option<String>,
+    /// How random the answer was to be; 0: not at all.
+    pub temperature: f64,
+    /// The share of likeliest tokens that might be drawn.
+    pub top_p: f64,
 }
 
 /// A prompt and its tokens of the served model.

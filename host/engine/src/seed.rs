@@ -26,6 +26,8 @@ pub enum Purpose {
     Logprobs = 6,
     /// Embeddings.
     Embedding = 7,
+    /// Ids of traces and spans.
+    Trace = 8,
 }
 
 /// Folds `parts` into one seed. Order matters; neighbouring inputs give unrelated seeds.

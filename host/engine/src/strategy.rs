@@ -71,6 +71,16 @@ pub struct Choice {
 impl Choice {
     /// The prompt that this choice answers.
     pub fn prompt(&self) -> &Prompt {
-        &self.request.prompts[(self.index / self.request.sampling.n) as usize]
+        &self.request.prompts[self.prompt_idx() as usize]
+    }
+
+    /// Which of the request's prompts that is.
+    pub fn prompt_idx(&self) -> u32 {
+        self.index / self.request.sampling.n
+    }
+
+    /// The request's id on the wire.
+    pub fn full_id(&self) -> String {
+        format!("{}{}", self.request.id_prefix, self.request_id)
     }
 }

@@ -30,6 +30,7 @@ mod serving;
 mod settings;
 mod tokenizer;
 mod tools;
+mod traces;
 
 pub mod accepted;
 
@@ -55,6 +56,7 @@ pub use routing::{ModelPlugins, RoutingConfig};
 pub use serving::{Address, ServingConfig};
 pub use settings::{Origin, Settings};
 pub use tokenizer::TokenizerConfig;
+pub use traces::{OtlpProtocol, TracesConfig};
 pub(crate) use values::{any_text, duration, large_number, switch};
 
 /// The configuration of a server; valid by construction.
@@ -80,6 +82,8 @@ pub struct Config {
     pub capture: CaptureConfig,
     /// How metrics are told.
     pub metrics: MetricsConfig,
+    /// Where spans go, if requests are traced.
+    pub traces: Option<TracesConfig>,
     /// Which of several data-parallel servers this one is, from 0.
     pub rank: u32,
     /// Servers in this process, this one included.
@@ -131,6 +135,7 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
         kv_events::SPECS,
         failures::SPECS,
         logs::SPECS,
+        traces::SPECS,
     ]
     .into_iter()
     .flatten()
@@ -162,6 +167,7 @@ impl Config {
             answers: answers::read(&mut reader, has_kv_cache),
             metrics: metrics::read(&mut reader, engine.max_model_len),
             capture: capture::read(&mut reader),
+            traces: traces::read(&mut reader),
             rank: 0,
             n_ranks: ranks.n,
             engine,

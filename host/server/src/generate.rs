@@ -28,6 +28,7 @@ use crate::prompts::{CountedPrompt, Input, PromptOptions, Truncation};
 use crate::replica::Replica;
 use crate::telemetry::capture;
 use crate::telemetry::logs::requests::log_accepted;
+use crate::telemetry::traces;
 use crate::wire::errors::ApiError;
 use crate::wire::json;
 
@@ -145,7 +146,7 @@ impl From<ApiError> for Refused {
 /// Judges a request and hands it to the engine.
 fn submit(
     incoming: Incoming,
-    id_prefix: &str,
+    id_prefix: &'static str,
     headers: &HeaderMap,
     body: &[u8],
     replica: &Replica,
@@ -153,10 +154,11 @@ fn submit(
     let strategies = replica.routing.load().strategies(incoming.model.as_deref(), headers)?;
     let transfer = incoming.transfer;
     let has_whole_id = matches!(incoming.request_id, RequestId::Whole(Some(_)));
-    let (request, format) = generation_request(incoming, headers, body, replica)?;
+    let id_prefix = if has_whole_id { "" } else { id_prefix };
+    let (request, format) = generation_request(incoming, id_prefix, headers, body, replica)?;
     replica.sleep.check().map_err(Refused::InEngine)?;
     let output = replica.engine.submit(request, strategies).map_err(ApiError::from)?;
-    let id = if has_whole_id { output.request_id().to_owned() } else { format!("{id_prefix}{}", output.request_id()) };
+    let id = format!("{id_prefix}{}", output.request_id());
     let envelope = Envelope::new(id, &output, transfer, format, replica);
     log_accepted(&envelope.id, &envelope.request, &replica.log);
     Ok((envelope, output))
@@ -215,6 +217,7 @@ pub fn named(request_id: RequestId, headers: &HeaderMap) -> Option<String> {
 /// What the engine is asked.
 fn generation_request(
     mut incoming: Incoming,
+    id_prefix: &'static str,
     headers: &HeaderMap,
     body: &[u8],
     replica: &Replica,
@@ -230,6 +233,7 @@ fn generation_request(
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let request = GenerationRequest {
         id: named(request_id, headers),
+        id_prefix,
         endpoint,
         model: adapter.as_ref().map_or_else(|| replica.reported_model(), |adapter| &adapter.name).to_owned(),
         adapter,
@@ -245,6 +249,7 @@ fn generation_request(
         headers: wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
         raw_body: needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
         tag: capture::tag(),
+        traced: traces::traced(replica.traces.is_some(), headers, sampling.temperature, sampling.top_p),
     };
     Ok((request, format))
 }

@@ -26,6 +26,7 @@ use crate::telemetry::load::ServerLoad;
 use crate::telemetry::logs::EngineLog;
 use crate::telemetry::logs::stats::Throughput;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 use crate::wire::errors::ApiError;
 
 /// The vLLM that we stand in for.
@@ -79,6 +80,8 @@ pub struct Replica {
     pub live: LiveConfig,
     /// What the page shows.
     pub watched: Arc<Live>,
+    /// Spans of requests, if they are traced.
+    pub traces: Option<Arc<Traces>>,
     /// Requests that are kept to be looked at.
     pub capture: Option<Arc<Capture>>,
     /// KV-cache events, until they are published.
@@ -109,6 +112,9 @@ impl Replica {
         observers.extend(throughput.clone().map(|throughput| throughput as Arc<dyn EngineObserver>));
         let capture = Capture::new(&config.capture, config.rank, clock.clone()).map_err(|problem| vec![problem])?;
         observers.extend(capture.clone().map(|capture| capture as Arc<dyn EngineObserver>));
+        let traces = config.traces.as_ref().map(|traces| Traces::new(traces, config.engine.seed, clock.clone()));
+        let traces = traces.transpose().map_err(|problem| vec![problem])?;
+        observers.extend(traces.clone().map(|traces| traces as Arc<dyn EngineObserver>));
         let plugins = plugins.replica(&[metrics.plugins.clone() as Arc<dyn PluginObserver>]);
         metrics.plugins.expect(plugins.statuses());
         let routing = Routing::new(config, &plugins)?;
@@ -147,6 +153,7 @@ impl Replica {
             metrics,
             watched,
             live: LiveConfig::new(config.settings.clone()),
+            traces,
             capture,
             kv_events: Mutex::new(kv_events),
         })

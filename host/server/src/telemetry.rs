@@ -7,3 +7,4 @@ pub mod live;
 pub mod load;
 pub mod logs;
 pub mod metrics;
+pub mod traces;

@@ -47,7 +47,7 @@ const VALUES: &str = "-api-process-count -api-process-rank all2all-backend allow
     mm-encoder-fp8-scale-save-path mm-encoder-tp-mode mm-hasher-algorithm mm-ipc-gpu-memory-gb \
     mm-processor-cache-gb mm-processor-cache-type mm-processor-device mm-shm-cache-max-object-size-mb \
     mm-tensor-ipc model-impl model-weights moe-backend nnodes node-rank offload-backend offload-group-size \
-    offload-num-in-group offload-prefetch-step optimization-level otlp-traces-endpoint \
+    offload-num-in-group offload-prefetch-step optimization-level \
     per-request-spec-decode-metrics performance-mode pipeline-parallel-size prefill-context-parallel-size \
     prefill-schedule-interval prefix-cache-retention-interval prefix-match-unit quantization \
     renderer-num-workers replayssm-buffer-len revision runner safetensors-load-strategy \

@@ -25,6 +25,7 @@ use crate::routes::Doors;
 use crate::telemetry::kv_events::RunningKvEvents;
 use crate::telemetry::live::Live;
 use crate::telemetry::logs::stats;
+use crate::telemetry::traces::Traces;
 
 /// One server that is built and not yet reached: its address, and what answers there.
 pub struct Built {
@@ -71,13 +72,14 @@ pub async fn run(
         replica.set_port(bound.port());
         listening.push((bound.listen()?, Arc::new(replica)));
     }
-    let (mut running, mut kv_events, mut watched) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut running, mut watched, mut kv_events, mut traces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (listening, replica) in listening {
         kv_events.extend(replica.start_kv_events());
         if let (Some(throughput), Some(period)) = (replica.throughput.clone(), config.log.requests.stats) {
             helpers.spawn(log_stats(replica.clone(), throughput, period));
         }
         watched.push(replica.watched.clone());
+        traces.extend(replica.traces.clone());
         running.push(serve(listening, doors.clone().before(replica), tls.clone(), control.clone()));
     }
     if !kv_events.is_empty() && config.pod.ip.is_none() {
@@ -92,6 +94,7 @@ pub async fn run(
     info!("Application startup complete.");
     let ended = try_join_all(running).await;
     join_all(kv_events.into_iter().map(RunningKvEvents::stop)).await;
+    join_all(traces.into_iter().map(Traces::stop)).await;
     ended.map(drop)
 }
 

@@ -39,7 +39,7 @@ impl Ended {
         let since_arrival = |moment: EngineTime| moment.since(history.arrived).as_secs_f64();
         Some(Self {
             at: report.at.since_start().as_secs_f64(),
-            id: choice.request_id.to_string(),
+            id: choice.full_id(),
             endpoint: path(choice.request.endpoint),
             model: choice.request.model.clone(),
             prompt_tokens: choice.prompt().n_tokens,
