@@ -21,6 +21,7 @@ mod guests;
 mod kv_cache;
 mod languages;
 mod life;
+mod log_readers;
 mod logprobs;
 mod logs;
 mod lora;

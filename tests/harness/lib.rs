@@ -4,7 +4,7 @@ mod client;
 mod server;
 
 pub use client::{Answer, Event, StreamAnswer, content_of};
-pub use server::{Refusal, Server};
+pub use server::{Refusal, Server, Unread};
 
 /// The component that does what its prompt tells it; see `tests/components`.
 pub const MISBEHAVE: &str = env!("MISBEHAVE_COMPONENT");

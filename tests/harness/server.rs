@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 
 /// A start takes far less; a machine under load may need more.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -17,6 +17,16 @@ pub struct Server {
     pub url: String,
     /// Keeps its connections alive between requests.
     pub http: reqwest::Client,
+    /// Its log, where it is to stay unread.
+    _unread: Option<ChildStderr>,
+}
+
+/// What becomes of a log that nobody reads.
+pub enum Unread {
+    /// Its pipe is closed once the server listens.
+    Closed,
+    /// Its pipe is open, and is never read once the server listens.
+    Full,
 }
 
 /// A server that did not start.
@@ -42,9 +52,14 @@ impl Server {
         Self::start_ranks(exe, args, env, 1).await.remove(0)
     }
 
+    /// The same for a server whose log nobody reads: standard error is closed, or a pipe that stays full.
+    pub async fn start_unread(exe: &str, args: &[&str], unread: Unread) -> Self {
+        Self::listening(command(exe, args, &[]), 1, Some(unread)).await.remove(0)
+    }
+
     /// The same for a process that serves `n` data-parallel ranks. It ends with the first of them.
     pub async fn start_ranks(exe: &str, args: &[&str], env: &[(&str, &str)], n: usize) -> Vec<Self> {
-        Self::listening(command(exe, args, env), n).await
+        Self::listening(command(exe, args, env), n, None).await
     }
 
     /// Starts a command line from another program's manifest: its arguments as they stand, but for the address.
@@ -52,10 +67,10 @@ impl Server {
         let mut command = bare_command(exe, env);
         // Of flags that come twice, the last one counts.
         command.args(args).args(["--host", "127.0.0.1", "--port", "0"]);
-        Self::listening(command, 1).await.remove(0)
+        Self::listening(command, 1, None).await.remove(0)
     }
 
-    async fn listening(mut command: Command, n: usize) -> Vec<Self> {
+    async fn listening(mut command: Command, n: usize, unread: Option<Unread>) -> Vec<Self> {
         let mut child = command.spawn().expect("the binary exists");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut stderr = child.stderr.take().expect("stderr is piped");
@@ -70,10 +85,14 @@ impl Server {
                 stderr.read_to_string(&mut said).await.unwrap();
                 panic!("the server did not start: {line}{said}");
             };
-            servers.push(Self { child: child.take(), url: url.to_owned(), http: reqwest::Client::new() });
+            let (url, http) = (url.to_owned(), reqwest::Client::new());
+            servers.push(Self { child: child.take(), url, http, _unread: None });
         }
-        // Read on, or a full pipe would stop the server.
-        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+        match unread {
+            Some(Unread::Closed) => drop(stderr),
+            Some(Unread::Full) => servers[0]._unread = Some(stderr),
+            None => drop(tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await })),
+        }
         tokio::spawn(async move { tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await });
         servers
     }

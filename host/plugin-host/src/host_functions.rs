@@ -5,6 +5,8 @@ use tracing::{debug, error, info, trace, warn};
 use crate::bindings::log::Level;
 use crate::bindings::{log, state, tokenizer, types};
 use crate::guest::Guest;
+use crate::log_budget::Ruling;
+use crate::observer::PluginEvent;
 
 /// Text above this size is tokenized off the serving threads.
 const LARGE_TEXT: usize = 4 << 10;
@@ -44,10 +46,19 @@ impl log::Host for Guest {
         self.logged += 1;
         let (plugin, request) = (self.shared.name.as_str(), &*self.request_id);
         if self.logged > LOG_LINES {
-            if self.logged == LOG_LINES + 1 {
+            if self.logged == LOG_LINES + 1 && self.shared.log_budget.take() == Ruling::Logged {
                 warn!(plugin, request, lines = LOG_LINES, "the plugin logs too much, the rest of this call is dropped");
             }
-            return;
+            return self.shared.tell(PluginEvent::LineDropped);
+        }
+        match self.shared.log_budget.take() {
+            Ruling::Logged => {}
+            ruling => {
+                if ruling == Ruling::FirstDropped {
+                    warn!(plugin, "the plugin has logged too much for a while, lines of it are dropped and counted");
+                }
+                return self.shared.tell(PluginEvent::LineDropped);
+            }
         }
         let message = &message[..message.floor_char_boundary(LOG_BYTES)];
         match level {

@@ -16,6 +16,7 @@ mod panic_text;
 mod real_time;
 
 mod limits;
+mod log_budget;
 mod needs;
 mod state;
 

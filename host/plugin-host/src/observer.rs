@@ -18,6 +18,8 @@ pub enum PluginEvent<'a> {
     Ended(Duration, Result<(), &'a StrategyError>),
     /// A call was given up because its client went away.
     Abandoned,
+    /// A line that it logged was dropped.
+    LineDropped,
     /// Another version of its component serves from now on.
     Reloaded(&'a PluginInfo),
     /// Another version of its component was found and is no good; the one that served serves on.

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::info::{PluginInfo, PluginStatus};
 use crate::limits::Limits;
+use crate::log_budget::LogBudget;
 use crate::observer::{PluginEvent, PluginObserver};
 use crate::state::PluginState;
 
@@ -16,6 +17,7 @@ pub(crate) struct PluginShared {
     pub(crate) name: String,
     pub(crate) tokenizer: Arc<dyn Tokenizer>,
     pub(crate) state: PluginState,
+    pub(crate) log_budget: LogBudget,
     observers: Vec<Arc<dyn PluginObserver>>,
     last_error: Mutex<Option<String>>,
     peak_memory: AtomicUsize,
@@ -36,6 +38,7 @@ impl PluginShared {
             name,
             tokenizer,
             state: PluginState::default(),
+            log_budget: LogBudget::new(),
             observers,
             last_error: Mutex::default(),
             peak_memory: AtomicUsize::new(0),

@@ -1,5 +1,6 @@
 //! `rehearsal`: arguments, logs, configuration, addresses, server, exit code.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ async fn start(settings: &Settings, config: &Config) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&error),
     };
-    let _logs = match logs::init(&config.log) {
+    let logs = match logs::init(&config.log) {
         Ok(guard) => guard,
         Err(problem) => return refuse(&[problem]),
     };
@@ -68,12 +69,16 @@ async fn start(settings: &Settings, config: &Config) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    match built {
+    let ended = match built {
+        Err(problems) => Err(problems),
+        Ok((front, plugins, servers)) => Ok(serve::run(config, front, plugins, servers, signals).await),
+    };
+    // What was logged stands before what is said of the end.
+    drop(logs);
+    match ended {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => fail(&error),
         Err(problems) => refuse(&problems),
-        Ok((front, plugins, servers)) => match serve::run(config, front, plugins, servers, signals).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error),
-        },
     }
 }
 
@@ -105,13 +110,16 @@ fn say(text: &str, code: ExitCode) -> ExitCode {
 }
 
 fn refuse(problems: &[String]) -> ExitCode {
-    for problem in problems {
-        eprintln!("rehearsal: {problem}");
-    }
+    problems.iter().for_each(complain);
     ExitCode::from(USAGE)
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("rehearsal: {error:#}");
+    complain(format!("{error:#}"));
     ExitCode::FAILURE
+}
+
+/// Where nobody reads it, the exit code has to do.
+fn complain(problem: impl Display) {
+    let _ = writeln!(std::io::stderr(), "rehearsal: {problem}");
 }

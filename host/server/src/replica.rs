@@ -110,7 +110,9 @@ impl Replica {
         observers.push(watched.clone());
         let throughput = config.log.requests.stats.map(|_| Arc::new(Throughput::default()));
         observers.extend(throughput.clone().map(|throughput| throughput as Arc<dyn EngineObserver>));
-        let capture = Capture::new(&config.capture, config.rank, clock.clone()).map_err(|problem| vec![problem])?;
+        let dropped = metrics.dropped_captures.clone();
+        let capture = Capture::new(&config.capture, config.rank, clock.clone(), dropped);
+        let capture = capture.map_err(|problem| vec![problem])?;
         observers.extend(capture.clone().map(|capture| capture as Arc<dyn EngineObserver>));
         let traces = config.traces.as_ref().map(|traces| Traces::new(traces, config.engine.seed, clock.clone()));
         let traces = traces.transpose().map_err(|problem| vec![problem])?;

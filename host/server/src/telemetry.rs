@@ -1,5 +1,6 @@
 //! Told, never asked: what a server tells of itself.
 
+mod bounded_writer;
 pub mod capture;
 mod guarded_body;
 pub mod kv_events;

@@ -63,6 +63,10 @@ impl Generator for Misbehave {
                 }
                 "flooded".into()
             }
+            "chatter" => {
+                (0..90).for_each(|_| log::log(log::Level::Info, "so to say"));
+                "said it all".into()
+            }
             "split a character" => return Ok(split("né", &[2, 3])),
             "go back" => return Ok(split("four", &[3, 2, 4])),
             "stop short" => return Ok(split("four", &[1])),

@@ -5,21 +5,22 @@ mod layer;
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus::IntCounter;
 use rehearsal_engine::{Clock, EngineObserver, EngineTime, SequenceEvent, StepReport};
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::WorkerGuard;
 
 use crate::config::CaptureConfig;
+use crate::telemetry::bounded_writer::BoundedWriter;
 use captured::Captured;
 pub use captured::Received;
 pub use layer::{capture, tag};
 
-/// All requests that are kept take no more than this.
+/// All requests that are kept take no more than this, nor do those that wait to be written down.
 const MOST_BYTES: usize = 64 << 20;
 
 /// Keeps the last requests of a server.
@@ -31,7 +32,7 @@ pub struct Capture {
     rank: u32,
     /// Kept at most.
     n_kept: usize,
-    file: Option<(Mutex<NonBlocking>, WorkerGuard)>,
+    file: Option<(BoundedWriter, WorkerGuard)>,
 }
 
 #[derive(Default)]
@@ -49,12 +50,18 @@ struct Requests {
 
 impl Capture {
     /// Keeps what `config` says, if anything. Fails if its file cannot be written.
-    pub fn new(config: &CaptureConfig, rank: u32, clock: Clock) -> Result<Option<Arc<Self>>, String> {
+    /// What cannot be written into it is counted.
+    pub fn new(
+        config: &CaptureConfig,
+        rank: u32,
+        clock: Clock,
+        dropped: IntCounter,
+    ) -> Result<Option<Arc<Self>>, String> {
         let CaptureConfig { n_requests, file } = config;
         if *n_requests == 0 && file.is_none() {
             return Ok(None);
         }
-        let file = file.as_deref().map(open).transpose()?;
+        let file = file.as_deref().map(|path| open(path, dropped)).transpose()?;
         let (requests, arrived) = (Mutex::default(), Notify::new());
         Ok(Some(Arc::new(Self { requests, arrived, clock, rank, n_kept: *n_requests, file })))
     }
@@ -88,8 +95,7 @@ impl Capture {
         let Some(captured) = self.lock().open.remove(&number) else { return };
         captured.answered(status, is_whole);
         if let Some((file, _)) = &self.file {
-            // One that the disk has no room for is lost, and nothing else.
-            let _ = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&captured.line());
+            file.write(&captured.line());
         }
     }
 
@@ -148,9 +154,8 @@ impl EngineObserver for Capture {
     }
 }
 
-fn open(path: &Path) -> Result<(Mutex<NonBlocking>, WorkerGuard), String> {
+fn open(path: &Path, dropped: IntCounter) -> Result<(BoundedWriter, WorkerGuard), String> {
     let file = OpenOptions::new().create(true).append(true).open(path);
     let file = file.map_err(|error| format!("capture-file: {} cannot be written: {error}", path.display()))?;
-    let (writer, guard) = NonBlockingBuilder::default().lossy(false).thread_name("capture").finish(file);
-    Ok((Mutex::new(writer), guard))
+    Ok(BoundedWriter::new(file, "capture", MOST_BYTES, dropped))
 }

@@ -7,6 +7,9 @@ pub mod requests;
 pub mod stats;
 mod verbosity;
 
+use std::sync::LazyLock;
+
+use prometheus::IntCounter;
 use rehearsal_engine::{EngineObserver, SequenceEvent, StepReport};
 use tracing::info;
 use tracing_appender::non_blocking::WorkerGuard;
@@ -17,6 +20,12 @@ use crate::config::LogConfig;
 use files::Sinks;
 use line::KlogFormat;
 use verbosity::Verbosity;
+
+/// Lines of all servers of the process that were not written. One subscriber writes for all.
+pub static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
+    let (name, help) = ("rehearsal_log_lines_dropped_total", "Lines of the log that could not be written.");
+    IntCounter::new(name, help).expect("the name is a metric's")
+});
 
 /// Keeps log files open; writes what waits when it is dropped.
 #[derive(Debug)]
@@ -29,7 +38,7 @@ pub struct LogGuard {
 pub fn init(config: &LogConfig) -> Result<LogGuard, String> {
     let (sinks, guards) = Sinks::open(config.files.as_ref())?;
     let filter = Verbosity::new(&config.filter, config.vmodule.clone());
-    let layer = tracing_subscriber::fmt::layer().with_writer(sinks);
+    let layer = tracing_subscriber::fmt::layer().with_writer(sinks).log_internal_errors(false);
     // Fails only if one is installed.
     let _ = if config.json {
         let layer = layer.json().flatten_event(true).with_filter(filter);

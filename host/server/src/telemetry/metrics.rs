@@ -26,6 +26,7 @@ use rehearsal_plugin_host::PluginStatus;
 use serde_json::{Map, Value};
 
 use crate::config::{Config, FakeMetrics, MetricsDialect};
+use crate::telemetry::logs;
 
 pub use engine::EngineMetrics;
 use fake::Fake;
@@ -59,6 +60,8 @@ pub struct Metrics {
     process: Process,
     /// KV-cache events that nobody was told of.
     pub dropped_kv_events: IntCounter,
+    /// Captured requests that were not written down.
+    pub dropped_captures: IntCounter,
 }
 
 impl Metrics {
@@ -74,6 +77,12 @@ impl Metrics {
             "KV-cache events that were dropped because too many waited to be sent.",
         )?;
         registry.register(Box::new(dropped_kv_events.clone()))?;
+        let dropped_captures = IntCounter::new(
+            "rehearsal_capture_lines_dropped_total",
+            "Requests that could not be written into the file of captured ones.",
+        )?;
+        registry.register(Box::new(dropped_captures.clone()))?;
+        registry.register(Box::new(logs::DROPPED.clone()))?;
         Ok(Self {
             scrape: Mutex::default(),
             engine: Arc::new(EngineMetrics::new(config)?),
@@ -92,6 +101,7 @@ impl Metrics {
             http: HttpMetrics::register(&registry)?,
             process: Process::new(),
             dropped_kv_events,
+            dropped_captures,
             registry,
         })
     }

@@ -5,61 +5,66 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tracing::Metadata;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::klog::Severity;
 use crate::config::{LogFilesConfig, LogPlace};
+use crate::telemetry::bounded_writer::BoundedWriter;
 use crate::wire::wall_clock;
+
+use super::DROPPED;
 
 /// Bytes after which a file of a folder is followed by the next, as in klog.
 const MAX_SIZE: u64 = 1800 << 20;
 
+/// Bytes of lines that may wait for each place.
+const MOST_WAITING: usize = 4 << 20;
+
 /// Every place that lines may go to.
 pub(super) struct Sinks {
-    /// From which severity on lines go to standard error.
-    stderr_from: Option<Severity>,
-    /// From which severity on lines go to a file; up to which.
-    files: Vec<(Severity, Severity, NonBlocking)>,
+    /// From which severity on lines go somewhere; up to which.
+    all: Vec<(Severity, Severity, BoundedWriter)>,
 }
 
 impl Sinks {
     /// Opens what `config` names; standard error alone if it names nothing. Fails if a file cannot be made.
     pub(super) fn open(config: Option<&LogFilesConfig>) -> Result<(Self, Vec<WorkerGuard>), String> {
-        let Some(config) = config else {
-            return Ok((Self { stderr_from: Some(Severity::Info), files: Vec::new() }, Vec::new()));
-        };
-        let mut sinks = Self { stderr_from: Some(config.stderr_threshold), files: Vec::new() };
-        let mut guards = Vec::new();
-        let mut add = |from, to, file: LogFile| {
-            // Not lossy: a line is worth waiting for.
-            let (writer, guard) = NonBlockingBuilder::default().lossy(false).thread_name("log").finish(file);
-            sinks.files.push((from, to, writer));
+        let (mut all, mut guards) = (Vec::new(), Vec::new());
+        let mut add = |from, to, (writer, guard)| {
+            all.push((from, to, writer));
             guards.push(guard);
         };
+        let from = config.map_or(Severity::Info, |config| config.stderr_threshold);
+        add(from, Severity::Error, bounded(io::stderr()));
+        let Some(config) = config else { return Ok((Self { all }, guards)) };
         let header = !config.skip_headers;
         match &config.place {
             LogPlace::One(path, max_size) => {
-                let mut file = LogFile::new(Name::Fixed(path.clone()), *max_size, header);
-                let opened = file.open(true);
+                let mut all = LogFile::new(Name::Fixed(path.clone()), *max_size, header);
+                let opened = all.open(true);
                 opened.map_err(|error| format!("log-file: cannot write {}: {error}", path.display()))?;
-                add(Severity::Info, Severity::Error, file);
+                add(Severity::Info, Severity::Error, bounded(all));
             }
             LogPlace::Folder { folder, one_output } => {
                 for severity in Severity::ALL {
                     let name = Name::InFolder { folder: folder.clone(), severity };
-                    let mut file = LogFile::new(name, MAX_SIZE, header);
+                    let mut own = LogFile::new(name, MAX_SIZE, header);
                     // The others are made with their first line.
                     if severity == Severity::Info {
-                        let opened = file.open(true);
+                        let opened = own.open(true);
                         opened.map_err(|error| format!("log-dir: cannot write into {}: {error}", folder.display()))?;
                     }
-                    add(severity, if *one_output { severity } else { Severity::Error }, file);
+                    add(severity, if *one_output { severity } else { Severity::Error }, bounded(own));
                 }
             }
         }
-        Ok((sinks, guards))
+        Ok((Self { all }, guards))
     }
+}
+
+fn bounded(to: impl Write + Send + 'static) -> (BoundedWriter, WorkerGuard) {
+    BoundedWriter::new(to, "log", MOST_WAITING, DROPPED.clone())
 }
 
 impl<'a> MakeWriter<'a> for Sinks {
@@ -83,12 +88,9 @@ pub(super) struct Line<'a> {
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.sinks.stderr_from.is_some_and(|from| self.severity >= from) {
-            io::stderr().write_all(line)?;
-        }
-        for (from, to, file) in &self.sinks.files {
+        for (from, to, writer) in &self.sinks.all {
             if (from..=to).contains(&&self.severity) {
-                file.clone().write_all(line)?;
+                writer.write(line);
             }
         }
         Ok(line.len())

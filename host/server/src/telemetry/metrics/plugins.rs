@@ -18,6 +18,7 @@ pub struct PluginMetrics {
     offloaded: IntCounterVec,
     outlasted: IntCounterVec,
     reloads: IntCounterVec,
+    lines_dropped: IntCounterVec,
     waiting: IntGaugeVec,
     peak_memory: IntGaugeVec,
     info: IntGaugeVec,
@@ -54,6 +55,7 @@ impl PluginMetrics {
                 "New versions found on disk, by whether they serve.",
                 &["plugin", "outcome"],
             )?,
+            lines_dropped: counter("log_lines_dropped_total", "Lines of a plugin that logs too much.", &["plugin"])?,
             waiting: gauge("waiting_calls", "Calls that wait for their turn.", &["plugin"])?,
             peak_memory: gauge("peak_memory_bytes", "The most memory that any instance has had.", &["plugin"])?,
             info: gauge("info", "1 for the version that serves.", &["plugin", "version", "sha256"])?,
@@ -68,6 +70,7 @@ impl PluginMetrics {
             self.instantiate_seconds.with_label_values(&[&name]);
             self.offloaded.with_label_values(&[&name]);
             self.outlasted.with_label_values(&[&name]);
+            self.lines_dropped.with_label_values(&[&name]);
             for outcome in ["ok", "failed"] {
                 self.reloads.with_label_values(&[&*name, outcome]);
             }
@@ -110,6 +113,7 @@ impl PluginObserver for PluginMetrics {
                 self.call_seconds.with_label_values(&[plugin]).observe(took.as_secs_f64());
             }
             PluginEvent::Abandoned => self.calls.with_label_values(&[plugin, "abandoned"]).inc(),
+            PluginEvent::LineDropped => self.lines_dropped.with_label_values(&[plugin]).inc(),
             PluginEvent::Reloaded(_) => self.reloads.with_label_values(&[plugin, "ok"]).inc(),
             PluginEvent::NotReloaded(_) => self.reloads.with_label_values(&[plugin, "failed"]).inc(),
         }

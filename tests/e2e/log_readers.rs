@@ -1,0 +1,99 @@
+//! Logs that cannot be written: nothing but lines is lost, and those are counted.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rehearsal_tests::{MISBEHAVE, Server, Unread};
+use serde_json::json;
+
+use crate::EXE;
+
+/// Lines that were dropped so far.
+async fn dropped(server: &Server, row: &str) -> u64 {
+    let page = server.get("/metrics").await.text;
+    let found = page.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
+    found.unwrap_or_else(|| panic!("no {row} in\n{page}")).parse().unwrap()
+}
+
+const LINES: &str = "rehearsal_log_lines_dropped_total";
+
+/// Loads an adapter, which is logged, and completes a text.
+async fn serves(server: &Server) {
+    let adapter = json!({ "lora_name": "a", "lora_path": "/a" });
+    assert_eq!(server.post("/v1/load_lora_adapter", &adapter).await.status, 200);
+    let body = json!({ "model": "a", "prompt": "hi", "max_tokens": 2 });
+    assert_eq!(server.post("/v1/completions", &body).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_given_up() {
+    let server = Server::start_unread(EXE, &["--model", "m"], Unread::Closed).await;
+    serves(&server).await;
+    assert!(dropped(&server, LINES).await >= 1);
+    assert_eq!(server.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_stops_nothing() {
+    // Each request's prompt is in the log.
+    let args = ["--model", "m", "-v", "2", "--enable-log-requests", "--max-model-len", "1000000"];
+    let server = Server::start_unread(EXE, &args, Unread::Full).await;
+    let prompt = "word ".repeat(100_000);
+    let body = json!({ "prompt": prompt, "max_tokens": 1 });
+    // More than waits for a reader.
+    for _ in 0..12 {
+        assert_eq!(server.post("/v1/completions", &body).await.status, 200);
+    }
+    let began = Instant::now();
+    assert_eq!(server.get("/health").await.status, 200);
+    serves(&server).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(dropped(&server, LINES).await >= 1);
+    let began = Instant::now();
+    assert_eq!(server.terminate().await, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_full_disk_is_no_failure() {
+    let args = ["--model", "m", "--logtostderr=false", "--log_file", "/dev/full", "--skip_log_headers"];
+    let args = [&args[..], &["--capture-file", "/dev/full"]].concat();
+    let server = Server::start(EXE, &args).await;
+    serves(&server).await;
+    // Written by threads of their own.
+    let began = Instant::now();
+    for row in [LINES, "rehearsal_capture_lines_dropped_total"] {
+        while dropped(&server, row).await == 0 {
+            assert!(began.elapsed() < Duration::from_secs(20), "{row}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!(server.terminate().await, Some(0));
+}
+
+/// As in `rehearsal … 2>&1 | head -n1`.
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    for args in ["--model m --port 0", "--no-such-flag", "--model m --port 0 --tokenizer /no/such/folder"] {
+        let command = format!("{EXE} {args} 2>&1 | head -n0; echo ${{PIPESTATUS[0]}}");
+        let mut shell = Command::new("timeout");
+        shell.args(["-s", "TERM", "5", "bash", "-c", &format!("timeout -s TERM 3 {command}")]);
+        let output = shell.stdin(Stdio::null()).output().unwrap();
+        let code = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        // 124: it was still serving when it was told to stop.
+        assert!(["124", "2"].contains(&code.as_str()), "{args}: {code} {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_always_logs_is_limited_over_time() {
+    let plugin = format!("misbehave={MISBEHAVE}");
+    let server = Server::start(EXE, &["--model", "m", "--plugin", &plugin, "--mode", "misbehave"]).await;
+    for _ in 0..30 {
+        server.post("/v1/completions", &json!({ "prompt": "chatter", "max_tokens": 1 })).await;
+    }
+    let row = r#"rehearsal_plugin_log_lines_dropped_total{plugin="misbehave"}"#;
+    let dropped = dropped(&server, row).await;
+    // Each call is within its own limit: 2,700 lines, of which 1,000 are a burst and a hundred a second are let through.
+    assert!((200..=1_700).contains(&dropped), "{dropped}");
+}
