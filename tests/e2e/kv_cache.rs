@@ -1,7 +1,10 @@
 //! What clients, routers and operators see of the simulated KV cache. Its events are read by tests in Python.
 
+use std::time::Duration;
+
 use rehearsal_tests::Server;
 use serde_json::{Value, json};
+use zeromq::{Socket, SocketRecv, SubSocket};
 
 use crate::{EXE, serve};
 
@@ -178,5 +181,37 @@ async fn an_adapter_finds_no_block_of_an_earlier_one_of_its_name() {
         assert_eq!(server.post("/v1/unload_lora_adapter", &json!({ "lora_name": "a" })).await.status, 200);
         load("/q").await;
         assert_eq!((cached().await, cached().await), (false, true), "{algorithm}: loaded again");
+    }
+}
+
+/// The crate's own subscriber, on either side that connects.
+#[tokio::test]
+async fn a_subscriber_in_rust_hears_of_blocks() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (ours, theirs, binds) in [("tcp://*", "tcp://127.0.0.1", false), ("tcp://127.0.0.1", "tcp://127.0.0.1", true)] {
+        let mut subscriber = SubSocket::new();
+        subscriber.subscribe("kv@").await.unwrap();
+        if binds {
+            subscriber.bind(&format!("{theirs}:{port}")).await.unwrap();
+        }
+        let server = serve(&format!("--enable-kvcache --event-batch-size 1 --zmq-endpoint {ours}:{port}")).await;
+        if !binds {
+            subscriber.connect(&format!("{theirs}:{port}")).await.unwrap();
+        }
+        let heard = tokio::time::timeout(Duration::from_secs(20), subscriber.recv());
+        let asks = async {
+            // A subscription takes a moment to arrive.
+            for at in 0.. {
+                server.post(COMPLETIONS, &tokens(at * 100..at * 100 + 20)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let message = tokio::select! {
+            message = heard => message.expect("it hears of a block").unwrap(),
+            () = asks => unreachable!(),
+        };
+        assert_eq!(message.len(), 3);
+        assert!(message.get(0).unwrap().starts_with(b"kv@127.0.0.1:"), "{message:?}");
+        assert_eq!(server.terminate().await, Some(0));
     }
 }

@@ -122,8 +122,7 @@ impl Replica {
         let routing = Routing::new(config, &plugins)?;
         let mut kv_events = None;
         if let Some(kv_events_config) = &config.kv_events {
-            let dropped = metrics.dropped_kv_events.clone();
-            let opened = KvEvents::open(kv_events_config, config.rank, clock.clone(), dropped).await;
+            let opened = KvEvents::open(kv_events_config, config.rank, clock.clone(), metrics.kv_events.clone()).await;
             let (events, observer) = opened.map_err(|problem| vec![problem])?;
             observers.push(Arc::new(observer));
             kv_events = Some(events);

@@ -1,6 +1,8 @@
 """What an index of our cache reads, with the very sockets and structures that it would use for vLLM."""
 
 import itertools
+import json
+import os
 
 import pytest
 import zmq
@@ -123,6 +125,49 @@ def test_one_who_asks_and_never_reads_holds_up_nobody():
             subject.complete([1, 2, 3])
         finally:
             context.destroy(linger=0)
+
+
+def resident(subject):
+    """Bytes of memory that the server has."""
+    with open(f"/proc/{subject.process.pid}/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_subscriber_that_never_reads_is_bounded_and_holds_up_nobody():
+    port = free_port()
+    config = {"enable_kv_cache_events": True, "endpoint": f"tcp://*:{port}", "topic": "kv@me", "hwm": 20_000}
+    flags = ["--kv-events-config", json.dumps(config), "--event-batch-size", "1", "--kv-cache-size", "4000"]
+    with server(*flags, "--block-size", "16", "--max-model-len", "70000") as subject, reader(f"tcp://127.0.0.1:{port}") as events:
+        greet(subject, events)
+        context = zmq.Context()
+        try:
+            stalled = context.socket(zmq.SUB)
+            for option in (zmq.RCVHWM, zmq.RCVBUF):
+                stalled.setsockopt(option, 1)
+            stalled.setsockopt(zmq.SUBSCRIBE, b"")
+            stalled.connect(f"tcp://127.0.0.1:{port}")
+            eventually(lambda: subject.metric("rehearsal_kv_event_subscribers") == 2)
+            subject.complete(range_of(0))
+            before = resident(subject)
+            for at in range(1, 15):
+                subject.complete(range_of(at))
+                while events.read(0.1):
+                    pass
+            events.read_until_quiet()
+            first, last = events.sequences[0], events.sequences[-1]
+            assert events.sequences == list(range(first, last + 1)), "the other one has lost nothing"
+            assert subject.metric("rehearsal_kv_event_messages_dropped_total") > 0
+            assert subject.metric("rehearsal_kv_event_waiting_bytes") <= 64 << 20
+            assert resident(subject) - before < 120 << 20
+        finally:
+            context.destroy(linger=0)
+        eventually(lambda: subject.metric("rehearsal_kv_event_subscribers") == 1)
+        assert subject.metric("rehearsal_kv_event_waiting_bytes") == 0
+
+
+def range_of(at):
+    """A prompt as large as the cache: the one before it goes, block by block, a message each."""
+    return list(range(at * 60_000, (at + 1) * 60_000))
 
 
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])

@@ -33,6 +33,9 @@ keys! { KvCache:
         .help("blocks are named by 64-bit numbers in events; 0: by all bytes of their hashes"), values::switch;
 }
 
+/// vLLM's default, in messages.
+const HIGH_WATER_MARK: usize = 100_000;
+
 /// Most tries to connect at start.
 const MOST_CONNECT_ATTEMPTS: u32 = 10;
 
@@ -49,6 +52,9 @@ pub struct KvEventsConfig {
     pub batch_size: u32,
     /// Batches of the engine that may wait to be published; more are dropped, and counted.
     pub max_pending: u32,
+    /// Messages that may wait for a subscriber that does not read; more are dropped, and counted. 0: as many as there is
+    /// room for.
+    pub high_water_mark: usize,
     /// Published messages that are kept for those who missed some.
     pub replay_queue_size: u32,
     /// Tries to connect at start, a second apart, after which the start has failed; 0: it is not waited for.
@@ -128,6 +134,7 @@ struct VllmConfig {
     replay_endpoint: Option<ZmqEndpoint>,
     buffer_steps: u32,
     max_queue_size: u32,
+    hwm: usize,
     topic: String,
 }
 
@@ -140,9 +147,7 @@ struct WireVllmConfig {
     endpoint: String,
     replay_endpoint: Option<String>,
     buffer_steps: u32,
-    /// Accepted: the library's own is as high as vLLM's.
-    #[serde(rename = "hwm")]
-    _hwm: usize,
+    hwm: usize,
     max_queue_size: u32,
     topic: String,
 }
@@ -155,7 +160,7 @@ impl Default for WireVllmConfig {
             endpoint: "tcp://*:5557".into(),
             replay_endpoint: None,
             buffer_steps: 10_000,
-            _hwm: 100_000,
+            hwm: HIGH_WATER_MARK,
             max_queue_size: 100_000,
             topic: String::new(),
         }
@@ -170,10 +175,11 @@ pub(super) fn read(reader: &mut Reader<'_>, algorithm: HashAlgorithm, last_rank:
         topic: None,
         max_pending: reader.read(&EVENT_MAX_PENDING),
         replay_queue_size: reader.read(&KV_EVENTS_REPLAY_QUEUE_SIZE),
+        high_water_mark: HIGH_WATER_MARK,
     };
     let vllms = reader.given(&KV_EVENTS_CONFIG);
     let is_vllms = vllms.is_some();
-    let Places { endpoint, replay_endpoint, topic, max_pending, replay_queue_size } = match vllms {
+    let Places { endpoint, replay_endpoint, topic, max_pending, replay_queue_size, high_water_mark } = match vllms {
         Some(vllms) => vllms.map_or_else(Places::default, Places::from),
         None => own,
     };
@@ -189,6 +195,7 @@ pub(super) fn read(reader: &mut Reader<'_>, algorithm: HashAlgorithm, last_rank:
         batch_size,
         max_pending,
         replay_queue_size,
+        high_water_mark,
         connect_attempts,
         as_maps,
         hash_bytes: (!int_hashes).then(|| algorithm.digest_length()),
@@ -214,6 +221,7 @@ struct Places {
     topic: Option<String>,
     max_pending: u32,
     replay_queue_size: u32,
+    high_water_mark: usize,
 }
 
 impl From<VllmConfig> for Places {
@@ -224,6 +232,7 @@ impl From<VllmConfig> for Places {
             topic: Some(config.topic),
             max_pending: config.max_queue_size,
             replay_queue_size: config.buffer_steps,
+            high_water_mark: config.hwm,
         }
     }
 }
@@ -248,6 +257,7 @@ fn vllm_config(value: &Value) -> Result<Option<VllmConfig>, String> {
         replay_endpoint: config.replay_endpoint.as_deref().map(ZmqEndpoint::always_bound).transpose()?,
         buffer_steps: config.buffer_steps,
         max_queue_size: config.max_queue_size,
+        hwm: config.hwm,
         topic: config.topic,
     }))
 }

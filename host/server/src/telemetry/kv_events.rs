@@ -6,25 +6,28 @@
 mod link;
 mod publisher;
 mod replay;
+mod stream;
+mod subscribers;
 mod wire;
 mod zmtp;
 
 use std::sync::Arc;
 
-use prometheus::IntCounter;
 use rehearsal_engine::{Clock, EngineObserver, KvCacheEvent, StepReport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::config::KvEventsConfig;
+use crate::telemetry::metrics::KvEventMetrics;
 use link::Link;
 use publisher::Publisher;
 use replay::Replay;
+use subscribers::Subscribers;
 
 /// What the engine tells.
 pub struct KvEventObserver {
     events: mpsc::Sender<Arc<[KvCacheEvent]>>,
-    dropped: IntCounter,
+    metrics: KvEventMetrics,
 }
 
 impl EngineObserver for KvEventObserver {
@@ -32,7 +35,7 @@ impl EngineObserver for KvEventObserver {
         if let Some(events) = &report.kv_cache
             && self.events.try_send(events.clone()).is_err()
         {
-            self.dropped.inc_by(events.len() as u64);
+            self.metrics.dropped.inc_by(events.len() as u64);
         }
     }
 }
@@ -43,6 +46,7 @@ pub struct KvEvents {
     rank: u32,
     clock: Clock,
     link: Link,
+    subscribers: Arc<Subscribers>,
     replay: Option<Replay>,
     events: mpsc::Receiver<Arc<[KvCacheEvent]>>,
 }
@@ -54,9 +58,10 @@ impl KvEvents {
         config: &KvEventsConfig,
         rank: u32,
         clock: Clock,
-        dropped: IntCounter,
+        metrics: KvEventMetrics,
     ) -> Result<(Self, KvEventObserver), String> {
-        let link = Link::open(&config.endpoint, config.connect_attempts)
+        let subscribers = Subscribers::new(config.high_water_mark, metrics.clone());
+        let link = Link::open(&config.endpoint, config.connect_attempts, subscribers.clone())
             .await
             .map_err(|error| format!("zmq-endpoint: {error:#}"))?;
         let replay = match &config.replay_endpoint {
@@ -67,16 +72,16 @@ impl KvEvents {
             None => None,
         };
         let (sender, events) = mpsc::channel(config.max_pending as usize);
-        let observer = KvEventObserver { events: sender, dropped };
-        Ok((Self { config: config.clone(), rank, clock, link, replay, events }, observer))
+        let observer = KvEventObserver { events: sender, metrics };
+        Ok((Self { config: config.clone(), rank, clock, link, subscribers, replay, events }, observer))
     }
 
     /// Publishes under `topic`, unless the user named another, until it is stopped.
     pub fn start(self, topic: String) -> RunningKvEvents {
-        let Self { config, rank, clock, link, replay, events } = self;
+        let Self { config, rank, clock, link, subscribers, replay, events } = self;
         let (stop, stopped) = oneshot::channel();
         let topic = config.topic.clone().unwrap_or(topic);
-        let publisher = Publisher::new(&config, topic, rank, clock, link, replay);
+        let publisher = Publisher::new(&config, topic, rank, clock, (link, subscribers), replay);
         RunningKvEvents { stop, task: tokio::spawn(publisher.run(events, stopped)) }
     }
 }

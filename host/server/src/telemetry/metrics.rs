@@ -8,6 +8,7 @@ mod fake;
 mod families;
 pub mod http;
 mod injected;
+mod kv_events;
 mod lora;
 mod plugins;
 mod process;
@@ -32,6 +33,7 @@ pub use engine::EngineMetrics;
 use fake::Fake;
 pub use http::HttpMetrics;
 pub use injected::InjectedFailures;
+pub use kv_events::KvEventMetrics;
 pub use plugins::PluginMetrics;
 use process::Process;
 
@@ -58,8 +60,8 @@ pub struct Metrics {
     /// `http_…`
     pub http: Arc<HttpMetrics>,
     process: Process,
-    /// KV-cache events that nobody was told of.
-    pub dropped_kv_events: IntCounter,
+    /// `rehearsal_kv_…`
+    pub kv_events: KvEventMetrics,
     /// Captured requests that were not written down.
     pub dropped_captures: IntCounter,
 }
@@ -72,11 +74,6 @@ impl Metrics {
 
     fn register(config: &Config) -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let dropped_kv_events = IntCounter::new(
-            "rehearsal_kv_events_dropped_total",
-            "KV-cache events that were dropped because too many waited to be sent.",
-        )?;
-        registry.register(Box::new(dropped_kv_events.clone()))?;
         let dropped_captures = IntCounter::new(
             "rehearsal_capture_lines_dropped_total",
             "Requests that could not be written into the file of captured ones.",
@@ -100,7 +97,7 @@ impl Metrics {
             injected: Arc::new(InjectedFailures::register(&registry)?),
             http: HttpMetrics::register(&registry)?,
             process: Process::new(),
-            dropped_kv_events,
+            kv_events: KvEventMetrics::register(&registry)?,
             dropped_captures,
             registry,
         })

@@ -1,54 +1,42 @@
-//! The socket that events leave by: ours, to which others connect, or one that connects to theirs and goes on trying.
+//! How subscribers and we come together: they connect to us, or we to where one of them listens, again and again.
 
 use std::io;
-use std::path::Path;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use futures::channel::mpsc;
-use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, info, warn};
-use zeromq::{PubSocket, Socket, SocketEvent, SocketOptions, SocketSend, ZmqMessage};
 
+use super::stream::{Listener, Stream, connect};
+use super::subscribers::Subscribers;
 use crate::config::ZmqEndpoint;
-use crate::process::real_time::{Instant, sleep_until};
-use crate::process::stale_socket;
+use crate::process::real_time::{Instant, sleep_until, timeout};
 
-/// A try to connect takes no longer, and the next one begins no sooner after it. The library's own pauses between tries
-/// grow to half a minute, so each of its calls is ended before that.
+/// A try to connect takes no longer, and the next one begins no sooner after it.
 const TRY: Duration = Duration::from_secs(1);
 
-/// A publishing socket.
-pub(super) struct Link {
-    address: String,
-    state: State,
-}
-
-enum State {
-    /// Others come and go.
-    Bound(PubSocket),
-    /// Somebody listens; the receiver tells when that ends.
-    Connected(PubSocket, mpsc::Receiver<SocketEvent>),
-    /// What is sent meanwhile is lost, as everything is that nobody subscribes to.
-    Connecting(BoxFuture<'static, PubSocket>),
-}
+/// The task that brings subscribers in.
+pub(super) struct Link(JoinHandle<()>);
 
 impl Link {
     /// Listens, or begins to connect. `attempts` are the tries that are waited for; without success the last error is
     /// returned. 0: nothing is waited for.
-    pub(super) async fn open(endpoint: &ZmqEndpoint, attempts: u32) -> Result<Self> {
+    pub(super) async fn open(endpoint: &ZmqEndpoint, attempts: u32, subscribers: Arc<Subscribers>) -> Result<Self> {
         let address = endpoint.address.clone();
         if endpoint.binds {
-            let mut socket = PubSocket::new();
-            bind(&mut socket, &address).await?;
-            return Ok(Self { address, state: State::Bound(socket) });
+            let listener = Listener::bind(&address).await.with_context(|| format!("cannot listen on {address}"))?;
+            info!(endpoint = listener.address(), "listening for readers of KV-cache events");
+            return Ok(Self(tokio::spawn(serve_all(listener, subscribers))));
         }
+        let mut first = None;
         for attempt in 1..=attempts {
             let start = Instant::now();
-            match connect(&address).await {
-                Ok(socket) => return Ok(Self { state: connected(socket), address }),
+            match try_connect(&address).await {
+                Ok(stream) => {
+                    first = Some(stream);
+                    break;
+                }
                 Err(error) if attempt == attempts => {
                     return Err(error).with_context(|| format!("cannot connect to {address} in {attempts} attempts"));
                 }
@@ -56,86 +44,72 @@ impl Link {
             }
             sleep_until(start + TRY).await;
         }
-        Ok(Self { state: connecting(address.clone()), address })
+        Ok(Self(tokio::spawn(keep_connected(address, first, subscribers))))
     }
 
-    /// Hands a message to whoever subscribes; to nobody, if nobody does.
-    pub(super) async fn send(&mut self, message: ZmqMessage) {
-        let (State::Bound(socket) | State::Connected(socket, _)) = &mut self.state else { return };
-        if let Err(error) = socket.send(message).await {
-            debug!(%error, "an event was not sent");
-        }
+    /// Waits until all connections have ended, which [`Subscribers::close`] tells them to.
+    pub(super) async fn ended(&mut self) {
+        // A panic in it was reported when it happened.
+        let _ = (&mut self.0).await;
     }
+}
 
-    /// Whether anybody can be reached.
-    pub(super) fn may_reach_somebody(&self) -> bool {
-        !matches!(self.state, State::Connecting(_))
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.0.abort();
     }
+}
 
-    /// Connects, and connects again when the other side has gone. Never returns; can be dropped at any time.
-    pub(super) async fn keep(&mut self) {
-        loop {
-            match &mut self.state {
-                State::Bound(_) => std::future::pending().await,
-                State::Connecting(connecting) => {
-                    let socket = Pin::new(connecting).await;
-                    info!(address = self.address, "KV-cache events have somewhere to go");
-                    self.state = connected(socket);
-                }
-                State::Connected(_, events) => match events.next().await {
-                    Some(SocketEvent::Disconnected(_)) | None => {
-                        info!(address = self.address, "nobody takes KV-cache events any more; connecting again");
-                        self.state = connecting(self.address.clone());
-                    }
-                    Some(_) => {}
-                },
+/// Each subscriber has a task of its own: a slow one holds up none but itself. Ends when no message will follow and the last
+/// has gone.
+async fn serve_all(listener: Listener, subscribers: Arc<Subscribers>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            stream = listener.accept() => {
+                let subscribers = subscribers.clone();
+                connections.spawn(async move { serve(stream, &subscribers).await });
             }
+            Some(_) = connections.join_next() => {}
+            () = subscribers.closed() => break,
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Connects, and connects again when the other side has gone. What is sent meanwhile is lost, as everything is that nobody
+/// subscribes to.
+async fn keep_connected(address: String, mut first: Option<Box<dyn Stream>>, subscribers: Arc<Subscribers>) {
+    loop {
+        let start = Instant::now();
+        let stream = match first.take() {
+            Some(stream) => Ok(stream),
+            None => tokio::select! {
+                connected = try_connect(&address) => connected,
+                () = subscribers.closed() => return,
+            },
+        };
+        match stream {
+            Ok(stream) => {
+                info!(address, "KV-cache events have somewhere to go");
+                serve(stream, &subscribers).await;
+                info!(address, "nobody takes KV-cache events any more; connecting again");
+            }
+            Err(error) => debug!(address, %error, "cannot connect yet"),
+        }
+        tokio::select! {
+            () = sleep_until(start + TRY) => {}
+            () = subscribers.closed() => return,
         }
     }
 }
 
-fn connected(mut socket: PubSocket) -> State {
-    let events = socket.monitor();
-    State::Connected(socket, events)
+async fn try_connect(address: &str) -> io::Result<Box<dyn Stream>> {
+    timeout(TRY, connect(address)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-fn connecting(address: String) -> State {
-    let connecting = async move {
-        loop {
-            let start = Instant::now();
-            match connect(&address).await {
-                Ok(socket) => return socket,
-                Err(error) => debug!(address, %error, "cannot connect yet"),
-            }
-            sleep_until(start + TRY).await;
-        }
-    };
-    State::Connecting(connecting.boxed())
-}
-
-async fn connect(address: &str) -> Result<PubSocket> {
-    let mut options = SocketOptions::default();
-    options.connect_timeout(TRY);
-    let mut socket = PubSocket::with_options(options);
-    socket.connect(address).await?;
-    Ok(socket)
-}
-
-/// Listens on `address`.
-async fn bind(socket: &mut PubSocket, address: &str) -> Result<()> {
-    remove_stale(address)?;
-    let bound = socket.bind(&wildcard_replaced(address)).await;
-    let endpoint = bound.with_context(|| format!("cannot listen on {address}"))?;
-    info!(%endpoint, "listening for readers of KV-cache events");
-    Ok(())
-}
-
-/// ZeroMQ's `*` stands for every address of ours.
-pub(super) fn wildcard_replaced(address: &str) -> String {
-    address.replacen("tcp://*:", "tcp://0.0.0.0:", 1)
-}
-
-/// Removes the socket of an `ipc` address that a dead process left behind.
-pub(super) fn remove_stale(address: &str) -> io::Result<()> {
-    address.strip_prefix("ipc://").map_or(Ok(()), |path| stale_socket::remove(Path::new(path)))
+async fn serve(stream: Box<dyn Stream>, subscribers: &Subscribers) {
+    if let Err(error) = subscribers.serve(stream).await {
+        debug!(%error, "a subscriber to KV-cache events has gone, or is left");
+    }
 }

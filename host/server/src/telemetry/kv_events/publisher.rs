@@ -6,19 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use rehearsal_engine::{Clock, KvCacheEvent};
 use tokio::sync::{mpsc, oneshot};
-use zeromq::ZmqMessage;
 
 use super::link::Link;
 use super::replay::{Published, Replay};
-use super::wire;
+use super::subscribers::Subscribers;
+use super::{wire, zmtp};
 use crate::config::KvEventsConfig;
-use crate::process::real_time::{Instant, sleep, sleep_until, timeout};
+use crate::process::real_time::{Instant, sleep_until, timeout};
 
 /// No event waits longer for others to fill its message.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-
-/// What the library has taken is written by tasks of its own, which nothing can wait for.
-const LINGER: Duration = Duration::from_millis(200);
 
 /// How long the end may take.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
@@ -32,6 +29,7 @@ pub(super) struct Publisher {
     format: wire::Format,
     batch_size: usize,
     link: Link,
+    subscribers: Arc<Subscribers>,
     replay: Option<Replay>,
     /// Events that wait for their message to be full, and since when.
     pending: Vec<u8>,
@@ -47,7 +45,7 @@ impl Publisher {
         topic: String,
         rank: u32,
         clock: Clock,
-        link: Link,
+        (link, subscribers): (Link, Arc<Subscribers>),
         replay: Option<Replay>,
     ) -> Self {
         if let Some(replay) = &replay {
@@ -60,6 +58,7 @@ impl Publisher {
             format: wire::Format { as_maps: config.as_maps, hash_bytes: config.hash_bytes },
             batch_size: config.batch_size as usize,
             link,
+            subscribers,
             replay,
             pending: Vec::new(),
             n_pending: 0,
@@ -79,29 +78,27 @@ impl Publisher {
             let due = self.since + LONGEST_WAIT;
             tokio::select! {
                 told = events.recv() => match told {
-                    Some(told) => self.take(&told).await,
+                    Some(told) => self.take(&told),
                     None => break,
                 },
-                () = sleep_until(due), if is_pending => self.send().await,
-                () = self.link.keep() => {}
+                () = sleep_until(due), if is_pending => self.send(),
                 _ = &mut stopped => break,
             }
         }
         let rest = async {
             while let Ok(told) = events.try_recv() {
-                self.take(&told).await;
+                self.take(&told);
             }
             if self.n_pending > 0 {
-                self.send().await;
+                self.send();
             }
-            if self.sequence > 0 && self.link.may_reach_somebody() {
-                sleep(LINGER).await;
-            }
+            self.subscribers.close();
+            self.link.ended().await;
         };
         let _ = timeout(STOP_LIMIT, rest).await;
     }
 
-    async fn take(&mut self, events: &[KvCacheEvent]) {
+    fn take(&mut self, events: &[KvCacheEvent]) {
         for event in events {
             if self.n_pending == 0 {
                 self.since = Instant::now();
@@ -109,12 +106,12 @@ impl Publisher {
             wire::write_event(&mut self.pending, event, self.format);
             self.n_pending += 1;
             if self.n_pending >= self.batch_size {
-                self.send().await;
+                self.send();
             }
         }
     }
 
-    async fn send(&mut self) {
+    fn send(&mut self) {
         let payload = wire::batch(self.clock.unix_time().as_secs_f64(), self.n_pending, &self.pending, self.rank);
         self.pending.clear();
         self.n_pending = 0;
@@ -125,9 +122,7 @@ impl Publisher {
             replay.keep(Published { number: self.sequence, sequence: sequence.clone(), payload: payload.clone() });
         }
         self.sequence += 1;
-        let mut message = ZmqMessage::from(self.topic.clone());
-        message.push_back(sequence);
-        message.push_back(payload);
-        self.link.send(message).await;
+        let message = zmtp::encode(&[self.topic.clone(), sequence, payload]);
+        self.subscribers.send(&self.topic, &message);
     }
 }

@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tracing::{debug, info};
 
-use super::link::{remove_stale, wildcard_replaced};
-use super::zmtp::Peer;
+use super::stream::{Listener, Stream};
+use super::zmtp::{Kind, Said, encode, greet};
 use crate::config::ZmqEndpoint;
-use crate::process::real_time::{sleep, timeout};
+use crate::process::real_time::timeout;
 
 /// A client that does not greet, or does not take an answer within this time, is left.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Of messages that are kept, beside their number.
+const MOST_BYTES: usize = 64 << 20;
 
 /// -1, as a signed number of 8 bytes, big-endian.
 const END: [u8; 8] = [0xff; 8];
@@ -42,6 +43,8 @@ struct Kept {
     topic: Bytes,
     most: usize,
     messages: VecDeque<Published>,
+    /// Of all payloads.
+    bytes: usize,
 }
 
 impl Kept {
@@ -57,7 +60,7 @@ impl Replay {
         let address = &endpoint.address;
         let listener = Listener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         info!(address, "listening for those who missed KV-cache events");
-        let kept = Arc::new(Mutex::new(Kept { topic: Bytes::new(), most, messages: VecDeque::new() }));
+        let kept = Arc::new(Mutex::new(Kept { topic: Bytes::new(), most, messages: VecDeque::new(), bytes: 0 }));
         let task = tokio::spawn(answer_all(listener, kept.clone()));
         Ok(Self { kept, task })
     }
@@ -67,13 +70,15 @@ impl Replay {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).topic = topic;
     }
 
-    /// Keeps one more message, and one less of the old ones if they are too many.
+    /// Keeps one more message, and fewer of the old ones if they are too many or too large.
     pub(super) fn keep(&self, message: Published) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.messages.len() == kept.most {
-            kept.messages.pop_front();
-        }
+        kept.bytes += message.payload.len();
         kept.messages.push_back(message);
+        while kept.messages.len() > kept.most || (kept.bytes > MOST_BYTES && kept.messages.len() > 1) {
+            let forgotten = kept.messages.pop_front();
+            kept.bytes -= forgotten.map_or(0, |message| message.payload.len());
+        }
     }
 }
 
@@ -83,50 +88,12 @@ impl Drop for Replay {
     }
 }
 
-enum Listener {
-    Tcp(TcpListener),
-    Ipc(UnixListener),
-}
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-impl Listener {
-    async fn bind(address: &str) -> io::Result<Self> {
-        remove_stale(address)?;
-        if let Some(path) = address.strip_prefix("ipc://") {
-            return UnixListener::bind(path).map(Self::Ipc);
-        }
-        let address = wildcard_replaced(address);
-        TcpListener::bind(address.trim_start_matches("tcp://")).await.map(Self::Tcp)
-    }
-
-    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
-        Ok(match self {
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Box::new(stream)
-            }
-            Self::Ipc(listener) => Box::new(listener.accept().await?.0),
-        })
-    }
-}
-
 /// Each client has a task of its own: a slow one holds up none but itself.
 async fn answer_all(listener: Listener, kept: Arc<Mutex<Kept>>) {
     let mut clients = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(stream) => drop(clients.spawn(answer(stream, kept.clone()))),
-                Err(error) => {
-                    debug!(%error, "somebody who missed events could not be let in");
-                    // Out of file descriptors, most likely: a moment later there may be one.
-                    sleep(Duration::from_millis(100)).await;
-                }
-            },
+            stream = listener.accept() => drop(clients.spawn(answer(stream, kept.clone()))),
             Some(_) = clients.join_next() => {}
         }
     }
@@ -135,9 +102,16 @@ async fn answer_all(listener: Listener, kept: Arc<Mutex<Kept>>) {
 async fn answer(stream: Box<dyn Stream>, kept: Arc<Mutex<Kept>>) {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let conversation = async {
-        let mut peer = timeout(PATIENCE, Peer::greet(stream)).await.map_err(late)??;
+        let (mut reader, mut writer) = timeout(PATIENCE, greet(stream, Kind::Router)).await.map_err(late)??;
         loop {
-            let Some(start) = understand(&peer.receive().await?) else {
+            let said = reader.next().await?;
+            if let Some(pong) = said.pong() {
+                timeout(PATIENCE, async { writer.command(&pong).await.and(writer.flush().await) })
+                    .await
+                    .map_err(late)??;
+                continue;
+            }
+            let Some(start) = understand(&said) else {
                 debug!("a request for missed events is not understood");
                 continue;
             };
@@ -145,10 +119,10 @@ async fn answer(stream: Box<dyn Stream>, kept: Arc<Mutex<Kept>>) {
             let messages = messages.into_iter().map(|message| [topic.clone(), message.sequence, message.payload]);
             let end = [Bytes::new(), Bytes::from_static(&END), Bytes::new()];
             for [topic, sequence, payload] in messages.chain([end]) {
-                let frames = [Bytes::new(), topic, sequence, payload];
-                timeout(PATIENCE, peer.send(&frames)).await.map_err(late)??;
+                let message = encode(&[Bytes::new(), topic, sequence, payload]);
+                timeout(PATIENCE, writer.write(&message)).await.map_err(late)??;
             }
-            timeout(PATIENCE, peer.flush()).await.map_err(late)??;
+            timeout(PATIENCE, writer.flush()).await.map_err(late)??;
         }
     };
     let ended: io::Result<()> = conversation.await;
@@ -158,8 +132,9 @@ async fn answer(stream: Box<dyn Stream>, kept: Arc<Mutex<Kept>>) {
 }
 
 /// From which number on: a delimiter, and 8 bytes big-endian (or more, of which the first 8 count).
-fn understand(frames: &[Vec<u8>]) -> Option<u64> {
-    let [delimiter, start] = frames else { return None };
+fn understand(said: &Said) -> Option<u64> {
+    let Said::Message(frames) = said else { return None };
+    let [delimiter, start] = &frames[..] else { return None };
     let start = start.get(..8)?.try_into().ok()?;
     delimiter.is_empty().then_some(u64::from_be_bytes(start))
 }

@@ -1,0 +1,330 @@
+//! Those who are told of KV-cache events. Each has a queue of its own, as libzmq's PUB has: what does not fit into it is
+//! dropped for this subscriber, and nobody else is delayed.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, watch};
+
+use super::zmtp::{Kind, Reader, Said, Writer, greet};
+use crate::process::real_time::timeout;
+use crate::telemetry::metrics::KvEventMetrics;
+
+/// A peer that has not said by then what it is is left.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes that wait for one subscriber, at most.
+const MOST_BYTES: usize = 64 << 20;
+
+/// Subscriptions of one subscriber, at most.
+const MOST_SUBSCRIPTIONS: usize = 1024;
+
+/// Everyone who is connected.
+pub(super) struct Subscribers {
+    all: Mutex<Vec<Arc<Outbox>>>,
+    /// Messages that wait for one of them, at most.
+    most_messages: usize,
+    metrics: KvEventMetrics,
+    is_closed: watch::Sender<bool>,
+}
+
+impl Subscribers {
+    /// Nobody yet. `high_water_mark` is ZeroMQ's; 0: as many messages as there is room for.
+    pub(super) fn new(high_water_mark: usize, metrics: KvEventMetrics) -> Arc<Self> {
+        let most_messages = if high_water_mark == 0 { usize::MAX } else { high_water_mark };
+        Arc::new(Self { all: Mutex::default(), most_messages, metrics, is_closed: watch::Sender::new(false) })
+    }
+
+    /// Queues an encoded message for everyone who wants what begins with this topic.
+    pub(super) fn send(&self, topic: &[u8], message: &Bytes) {
+        for outbox in &*lock(&self.all) {
+            outbox.push(topic, message, self.most_messages, &self.metrics);
+        }
+    }
+
+    /// No message will follow: each connection ends when it has sent what waits.
+    pub(super) fn close(&self) {
+        self.is_closed.send_replace(true);
+        for outbox in &*lock(&self.all) {
+            lock(&outbox.waiting).is_closing = true;
+            outbox.changed.notify_one();
+        }
+    }
+
+    /// Ready once no message will follow.
+    pub(super) async fn closed(&self) {
+        // The sender is there for as long as we are.
+        let _ = self.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
+    }
+
+    /// Serves whoever is at the other end of a connection, to its end.
+    pub(super) async fn serve(&self, stream: impl AsyncRead + AsyncWrite) -> io::Result<()> {
+        let greeted = timeout(PATIENCE, greet(stream, Kind::Pub)).await;
+        let (reader, writer) = greeted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let here = Here::new(self);
+        tokio::select! {
+            heard = hear(reader, &here.outbox) => heard,
+            sent = send(writer, &here.outbox, &self.metrics) => sent,
+        }
+    }
+}
+
+/// A subscriber's place among the others, given up when this is dropped.
+struct Here<'a> {
+    subscribers: &'a Subscribers,
+    outbox: Arc<Outbox>,
+}
+
+impl<'a> Here<'a> {
+    fn new(subscribers: &'a Subscribers) -> Self {
+        let outbox = Arc::<Outbox>::default();
+        let mut all = lock(&subscribers.all);
+        // Under the lock: who comes after the end is not forgotten.
+        lock(&outbox.waiting).is_closing = *subscribers.is_closed.borrow();
+        all.push(outbox.clone());
+        drop(all);
+        subscribers.metrics.subscribers.inc();
+        Self { subscribers, outbox }
+    }
+}
+
+impl Drop for Here<'_> {
+    fn drop(&mut self) {
+        lock(&self.subscribers.all).retain(|outbox| !Arc::ptr_eq(outbox, &self.outbox));
+        let metrics = &self.subscribers.metrics;
+        metrics.subscribers.dec();
+        metrics.waiting_bytes.sub(lock(&self.outbox.waiting).bytes as i64);
+    }
+}
+
+/// What waits for one subscriber.
+#[derive(Default)]
+struct Outbox {
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// What topics begin with that it wants; one that it asked for twice is there twice.
+    prefixes: Vec<Vec<u8>>,
+    messages: VecDeque<Bytes>,
+    bytes: usize,
+    /// The answer to its last heartbeat.
+    pong: Option<Vec<u8>>,
+    is_closing: bool,
+}
+
+impl Outbox {
+    fn push(&self, topic: &[u8], message: &Bytes, most_messages: usize, metrics: &KvEventMetrics) {
+        let mut waiting = lock(&self.waiting);
+        if !waiting.prefixes.iter().any(|prefix| topic.starts_with(prefix)) {
+            return;
+        }
+        if waiting.messages.len() >= most_messages || waiting.bytes + message.len() > MOST_BYTES {
+            metrics.messages_dropped.inc();
+            return;
+        }
+        waiting.bytes += message.len();
+        metrics.waiting_bytes.add(message.len() as i64);
+        waiting.messages.push_back(message.clone());
+        self.changed.notify_one();
+    }
+
+    /// Follows what the subscriber says. Fails if it makes no sense.
+    fn hear(&self, said: Said) -> io::Result<()> {
+        let mut waiting = lock(&self.waiting);
+        if let Some(pong) = said.pong() {
+            waiting.pong = Some(pong);
+            self.changed.notify_one();
+            return Ok(());
+        }
+        // A message until ZMTP 3.0, a command from 3.1 on.
+        let (is_wanted, prefix) = match said {
+            Said::Command(name, prefix) if name == b"SUBSCRIBE" => (true, prefix),
+            Said::Command(name, prefix) if name == b"CANCEL" => (false, prefix),
+            Said::Message(frames) if matches!(frames[0].first(), Some(0 | 1)) => {
+                (frames[0][0] == 1, frames[0][1..].to_vec())
+            }
+            _ => return Ok(()),
+        };
+        let known = waiting.prefixes.iter().position(|known| *known == prefix);
+        match known {
+            _ if is_wanted && waiting.prefixes.len() == MOST_SUBSCRIPTIONS => {
+                return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "it has too many subscriptions"));
+            }
+            _ if is_wanted => waiting.prefixes.push(prefix),
+            Some(known) => drop(waiting.prefixes.swap_remove(known)),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// What is to be written next.
+    fn next(&self) -> Next {
+        let mut waiting = lock(&self.waiting);
+        if let Some(pong) = waiting.pong.take() {
+            return Next::Pong(pong);
+        }
+        match waiting.messages.front() {
+            Some(message) => Next::Message(message.clone()),
+            None if waiting.is_closing => Next::End,
+            None => Next::Nothing,
+        }
+    }
+
+    /// The first message was written.
+    fn written(&self, metrics: &KvEventMetrics) {
+        let mut waiting = lock(&self.waiting);
+        if let Some(message) = waiting.messages.pop_front() {
+            waiting.bytes -= message.len();
+            metrics.waiting_bytes.sub(message.len() as i64);
+        }
+    }
+}
+
+enum Next {
+    Message(Bytes),
+    Pong(Vec<u8>),
+    Nothing,
+    End,
+}
+
+async fn hear<S: AsyncRead>(mut reader: Reader<S>, outbox: &Outbox) -> io::Result<()> {
+    loop {
+        outbox.hear(reader.next().await?)?;
+    }
+}
+
+async fn send<S: AsyncWrite>(mut writer: Writer<S>, outbox: &Outbox, metrics: &KvEventMetrics) -> io::Result<()> {
+    loop {
+        match outbox.next() {
+            Next::Message(message) => {
+                writer.write(&message).await?;
+                outbox.written(metrics);
+            }
+            Next::Pong(pong) => writer.command(&pong).await?,
+            Next::Nothing => {
+                writer.flush().await?;
+                outbox.changed.notified().await;
+            }
+            Next::End => return writer.end().await,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::yield_now;
+
+    use super::super::zmtp::encode;
+    use super::super::zmtp::tests::hello;
+    use super::*;
+
+    /// Bytes that are on their way, at most.
+    const PIPE: usize = 200;
+
+    fn subscribers(high_water_mark: usize) -> Arc<Subscribers> {
+        Subscribers::new(high_water_mark, KvEventMetrics::register(&Registry::new()).unwrap())
+    }
+
+    /// One more subscriber, which has said hello and these frames.
+    async fn connect(subscribers: &Arc<Subscribers>, frames: &[&[u8]]) -> DuplexStream {
+        let (ours, mut theirs) = duplex(PIPE);
+        let of_task = subscribers.clone();
+        tokio::spawn(async move { of_task.serve(ours).await });
+        theirs.write_all(&hello("SUB")).await.unwrap();
+        let mut greeting = hello("PUB");
+        theirs.read_exact(&mut greeting).await.unwrap();
+        for frame in frames {
+            theirs.write_all(frame).await.unwrap();
+        }
+        settle().await;
+        theirs
+    }
+
+    async fn settle() {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    }
+
+    fn message(fill: u8) -> Bytes {
+        encode(&[Bytes::from_static(b"kv@m"), Bytes::from(vec![fill; 90])])
+    }
+
+    async fn read(theirs: &mut DuplexStream) -> Vec<u8> {
+        let mut bytes = vec![0; message(0).len()];
+        theirs.read_exact(&mut bytes).await.unwrap();
+        bytes
+    }
+
+    const SUBSCRIBE: &[u8] = b"\0\x04\x01kv@";
+
+    #[tokio::test]
+    async fn only_what_is_subscribed_to_is_sent_and_may_be_cancelled() {
+        let subscribers = subscribers(10);
+        let mut old = connect(&subscribers, &[SUBSCRIBE, SUBSCRIBE]).await;
+        let mut new = connect(&subscribers, &[b"\x04\x0d\x09SUBSCRIBEkv@"]).await;
+        let mut other = connect(&subscribers, &[b"\0\x03\x01ab"]).await;
+        let send = |fill| subscribers.send(b"kv@m", &message(fill));
+        send(1);
+        assert_eq!((read(&mut old).await, read(&mut new).await), (message(1).to_vec(), message(1).to_vec()));
+        old.write_all(b"\0\x04\0kv@").await.unwrap();
+        new.write_all(b"\x04\x0a\x06CANCELkv@").await.unwrap();
+        settle().await;
+        send(2);
+        subscribers.close();
+        // It had asked twice.
+        assert_eq!(read(&mut old).await, message(2));
+        for nothing in [&mut old, &mut new, &mut other] {
+            assert_eq!(nothing.read(&mut [0]).await.unwrap(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_read_loses_what_is_above_its_mark_and_the_other_nothing() {
+        let subscribers = subscribers(5);
+        let (mut slow, mut quick) =
+            (connect(&subscribers, &[SUBSCRIBE]).await, connect(&subscribers, &[SUBSCRIBE]).await);
+        let metrics = &subscribers.metrics;
+        assert_eq!(metrics.subscribers.get(), 2);
+        for fill in 0..200 {
+            subscribers.send(b"kv@m", &message(fill));
+            assert_eq!(read(&mut quick).await, message(fill));
+        }
+        let dropped = metrics.messages_dropped.get();
+        // Beside its queue there is what the pipe and the buffer before it hold.
+        assert!((90..195).contains(&dropped), "{dropped}");
+        assert_eq!(metrics.waiting_bytes.get() as usize, 5 * message(0).len());
+        for fill in 0..200 - dropped as u8 {
+            assert_eq!(read(&mut slow).await, message(fill), "the oldest are kept");
+        }
+        drop((slow, quick));
+        settle().await;
+        assert_eq!((metrics.subscribers.get(), metrics.waiting_bytes.get()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_says_nothing_is_left_and_one_that_has_said_hello_may_be_silent() {
+        let subscribers = subscribers(5);
+        let (ours, _silent) = duplex(PIPE);
+        let begun = tokio::time::Instant::now();
+        assert_eq!(subscribers.serve(ours).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed(), PATIENCE);
+        let mut theirs = connect(&subscribers, &[SUBSCRIBE]).await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        subscribers.send(b"kv@m", &message(7));
+        assert_eq!(read(&mut theirs).await, message(7));
+    }
+}
