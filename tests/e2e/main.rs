@@ -8,6 +8,7 @@ mod answers;
 mod clients;
 mod clock;
 mod command_lines;
+mod connections;
 mod data_parallel;
 mod determinism;
 mod docs;

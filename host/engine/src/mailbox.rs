@@ -12,6 +12,9 @@ use crate::output::{CompletionOutput, DueTokens};
 use crate::request::RequestNumber;
 use crate::strategy::StrategyError;
 
+/// A stream takes out no more tokens at a time: what it makes of them waits for its client as bytes.
+const MOST_TOKENS: usize = 256;
+
 /// Between the engine, which puts in what falls due, and one request's stream, which takes it out.
 #[derive(Debug)]
 pub(crate) struct Mailbox(Mutex<Inbox>);
@@ -215,9 +218,12 @@ impl Inbox {
 
     fn take(&mut self) -> Option<Item> {
         Some(match self.entries.pop_front()? {
-            Entry::Tokens { choice, end } => {
+            Entry::Tokens { choice, end: all } => {
                 let ChoiceInbox { output, history, due, taken, .. } = &mut self.choices[choice as usize];
-                let end = if self.reads_at_end { *due } else { end };
+                let end = if self.reads_at_end { *due } else { all.min(*taken + MOST_TOKENS) };
+                if end < all {
+                    self.entries.push_front(Entry::Tokens { choice, end: all });
+                }
                 let tokens = std::mem::replace(taken, end)..end;
                 // It was put in before its tokens.
                 Item::Tokens(DueTokens { choice, output: output.clone()?, tokens, history: *history })
@@ -269,8 +275,15 @@ mod tests {
         let mailbox = mailbox(1);
         (1..=1000).for_each(|end| drop(put(&mailbox, 0, end)));
         assert_eq!(mailbox.lock().entries.len(), 1);
-        let Some(Item::Tokens(due)) = mailbox.take() else { panic!() };
-        assert_eq!(due.tokens, 0..1000);
+        let taken: Vec<_> = std::iter::from_fn(|| mailbox.take()).collect();
+        let tokens: Vec<_> = taken
+            .iter()
+            .map(|item| match item {
+                Item::Tokens(due) => due.tokens.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(tokens, [0..256, 256..512, 512..768, 768..1000], "and is taken piece by piece");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod access;
 mod answers;
 mod capture;
 mod clock;
+mod connections;
 mod engine;
 mod failures;
 mod fake_metrics;
@@ -44,6 +45,7 @@ pub use access::{AccessConfig, Certificate, ClientCertificates, CorsConfig, TlsC
 pub use answers::{AnswersConfig, RequestLimits};
 pub use capture::CaptureConfig;
 pub use clock::ClockConfig;
+pub use connections::ConnectionConfig;
 pub use fake_metrics::{FakeMetrics, observations};
 pub use key::{Spec, Takes, Topic};
 pub use kv_events::{KvEventsConfig, ZmqEndpoint};
@@ -66,6 +68,8 @@ pub struct Config {
     pub settings: Settings,
     /// Where it is reached, and its life.
     pub serving: ServingConfig,
+    /// What connections may take.
+    pub connections: ConnectionConfig,
     /// Keys, origins, certificates.
     pub access: AccessConfig,
     /// The model's names.
@@ -116,6 +120,7 @@ pub struct Config {
 pub fn specs() -> impl Iterator<Item = &'static Spec> {
     [
         serving::SPECS,
+        connections::SPECS,
         access::SPECS,
         model::SPECS,
         tokenizer::SPECS,
@@ -160,6 +165,7 @@ impl Config {
         let base = Self {
             settings: settings.clone(),
             serving,
+            connections: connections::read(&mut reader),
             access: access::read(&mut reader),
             tokenizer: tokenizer::read(&mut reader),
             chat_template: model::chat_template(&mut reader),

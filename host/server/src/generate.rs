@@ -86,7 +86,8 @@ pub async fn respond<S: Surface>(
         };
         if stream {
             let (events, stands_still) = (surface.events(envelope), replica.clock.as_manual().is_some());
-            return sse::respond(output, events, replica.answers.keep_alive, stands_still, answering).await;
+            let held = (answering, replica.metrics.connections.open_stream());
+            return sse::respond(output, events, replica.answers.keep_alive, stands_still, held).await;
         }
         let answer = collect(output, envelope).await?;
         Ok(surface.whole(&answer))

@@ -1,5 +1,7 @@
 //! The life of the process: addresses, connections, signals, reloading.
 
+pub mod closing;
+mod connection;
 pub mod listen;
 pub(crate) mod real_time;
 pub mod reload;

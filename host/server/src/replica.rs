@@ -11,9 +11,11 @@ use rehearsal_plugin_host::{PluginHost, PluginObserver, PluginSpec, Plugins, Rec
 use serde_json::{Map, Value};
 
 use crate::config::{
-    AnswersConfig, Config, LoraModule, MetricsConfig, ModelConfig, Pod, RequestLimits, RequestLogConfig,
+    AnswersConfig, Config, ConnectionConfig, LoraModule, MetricsConfig, ModelConfig, Pod, RequestLimits,
+    RequestLogConfig,
 };
 use crate::live_config::LiveConfig;
+use crate::process::closing::Closing;
 use crate::prompts::Prompts;
 use crate::prompts::tokenizer::ServedTokenizer;
 use crate::response_store::ResponseStore;
@@ -78,6 +80,10 @@ pub struct Replica {
     pub metrics: Metrics,
     /// What was said of each key, and can be changed.
     pub live: LiveConfig,
+    /// What connections may take.
+    pub connections: ConnectionConfig,
+    /// That it is about to stop.
+    pub closing: Closing,
     /// What the page shows.
     pub watched: Arc<Live>,
     /// Spans of requests, if they are traced.
@@ -152,6 +158,8 @@ impl Replica {
             clock: clock.clone(),
             plugins,
             metrics,
+            connections: config.connections,
+            closing: Closing::new(),
             watched,
             live: LiveConfig::new(config.settings.clone()),
             traces,

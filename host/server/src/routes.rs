@@ -1,6 +1,7 @@
 //! The URL table, one line per endpoint, and what every request passes through on its way.
 
 pub mod access;
+mod body;
 mod framework;
 
 use std::sync::Arc;
@@ -106,12 +107,16 @@ pub fn router(replica: Arc<Replica>, origin: Origin) -> Router {
         .route("/health/ready", get(probes::ready))
         .route("/ready", get(probes::ready))
         .route("/ping", get(probes::healthy).post(probes::healthy))
-        // vLLM has no limit either: long prompts are the context window's business.
+        // They were read before, by limits of our own.
         .layer(DefaultBodyLimit::disable())
         .with_state(replica.clone());
     let known = routes.clone();
+    let mut routes = routes.fallback(move |request| framework::elsewhere(known, origin, request));
+    if let Some(kept) = replica.capture.clone() {
+        routes = routes.layer(middleware::from_fn_with_state(kept, capture::capture));
+    }
     let measured = middleware::from_fn_with_state(replica.metrics.http.clone(), http::measure);
-    routes.fallback(move |request| framework::elsewhere(known, origin, request)).layer(measured)
+    routes.layer(middleware::from_fn_with_state(replica, body::read)).layer(measured)
 }
 
 /// What stands between a connection and the routes, ready to be put there.
@@ -144,9 +149,6 @@ impl Doors {
     pub fn before(self, replica: Arc<Replica>) -> Router {
         let origin = Origin { is_tls: self.is_tls, root_path: self.root_path.clone() };
         let mut routes = router(replica.clone(), origin);
-        if let Some(kept) = replica.capture.clone() {
-            routes = routes.layer(middleware::from_fn_with_state(kept, capture::capture));
-        }
         if !self.root_path.is_empty() {
             let prefix = self.root_path.clone();
             let strip = MapRequestLayer::new(move |request| strip_prefix(&prefix, request));

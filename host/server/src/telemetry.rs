@@ -2,7 +2,7 @@
 
 mod bounded_writer;
 pub mod capture;
-mod guarded_body;
+pub(crate) mod guarded_body;
 pub mod kv_events;
 pub mod live;
 pub mod load;

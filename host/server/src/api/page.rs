@@ -36,17 +36,17 @@ pub async fn events(State(replica): State<Arc<Replica>>) -> Response {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watcher = replica.watched.watch();
-    let frames = stream::unfold((ticks, watcher, replica), |(mut ticks, mut watcher, replica)| async move {
-        let frame = next(&mut ticks, &mut watcher, &replica).await?;
+    let frames = stream::unfold((ticks, watcher, replica), |(mut ticks, watcher, replica)| async move {
+        let frame = next(&mut ticks, &watcher, &replica).await?;
         Some((Ok::<_, Infallible>(frame), (ticks, watcher, replica)))
     });
     (HEADERS, Body::from_stream(frames)).into_response()
 }
 
-async fn next(ticks: &mut Interval, watcher: &mut Watcher, replica: &Replica) -> Option<Vec<u8>> {
+async fn next(ticks: &mut Interval, watcher: &Watcher, replica: &Replica) -> Option<Vec<u8>> {
     tokio::select! {
         biased;
-        () = watcher.closed() => return None,
+        () = replica.closing.begun() => return None,
         _ = ticks.tick() => {}
     }
     let mut frame = Vec::new();

@@ -12,6 +12,7 @@ use rehearsal_engine::{DueTokens, OutputEvent, OutputStream, StrategyError};
 
 use crate::process::real_time::timeout;
 use crate::telemetry::load::Answering;
+use crate::telemetry::metrics::OpenStream;
 use crate::wire::broken;
 use crate::wire::errors::ApiError;
 use crate::wire::event::write_data;
@@ -56,21 +57,24 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
 /// A comment, which clients skip and proxies take for life.
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
+/// A frame that has so many bytes is sent.
+const FRAME: usize = 32 << 10;
+
 /// Real time for which the status of a stream waits for what its strategy says.
 const VERDICT_LIMIT: Duration = Duration::from_millis(10);
 
 /// Answers with a stream. Its status leaves as soon as the request is accepted, as vLLM's does; but what is known right
 /// away is told with a status of its own: what fails on arrival, and what the strategy of a request that need not queue
 /// says within a moment, however long that takes while engine time `stands_still`. With `keep_alive` the stream is never
-/// silent for longer than that. `answering` is held until the last byte was handed over.
+/// silent for longer than that. `held` is given up when the last byte was handed over.
 pub(super) async fn respond<E: Events>(
     mut output: OutputStream,
     events: E,
     keep_alive: Option<Duration>,
     stands_still: bool,
-    answering: Answering,
+    held: (Answering, OpenStream),
 ) -> Result<Response, ApiError> {
-    let mut stream = Stream { events, begun: false, _answering: answering };
+    let mut stream = Stream { events, begun: false, _held: held };
     let mut frame = Vec::with_capacity(1024);
     if stands_still {
         output.verdict().await;
@@ -118,7 +122,8 @@ pub(super) async fn respond<E: Events>(
                     return Some((Ok(Bytes::from(frame)), None));
                 }
             }
-            event = output.take_due();
+            // A client that was away is not told everything at once, which would have to be kept for it.
+            event = if frame.len() < FRAME { output.take_due() } else { None };
         }
         if output.is_finished() {
             stream.events.end(&mut frame);
@@ -143,7 +148,7 @@ struct Stream<C> {
     events: C,
     /// Whether what comes before the first token was written.
     begun: bool,
-    _answering: Answering,
+    _held: (Answering, OpenStream),
 }
 
 /// What comes next.

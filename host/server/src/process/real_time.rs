@@ -2,5 +2,5 @@
 //! in this crate sleeps or times anything.
 
 pub(crate) use tokio::time::{
-    Instant, Interval, MissedTickBehavior, interval, interval_at, sleep, sleep_until, timeout,
+    Instant, Interval, MissedTickBehavior, Sleep, interval, interval_at, sleep, sleep_until, timeout,
 };

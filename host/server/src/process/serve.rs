@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use axum::Router;
-use axum_server::accept::NoDelayAcceptor;
+use axum_server::accept::{DefaultAcceptor, NoDelayAcceptor};
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Address, Control, Handle, Server};
 use futures::future::{join_all, try_join_all};
@@ -16,16 +15,20 @@ use rehearsal_plugin_host::PluginHost;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use super::connection::Guarded;
 use super::{reload, tls};
 use crate::config::Config;
+use crate::process::closing::Closing;
 use crate::process::listen::{Bound, Listening};
 use crate::process::signals::StopSignals;
 use crate::replica::Replica;
 use crate::routes::Doors;
 use crate::telemetry::kv_events::RunningKvEvents;
-use crate::telemetry::live::Live;
 use crate::telemetry::logs::stats;
 use crate::telemetry::traces::Traces;
+
+/// Bytes of an answer that wait in a connection for a client that does not take them, and of a request's headers.
+const BUFFER: usize = 128 << 10;
 
 /// One server that is built and not yet reached: its address, and what answers there.
 pub struct Built {
@@ -72,20 +75,20 @@ pub async fn run(
         replica.set_port(bound.port());
         listening.push((bound.listen()?, Arc::new(replica)));
     }
-    let (mut running, mut watched, mut kv_events, mut traces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut running, mut closings, mut kv_events, mut traces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (listening, replica) in listening {
         kv_events.extend(replica.start_kv_events());
         if let (Some(throughput), Some(period)) = (replica.throughput.clone(), config.log.requests.stats) {
             helpers.spawn(log_stats(replica.clone(), throughput, period));
         }
-        watched.push(replica.watched.clone());
+        closings.push(replica.closing.clone());
         traces.extend(replica.traces.clone());
-        running.push(serve(listening, doors.clone().before(replica), tls.clone(), control.clone()));
+        running.push(serve(listening, doors.clone(), replica, tls.clone(), control.clone()));
     }
     if !kv_events.is_empty() && config.pod.ip.is_none() {
         warn!("POD_IP is not set; the topic of KV-cache events names 127.0.0.1");
     }
-    helpers.spawn(stop_on(signals, control, watched, config.serving.shutdown_timeout));
+    helpers.spawn(stop_on(signals, control, closings, config.serving.shutdown_timeout));
     for url in &urls {
         // The reader may have gone; the log says it too.
         let _ = writeln!(std::io::stdout(), "listening on {url}");
@@ -104,23 +107,42 @@ async fn log_stats(replica: Arc<Replica>, throughput: Arc<stats::Throughput>, pe
 }
 
 /// Serves one address until `control` ends it.
-async fn serve(listening: Listening, routes: Router, tls: Option<RustlsConfig>, control: Control) -> Result<()> {
+async fn serve(
+    listening: Listening,
+    doors: Doors,
+    replica: Arc<Replica>,
+    tls: Option<RustlsConfig>,
+    control: Control,
+) -> Result<()> {
+    let (limits, metrics, closing) =
+        (replica.connections, replica.metrics.connections.clone(), replica.closing.clone());
+    let routes = doors.before(replica);
     let served = match listening {
         Listening::Tcp(listener) => {
             let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
+            let server = server::<SocketAddr>(listener, control);
             // Nagle's algorithm would hold each token back by up to 40 ms.
-            let server = server::<SocketAddr>(listener, control).acceptor(NoDelayAcceptor::new());
+            let inner = NoDelayAcceptor::new();
             match tls {
-                Some(tls) => server.map(|inner| RustlsAcceptor::new(tls).acceptor(inner)).serve(routes).await,
-                None => server.serve(routes).await,
+                Some(tls) => {
+                    let inner = RustlsAcceptor::new(tls).acceptor(inner);
+                    server.acceptor(Guarded::new(inner, limits, metrics, closing)).serve(routes).await
+                }
+                None => server.acceptor(Guarded::new(inner, limits, metrics, closing)).serve(routes).await,
             }
         }
         Listening::Unix(listener, _removed_at_the_end) => {
             let routes = routes.into_make_service();
             let server = server::<UnixSocketAddr>(listener, control);
             match tls {
-                Some(tls) => server.acceptor(RustlsAcceptor::new(tls)).serve(routes).await,
-                None => server.serve(routes).await,
+                Some(tls) => {
+                    let inner = RustlsAcceptor::new(tls);
+                    server.acceptor(Guarded::new(inner, limits, metrics, closing)).serve(routes).await
+                }
+                None => {
+                    let inner = DefaultAcceptor::new();
+                    server.acceptor(Guarded::new(inner, limits, metrics, closing)).serve(routes).await
+                }
             }
         }
     };
@@ -128,17 +150,17 @@ async fn serve(listening: Listening, routes: Router, tls: Option<RustlsConfig>, 
 }
 
 fn server<A: Address>(listener: A::Listener, control: Control) -> Server<A> {
-    let server = Server::<A>::from_listener(listener).handle(Handle::with_control(control));
+    let mut server = Server::<A>::from_listener(listener).handle(Handle::with_control(control));
+    server.http_builder().http1().max_buf_size(BUFFER);
     server.accept_error_handler(|_, error| debug!(%error, "a connection was not accepted"))
 }
 
 /// Lets running requests go on for `grace` after the first signal, after which they are cut, as vLLM aborts them; and
 /// cuts them at the second.
-async fn stop_on(mut signals: StopSignals, control: Control, watched: Vec<Arc<Live>>, grace: Duration) {
+async fn stop_on(mut signals: StopSignals, control: Control, closings: Vec<Closing>, grace: Duration) {
     let signal = signals.next().await;
     info!(signal, ?grace, "stopping");
-    // Their pages would be waited for.
-    watched.iter().for_each(|live| live.close());
+    closings.iter().for_each(Closing::begin);
     control.graceful_shutdown(Some(grace));
     let signal = signals.next().await;
     info!(signal, "stopping at once");

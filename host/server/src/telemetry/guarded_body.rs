@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
 /// What ends with a body; it is dropped just after that.
-pub(super) trait Guard: Send + Unpin + 'static {
+pub(crate) trait Guard: Send + Unpin + 'static {
     /// The body was sent whole.
     fn whole(&mut self) {}
 }
@@ -19,7 +19,7 @@ struct Guarded<G> {
 }
 
 /// The same body; `guard` is dropped when it was sent, or when its client has left.
-pub(super) fn guarded(body: Body, guard: impl Guard) -> Body {
+pub(crate) fn guarded(body: Body, guard: impl Guard) -> Body {
     Body::new(Guarded { body, guard })
 }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use rehearsal_engine::{EngineObserver, SequenceEvent, StepReport};
 use serde::Serialize;
-use tokio::sync::watch;
 
 use ended::Ended;
 pub use rows::rows;
@@ -25,7 +24,6 @@ pub struct Live {
     watched: Mutex<Vec<Arc<Mutex<Watched>>>>,
     /// So that a step need not take the lock while nobody watches.
     n_watched: AtomicUsize,
-    is_closed: watch::Sender<bool>,
 }
 
 /// What happened since a watcher looked.
@@ -39,7 +37,6 @@ struct Watched {
 pub struct Watcher {
     live: Arc<Live>,
     watched: Arc<Mutex<Watched>>,
-    is_closed: watch::Receiver<bool>,
 }
 
 /// What happened since the last look. Times in seconds.
@@ -60,11 +57,7 @@ struct Quantiles {
 impl Live {
     /// Watched by none.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            watched: Mutex::default(),
-            n_watched: AtomicUsize::new(0),
-            is_closed: watch::Sender::new(false),
-        })
+        Arc::new(Self { watched: Mutex::default(), n_watched: AtomicUsize::new(0) })
     }
 
     /// Begins to keep what happens, for one more.
@@ -73,12 +66,7 @@ impl Live {
         let mut all = lock(&self.watched);
         all.push(watched.clone());
         self.n_watched.store(all.len(), Ordering::Relaxed);
-        Watcher { live: self.clone(), watched, is_closed: self.is_closed.subscribe() }
-    }
-
-    /// The server is about to stop: nobody is to wait for what happens next.
-    pub fn close(&self) {
-        self.is_closed.send_replace(true);
+        Watcher { live: self.clone(), watched }
     }
 }
 
@@ -123,12 +111,6 @@ impl Watcher {
         let Watched { first_token, between_tokens, ended } =
             std::mem::replace(&mut *lock(&self.watched), Watched::new());
         Glance { ttft: first_token.quantiles(), inter_token: between_tokens.quantiles(), ended }
-    }
-
-    /// Ready when the server is about to stop.
-    pub async fn closed(&mut self) {
-        // The sender is there for as long as we are.
-        let _ = self.is_closed.wait_for(|is_closed| *is_closed).await;
     }
 }
 

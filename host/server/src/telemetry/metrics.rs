@@ -2,6 +2,7 @@
 
 pub(crate) mod buckets;
 mod cache;
+mod connections;
 mod dialect;
 mod engine;
 mod fake;
@@ -29,6 +30,7 @@ use serde_json::{Map, Value};
 use crate::config::{Config, FakeMetrics, MetricsDialect};
 use crate::telemetry::logs;
 
+pub use connections::{ConnectionMetrics, OpenStream};
 pub use engine::EngineMetrics;
 use fake::Fake;
 pub use http::HttpMetrics;
@@ -60,6 +62,8 @@ pub struct Metrics {
     /// `http_…`
     pub http: Arc<HttpMetrics>,
     process: Process,
+    /// `rehearsal_…`
+    pub connections: ConnectionMetrics,
     /// `rehearsal_kv_…`
     pub kv_events: KvEventMetrics,
     /// Captured requests that were not written down.
@@ -97,6 +101,7 @@ impl Metrics {
             injected: Arc::new(InjectedFailures::register(&registry)?),
             http: HttpMetrics::register(&registry)?,
             process: Process::new(),
+            connections: ConnectionMetrics::register(&registry)?,
             kv_events: KvEventMetrics::register(&registry)?,
             dropped_captures,
             registry,

@@ -22,6 +22,21 @@ pub enum ApiError {
     /// What a handler finds wrong with a body that it reads by itself.
     #[error("{0}")]
     BadRequest(String),
+    /// The body is larger than bodies may be.
+    #[error("the request's body is larger than {most} bytes, the most that --max-body-size lets it have")]
+    BodyTooLarge {
+        /// In bytes.
+        most: usize,
+    },
+    /// The client has sent nothing more of its body for too long.
+    #[error("the request's body did not come: nothing of it for longer than --body-timeout lets it pause")]
+    BodyStalled,
+    /// The body is cut, or not what HTTP lets a body be.
+    #[error("the request's body cannot be read: {0}")]
+    BodyBroken(String),
+    /// It has not been sent whole, and will not be waited for.
+    #[error("this server is stopping")]
+    Stopping,
     /// The body is no text in any Unicode encoding, or nested too deeply.
     #[error("There was an error parsing the body")]
     UnreadableBody,
@@ -145,6 +160,10 @@ impl ApiError {
             | Self::InvalidUserInput(_)
             | Self::UnknownAdapter { .. }
             | Self::UnknownPoolingModel { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::BodyStalled
+            | Self::BodyBroken(_)
+            | Self::Stopping
             | Self::Paused
             | Self::QueueFull(_) => {}
             Self::Fields(fields) => error.param = Some(fields.first.clone()),
@@ -202,7 +221,10 @@ impl ApiError {
             Self::UnknownModel { .. } | Self::UnknownPoolingModel { .. } | Self::UnknownAdapter { .. } => {
                 (StatusCode::NOT_FOUND, "NotFoundError")
             }
-            Self::Paused => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableError"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "BadRequestError"),
+            Self::BodyStalled => (StatusCode::REQUEST_TIMEOUT, "BadRequestError"),
+            Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "BadRequestError"),
+            Self::Stopping | Self::Paused => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableError"),
             Self::QueueFull(_) => (StatusCode::TOO_MANY_REQUESTS, "RateLimitError"),
             Self::Strategy(error) => match error {
                 StrategyError::Rejected(rejection) => {

@@ -54,10 +54,8 @@ pub async fn capture(State(capture): State<Arc<Capture>>, request: Request, next
     let has_endpoint = request.extensions().get::<MatchedPath>().is_some();
     let (head, body) = request.into_parts();
     let (kept, body) = if has_endpoint {
-        let Ok(read) = to_bytes(body, usize::MAX).await else {
-            // Its client left before it had said what it wants.
-            return StatusCode::BAD_REQUEST.into_response();
-        };
+        // It was read before, within its limits.
+        let Ok(read) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_REQUEST.into_response() };
         (read.clone(), Body::from(read))
     } else {
         (Bytes::new(), body)
