@@ -197,3 +197,25 @@ async fn what_others_ask_is_answered_while_large_bodies_are_read() {
         assert_eq!(task.await.unwrap().unwrap().status(), 400, "they are longer than the window");
     }
 }
+
+/// As JSON values it took twenty times its text.
+#[tokio::test]
+async fn a_list_of_token_ids_takes_little_more_than_its_text() {
+    for (path, field, more) in [
+        (COMPLETIONS, "prompt", json!({ "max_tokens": 1 })),
+        ("/inference/v1/generate", "token_ids", json!({ "sampling_params": {} })),
+        ("/tokenize", "prompt", json!({})),
+    ] {
+        let server = serve("").await;
+        let ids: Vec<u32> = (0..2_000_000).map(|at| at % 100_000).collect();
+        let mut body = more;
+        body[field] = ids.into();
+        let body = body.to_string();
+        server.post(path, &json!({ "prompt": "hi" })).await;
+        let before = server.peak_memory();
+        let answer = server.post_text(path, "application/json", &body, &[]).await;
+        assert_eq!(answer.status, 400, "{}", answer.text);
+        let taken = server.peak_memory() - before;
+        assert!(taken <= 3 * body.len() as u64, "{path}: {taken} bytes for {}", body.len());
+    }
+}

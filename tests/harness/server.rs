@@ -122,6 +122,14 @@ impl Server {
         Duration::from_secs_f64(ticks.sum::<f64>() / TICKS_PER_SECOND)
     }
 
+    /// The most memory that the process has had so far, in bytes. Of Linux alone.
+    pub fn peak_memory(&self) -> u64 {
+        let pid = self.child.as_ref().and_then(Child::id).expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak.and_then(|peak| peak.trim().parse::<u64>().ok()).expect("the kernel tells it") << 10
+    }
+
     /// Sends SIGTERM and waits for the end; the exit code.
     pub async fn terminate(self) -> Option<i32> {
         self.signal("TERM").await;

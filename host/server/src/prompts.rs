@@ -135,11 +135,19 @@ impl Prompts {
                 let last = self.tokenizer.last_id();
                 let unknown_id = given.iter().copied().find(|id| !(0..=i64::from(last)).contains(id));
                 let ids: Vec<_> = given.into_iter().map(|id| u32::try_from(id).unwrap_or(u32::MAX)).collect();
-                let tokens = Tokens::Ids(ids.clone());
-                let counted = self.counted(PromptContent::TokenIds(ids), tokens, false, options);
-                CountedPrompt { unknown_id, ..counted }
+                CountedPrompt { unknown_id, ..self.of_ids(ids, options) }
+            }
+            PromptInput::ManyTokenIds(ids) => {
+                let last = self.tokenizer.last_id();
+                let unknown_id = ids.iter().find(|id| **id > last).map(|id| i64::from(*id));
+                CountedPrompt { unknown_id, ..self.of_ids(ids, options) }
             }
         }
+    }
+
+    fn of_ids(&self, ids: Vec<u32>, options: &PromptOptions) -> CountedPrompt {
+        let tokens = Tokens::Ids(ids.clone());
+        self.counted(PromptContent::TokenIds(ids), tokens, false, options)
     }
 
     fn counted(

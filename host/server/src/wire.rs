@@ -4,6 +4,7 @@
 mod large_number;
 pub mod python;
 pub mod query;
+pub(crate) mod token_ids;
 
 pub mod event;
 pub mod fields;

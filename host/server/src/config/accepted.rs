@@ -104,7 +104,7 @@ const SIMULATOR_SWITCHES: &str =
 
 /// Flags of llm-d-inference-sim that take a value.
 const SIMULATOR_VALUES: &str = "alsologtostderrthreshold dataset-path dataset-table-name dataset-url \
-    global-cache-hit-threshold image-emission-rate max-request-body-size-mb \
+    global-cache-hit-threshold image-emission-rate \
     mm-render-timeout render-timeout render-url time-to-generate-image time-to-generate-image-std-dev";
 
 /// Names after one dash, and what they stand for.

@@ -11,6 +11,7 @@ use axum::response::Response;
 use axum_server::accept::Accept;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
@@ -96,6 +97,8 @@ struct Activity {
     n_answering: AtomicUsize,
     /// What it waits for while there are none.
     awaits: Mutex<Awaits>,
+    /// Its reader, which looked while there were some.
+    reader: AtomicWaker,
 }
 
 /// What is to come next, and since when it is waited for.
@@ -109,7 +112,8 @@ enum Awaits {
 
 impl Activity {
     fn new() -> Arc<Self> {
-        Arc::new(Self { n_answering: AtomicUsize::new(0), awaits: Mutex::new(Awaits::Headers(Instant::now())) })
+        let awaits = Mutex::new(Awaits::Headers(Instant::now()));
+        Arc::new(Self { n_answering: AtomicUsize::new(0), awaits, reader: AtomicWaker::new() })
     }
 
     fn awaits(&self) -> MutexGuard<'_, Awaits> {
@@ -150,7 +154,9 @@ pub(super) struct Watched<S> {
 impl<S> Watched<S> {
     /// Ready when what is to come next is not waited for any longer: too long already, or when the server is about to stop.
     fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.activity.n_answering.load(Ordering::Relaxed) > 0 {
+        // Before it looks, so that no end of an answer is missed.
+        self.activity.reader.register(context.waker());
+        if self.activity.n_answering.load(Ordering::SeqCst) > 0 {
             return Poll::Pending;
         }
         if let Some(closed) = &mut self.closed {
@@ -267,15 +273,16 @@ struct Answering(Arc<Activity>);
 
 impl Answering {
     fn new(activity: &Arc<Activity>) -> Self {
-        activity.n_answering.fetch_add(1, Ordering::Relaxed);
+        activity.n_answering.fetch_add(1, Ordering::SeqCst);
         Self(activity.clone())
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if self.0.n_answering.fetch_sub(1, Ordering::Relaxed) == 1 {
-            *self.0.awaits() = Awaits::Another(Instant::now());
+        *self.0.awaits() = Awaits::Another(Instant::now());
+        if self.0.n_answering.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.reader.wake();
         }
     }
 }

@@ -18,4 +18,6 @@ pub enum PromptInput {
     Text(String),
     /// Token ids; of any size, until they are checked against the vocabulary.
     TokenIds(Vec<i64>),
+    /// So many of them that they came as what they are.
+    ManyTokenIds(Vec<u32>),
 }

@@ -21,6 +21,7 @@ use crate::wire::invalid::{Invalid, Wrong};
 use crate::wire::schema::{
     self, Field, Form, INTEGER, INTEGER_64, INTEGERS, Kind, OBJECT, TEXT, TEXTS, field, nullable, required,
 };
+use crate::wire::token_ids;
 
 /// The fields of a request, in vLLM's order.
 pub const TOKENS: &[Field] = &[
@@ -125,9 +126,13 @@ impl Surface for Tokens {
         if !Fields(&params).switch_or("detokenize", true) && !Fields(&params).texts("stop").is_empty() {
             return Err(ApiError::invalid("stop looks for text, which there is none of with detokenize false"));
         }
-        let ids = Input::Prompts(vec![PromptInput::TokenIds(fields.integers("token_ids"))]);
+        let many = fields.raw("token_ids").and_then(token_ids::ids).map(PromptInput::ManyTokenIds);
+        let ids = many.unwrap_or_else(|| PromptInput::TokenIds(fields.integers("token_ids")));
+        let ids = Input::Prompts(vec![ids]);
         // Both kinds of fields, as if of one object.
-        let merged: Map<_, _> = params.into_iter().chain(object.clone()).collect();
+        let others = object.iter().filter(|(name, _)| *name != "token_ids");
+        let others = others.map(|(name, value)| (name.clone(), value.clone()));
+        let merged: Map<_, _> = params.into_iter().chain(others).collect();
         let merged = Fields(&merged);
         let named = |name| merged.integer(name).map(|value| (name, value));
         // vLLM's usual number, which a request without any has.

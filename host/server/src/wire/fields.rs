@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::large_number::large_number;
+use super::token_ids;
 
 /// An object of more fields is looked into by their hashes.
 const FEW: usize = 8;
@@ -72,6 +73,9 @@ impl<'a> Fields<'a> {
 
     /// A list of integers.
     pub fn integers(self, name: &str) -> Vec<i64> {
+        if let Some(ids) = self.raw(name).and_then(token_ids::ids) {
+            return ids.into_iter().map(i64::from).collect();
+        }
         self.list(name).iter().filter_map(|value| integer(value).ok()).map(saturated).collect()
     }
 
@@ -128,6 +132,7 @@ pub fn integer(value: &Value) -> Result<i128, Not> {
                 integer_of_text(number).ok_or(Not::Parsed)
             }
             Some(number) => float(number.parse().unwrap_or(f64::NAN)),
+            None if token_ids::first_and_count(value).is_some() => Err(Not::Type),
             None => integer_of_text(text).ok_or(Not::Parsed),
         },
         _ => Err(Not::Type),

@@ -9,6 +9,10 @@ use serde_json::{Map, Value};
 
 use super::errors::ApiError;
 use super::invalid::Invalid;
+use super::token_ids;
+
+/// Of a body above this size, in bytes, long lists of token ids are not made values of.
+const LARGE: usize = 64 << 10;
 
 /// Nested deeper, a body is not read.
 const MOST_DEPTH: usize = 1000;
@@ -61,7 +65,8 @@ pub fn value(body: &[u8]) -> Result<Option<Value>, ApiError> {
         return Ok(None);
     }
     // What is JSON for serde means the same for Python. What is not may still be.
-    let value = match serde_json::from_slice(body) {
+    let compact = if body.len() > LARGE { token_ids::object(body).ok() } else { None };
+    let value = match compact.map_or_else(|| serde_json::from_slice(body), Ok) {
         Ok(value) => value,
         Err(_) => {
             let text = decode::text(body).ok_or(ApiError::UnreadableBody)?;

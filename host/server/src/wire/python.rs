@@ -3,6 +3,7 @@
 use serde_json::{Number, Value};
 
 use super::large_number::large_number;
+use super::token_ids;
 
 /// `str(value)` of a number, `None` or a switch; a string as it is. Lists and objects are only named.
 pub fn text(value: &Value) -> String {
@@ -14,7 +15,10 @@ pub fn text(value: &Value) -> String {
         Value::String(text) => match large_number(value) {
             Some(number) if number.ends_with(|c: char| c.is_ascii_digit()) => number.to_owned(),
             Some(number) => float(number.parse().unwrap_or(f64::NAN)),
-            None => text.clone(),
+            None => match token_ids::first_and_count(value) {
+                Some((_, n_items)) => format!("<list of {n_items} items>"),
+                None => text.clone(),
+            },
         },
         Value::Array(list) => format!("<list of {} items>", list.len()),
         Value::Object(object) => format!("<dict of {} items>", object.len()),

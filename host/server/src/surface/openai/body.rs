@@ -8,6 +8,7 @@ use crate::generate::{Envelope, Incoming, RequestId, Sampling, Transfer};
 use crate::prompts::{Input, PromptInput};
 use crate::wire::errors::ApiError;
 use crate::wire::fields::{Fields, integer};
+use crate::wire::token_ids;
 
 /// How a client wants to see its answer.
 #[derive(Debug, Clone, Default)]
@@ -125,6 +126,9 @@ pub fn prompts(value: Option<&Value>) -> Vec<PromptInput> {
         let ids = list.iter().filter_map(|id| integer(id).ok());
         PromptInput::TokenIds(ids.map(|id| i64::try_from(id).unwrap_or(i64::MAX)).collect())
     };
+    if let Some(ids) = value.and_then(token_ids::ids) {
+        return vec![PromptInput::ManyTokenIds(ids)];
+    }
     match value {
         Some(Value::String(text)) => vec![PromptInput::Text(text.clone())],
         Some(Value::Array(list)) if list.iter().any(|item| item.is_number() || item.is_boolean()) => vec![ids(list)],
@@ -132,6 +136,7 @@ pub fn prompts(value: Option<&Value>) -> Vec<PromptInput> {
             .iter()
             .map(|item| match item {
                 Value::Array(list) => ids(list),
+                many if let Some(ids) = token_ids::ids(many) => PromptInput::ManyTokenIds(ids),
                 text => PromptInput::Text(text.as_str().unwrap_or_default().to_owned()),
             })
             .collect(),

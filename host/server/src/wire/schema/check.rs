@@ -9,7 +9,7 @@ use crate::config::RequestLimits;
 use crate::wire::fields::{self, Fields, Not};
 use crate::wire::invalid::{Invalid, Wrong};
 use crate::wire::large_number::large_number;
-use crate::wire::python;
+use crate::wire::{python, token_ids};
 
 /// Everything that is wrong with a body.
 pub fn check(body: &Map<String, Value>, fields: &[Field], limits: &RequestLimits) -> Invalid {
@@ -36,6 +36,9 @@ pub fn check_value(value: &Value, kind: &Kind, loc: &str, limits: &RequestLimits
     checked.value(value, kind, Loc::Root(loc));
     checked.invalid
 }
+
+/// Things that are wrong with one body; what follows is not looked at.
+const MOST_WRONG: usize = 10_000;
 
 struct Check<'a> {
     limits: &'a RequestLimits,
@@ -66,7 +69,7 @@ impl<'a> Check<'a> {
 
     /// Whether nothing that follows matters.
     fn is_decided(&self) -> bool {
-        !self.tells && self.n_wrong > 0
+        self.n_wrong >= if self.tells { MOST_WRONG } else { 1 }
     }
 
     fn fields(&mut self, object: &Map<String, Value>, fields: &[Field], loc: Loc<'_>) {
@@ -208,16 +211,18 @@ impl<'a> Check<'a> {
     }
 
     fn list(&mut self, value: &Value, items: &Kind, most: Option<usize>, loc: Loc<'_>) {
+        if let Some((first, n_items)) = token_ids::first_and_count(value) {
+            // What is true of the first is true of all.
+            return match most.filter(|most| n_items > *most) {
+                Some(most) => self.wrong(loc, value, || too_many(most, n_items)),
+                None => self.value(&first, items, Loc::Item(&loc, 0)),
+            };
+        }
         let Some(list) = value.as_array() else {
             return self.wrong(loc, value, || Wrong::new("list_type", "Input should be a valid list"));
         };
         if let Some(most) = most.filter(|most| list.len() > *most) {
-            return self.wrong(loc, value, || {
-                let (n_items, plural) = (list.len(), if most == 1 { "" } else { "s" });
-                let message = format!("List should have at most {most} item{plural} after validation, not {n_items}");
-                let context = format!("'field_type': 'List', 'max_length': {most}, 'actual_length': {n_items}");
-                Wrong::with("too_long", message, context)
-            });
+            return self.wrong(loc, value, || too_many(most, list.len()));
         }
         for (index, item) in list.iter().enumerate() {
             if self.is_decided() {
@@ -288,7 +293,14 @@ impl<'a> Check<'a> {
     }
 }
 
+fn too_many(most: usize, n_items: usize) -> Wrong {
+    let plural = if most == 1 { "" } else { "s" };
+    let message = format!("List should have at most {most} item{plural} after validation, not {n_items}");
+    let context = format!("'field_type': 'List', 'max_length': {most}, 'actual_length': {n_items}");
+    Wrong::with("too_long", message, context)
+}
+
 /// A text that stands for nothing else.
 fn text(value: &Value) -> Option<&str> {
-    value.as_str().filter(|_| large_number(value).is_none())
+    value.as_str().filter(|_| large_number(value).is_none() && token_ids::first_and_count(value).is_none())
 }
