@@ -28,6 +28,7 @@ mod logs;
 mod lora;
 mod messages;
 mod metrics;
+mod odd_files;
 mod openapi;
 mod page;
 mod plugin_metrics;

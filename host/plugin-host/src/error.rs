@@ -32,8 +32,6 @@ pub(crate) enum LoadProblem {
     NameTaken,
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{} bytes are more than the {} that a component may have", size, max)]
-    TooLarge { size: u64, max: u64 },
     #[error("the file's SHA-256 is {found}, the configuration wants {wanted}")]
     WrongHash { wanted: String, found: String },
     #[error("this is a core module, not a component: build it for wasm32-wasip2")]

@@ -14,6 +14,7 @@
 mod error;
 mod panic_text;
 mod real_time;
+pub mod regular_file;
 
 mod limits;
 mod log_budget;

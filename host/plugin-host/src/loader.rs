@@ -20,6 +20,7 @@ use crate::instances::{Instances, Prepared};
 use crate::needs::Needs;
 use crate::plugin::{Plugin, Version};
 use crate::real_time::{Instant, timeout};
+use crate::regular_file;
 use crate::runtime::Runtime;
 use crate::shared::PluginShared;
 use crate::spec::{PluginSource, PluginSpec};
@@ -117,11 +118,7 @@ fn bytes(source: &PluginSource) -> Result<Vec<u8>, LoadProblem> {
         PluginSource::File { path, .. } => path,
     };
     let fail = |source| LoadProblem::Read { path: path.clone(), source };
-    let size = std::fs::metadata(path).map_err(fail)?.len();
-    if size > MAX_COMPONENT_BYTES {
-        return Err(LoadProblem::TooLarge { size, max: MAX_COMPONENT_BYTES });
-    }
-    std::fs::read(path).map_err(fail)
+    regular_file::read(path, MAX_COMPONENT_BYTES).map_err(fail)
 }
 
 fn check_hash(source: &PluginSource, found: &str) -> Result<(), LoadProblem> {

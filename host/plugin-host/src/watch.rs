@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use tracing::debug;
-
 use crate::host::PluginHost;
 use crate::loader;
 
@@ -16,23 +14,22 @@ pub struct Watch {
 
 #[derive(Debug)]
 struct Seen {
+    /// Or why there is none.
     sha256: String,
     tried: bool,
 }
 
 impl Watch {
     /// Looks at every plugin's file and reloads those whose content is another than what serves, once it was the same
-    /// for two looks: until then somebody may be writing it. A content that was refused is not tried again. A file
-    /// that cannot be read is looked for again next time.
+    /// for two looks: until then somebody may be writing it. A content that was refused is not tried again, and so is a file
+    /// that cannot be read until something else is wrong with it, or nothing.
     pub async fn look(&mut self, host: &PluginHost) {
         for (name, plugin) in &host.plugins {
             let Some(source) = plugin.file() else { continue };
             let sha256 = match loader::read(source.clone()).await {
                 Ok(image) => image.sha256,
-                Err(problem) => {
-                    debug!(plugin = name, %problem, "cannot look at its file");
-                    continue;
-                }
+                // Tried like any other content: what is wrong is told, and once.
+                Err(problem) => problem.to_string(),
             };
             if sha256 == plugin.sha256() {
                 self.seen.remove(name);

@@ -119,7 +119,17 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Where nobody reads it, the exit code has to do.
+/// Where nobody reads it, the exit code has to do. Of a problem that repeats a long value, the beginning and the end are
+/// enough.
 fn complain(problem: impl Display) {
-    let _ = writeln!(std::io::stderr(), "rehearsal: {problem}");
+    const ENDS: usize = 500;
+    let problem = problem.to_string();
+    let (head, tail) =
+        (problem.floor_char_boundary(ENDS), problem.ceil_char_boundary(problem.len().saturating_sub(ENDS)));
+    let _ = match problem.get(head..tail) {
+        Some(middle) if middle.len() > ENDS => {
+            writeln!(std::io::stderr(), "rehearsal: {} … {}", &problem[..head], &problem[tail..])
+        }
+        _ => writeln!(std::io::stderr(), "rehearsal: {problem}"),
+    };
 }

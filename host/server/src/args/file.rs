@@ -1,10 +1,19 @@
 //! A configuration file: YAML, a mapping of keys to values, with the names that the command line has.
 
+use std::path::Path;
+
+use rehearsal_plugin_host::regular_file;
 use serde_json::Value;
 
 use super::keys;
 use super::names::{self, Meaning};
 use crate::config::{self, Spec};
+
+/// The library takes time that grows with the square of this.
+const MOST_DEPTH: usize = 1000;
+
+/// No configuration is larger.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// One line of the mapping.
 pub(super) enum Entry {
@@ -49,14 +58,31 @@ pub(super) fn read(path: &str, problems: &mut Vec<String>) -> Vec<Entry> {
 }
 
 fn entries(path: &str) -> Result<serde_json::Map<String, Value>, String> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("cannot read the configuration file {path}: {error}"))?;
+    let text = regular_file::read_text(Path::new(path), MOST_BYTES)
+        .map_err(|error| format!("cannot read the configuration file {path}: {error}"))?;
+    if deepest(&text) > MOST_DEPTH {
+        return Err(format!("{path} is not valid YAML: more than {MOST_DEPTH} brackets are open in it at a time"));
+    }
     match serde_yaml_ng::from_str(&text) {
         Ok(Value::Null) => Ok(serde_json::Map::new()),
         Ok(Value::Object(entries)) => Ok(entries),
         Ok(_) => Err(format!("{path} must be a mapping of keys to values")),
         Err(error) => Err(format!("{path} is not valid YAML: {error}")),
     }
+}
+
+/// Brackets that are open at a time, wherever they stand.
+fn deepest(text: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => continue,
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
 }
 
 fn entry(written: &str, value: Value) -> Result<Entry, String> {

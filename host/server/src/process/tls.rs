@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use axum_server::tls_rustls::RustlsConfig;
+use rehearsal_plugin_host::regular_file;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -16,6 +17,9 @@ use tracing::{error, info};
 
 use crate::config::{Certificate, ClientCertificates, TlsConfig};
 use crate::process::real_time::sleep;
+
+/// No certificate or key is larger.
+const MOST_BYTES: u64 = 4 << 20;
 
 /// From one look at the files to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -71,7 +75,7 @@ fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> 
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("{key}: cannot read {}", path.display()))
+    regular_file::read(path, MOST_BYTES).with_context(|| format!("{key}: cannot read {}", path.display()))
 }
 
 fn verifier(authorities: &Path, wanted: ClientCertificates) -> Result<Arc<dyn ClientCertVerifier>> {
@@ -116,5 +120,5 @@ fn contents(config: &TlsConfig) -> Vec<Option<Vec<u8>>> {
         Certificate::Files { chain, key } => [Some(chain), Some(key)],
     };
     let authorities = config.clients.as_ref().map(|(authorities, _)| authorities);
-    own.into_iter().flatten().chain(authorities).map(|path| std::fs::read(path).ok()).collect()
+    own.into_iter().flatten().chain(authorities).map(|path| regular_file::read(path, MOST_BYTES).ok()).collect()
 }

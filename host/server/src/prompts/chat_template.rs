@@ -13,6 +13,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, Error, ErrorKind, Value};
 use rehearsal_engine::Clock;
+use rehearsal_plugin_host::regular_file;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::PrettyFormatter;
 use tracing::warn;
@@ -37,6 +38,9 @@ struct Compiled {
     kwargs: Vec<(String, Value)>,
 }
 
+/// Of a template, or of a model's file that has one.
+const MOST_BYTES: u64 = 64 << 20;
+
 const DEFAULT: &str = "default";
 const TOOL_USE: &str = "tool_use";
 
@@ -52,9 +56,10 @@ impl TokenizerConfigFile {
     /// Of the model in `folder`, which need not have one.
     fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("tokenizer_config.json");
-        match std::fs::read(&path) {
+        match regular_file::read(&path, MOST_BYTES) {
             Ok(json) => serde_json::from_slice(&json).with_context(|| format!("{} is not understood", path.display())),
-            Err(_) => Ok(Self::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
     }
 
@@ -72,7 +77,7 @@ impl TokenizerConfigFile {
 fn given(source: &TemplateSource) -> Option<Result<String>> {
     match source {
         TemplateSource::Text(text) => Some(Ok(text.clone())),
-        TemplateSource::File(path) => match std::fs::read_to_string(path) {
+        TemplateSource::File(path) => match regular_file::read_text(path, MOST_BYTES) {
             Ok(text) => Some(Ok(text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 warn!(path = %path.display(), "chat-template: there is no such file; the model's template serves, if it has one");
@@ -107,7 +112,12 @@ impl ChatTemplate {
             return template.map(Some).context("chat-template: it is not understood");
         }
         let Some(folder) = folder else { return Ok(None) };
-        let own_file = std::fs::read_to_string(folder.join("chat_template.jinja")).ok().map(Templates::One);
+        let own_path = folder.join("chat_template.jinja");
+        let own_file = match regular_file::read_text(&own_path, MOST_BYTES) {
+            Ok(text) => Some(Templates::One(text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", own_path.display())),
+        };
         let Some(templates) = own_file.or(models.chat_template) else { return Ok(None) };
         let template = Self::new(templates, special_tokens, config, clock);
         template.map(Some).with_context(|| format!("the chat template in {} is not understood", folder.display()))

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rehearsal_engine::{BuiltinTokenizer, Clock, HuggingFaceTokenizer, Tokenizer};
+use rehearsal_plugin_host::regular_file;
 use tracing::{info, warn};
 
 use crate::config::{ChatTemplateConfig, TokenizerConfig};
@@ -70,7 +71,7 @@ impl ServedTokenizer {
         fetch_limit: Option<Duration>,
     ) -> Result<(Arc<dyn Tokenizer>, PathBuf)> {
         let Found { tokenizer: file, folder } = locate::folder(config, name, fetch_limit).await?;
-        let json = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let json = regular_file::read(&file, MOST_BYTES).with_context(|| format!("cannot read {}", file.display()))?;
         let tokenizer = HuggingFaceTokenizer::from_json(&json).with_context(|| file.display().to_string())?;
         info!(tokenizer = name, file = %file.display(), "tokenizer loaded");
         Ok((Arc::new(tokenizer), folder))
@@ -94,13 +95,16 @@ impl Found {
             }
             return Ok(Self { tokenizer, folder: path.to_owned() });
         }
-        if !path.is_file() {
+        if !path.exists() {
             bail!("there is no {}", path.display());
         }
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         Ok(Self { tokenizer: path.to_owned(), folder })
     }
 }
+
+/// The largest vocabularies that are known have a tenth of that.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// What a tokenizer is called in a model's folder.
 const FILE: &str = "tokenizer.json";
