@@ -118,6 +118,14 @@ pub struct Rejection {
     pub headers: Vec<(String, String)>,
 }
 
+impl Rejection {
+    /// A 400 with this message.
+    pub fn bad_request(plugin: &str, message: String) -> Self {
+        let (kind, code, param) = (None, None, None);
+        Self { plugin: Some(plugin.to_owned()), status: 400, message, kind, code, param, headers: Vec::new() }
+    }
+}
+
 fn mebibytes(bytes: usize) -> String {
     if bytes.is_multiple_of(1 << 20) { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
 }

@@ -35,6 +35,11 @@ impl ReplicaPlugin {
         &self.shared.name
     }
 
+    /// Whether it is inside this binary.
+    pub(crate) fn is_builtin(&self) -> bool {
+        self.source.file().is_none()
+    }
+
     /// Whether the version that serves exports `interface`.
     pub(crate) fn exports(&self, interface: Interface) -> bool {
         self.source.current().info.exports.contains(&interface)

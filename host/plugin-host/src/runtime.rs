@@ -100,14 +100,23 @@ fn engine<'a>(limits: impl Iterator<Item = &'a Limits>, n_replicas: u32) -> wasm
     let mut config = config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances, memory)));
     wasmtime::Engine::new(&config).or_else(|error| {
-        warn!(
-            error = format!("{error:#}"),
-            "no pool of instances, calls will cost more; is the address space limited?"
-        );
+        let limit =
+            address_space_limit().map(|bytes| format!("the address space is limited to {bytes} bytes (ulimit -v)"));
+        let why = limit.unwrap_or_else(|| format!("{error:#}"));
+        warn!(why, "no pool of instances, calls will cost more");
         let mut on_demand = self::config();
         on_demand.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        // Where addresses are few, memories take what they need, and grow by moving.
+        on_demand.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(1 << 20);
         wasmtime::Engine::new(&on_demand)
     })
+}
+
+/// `None` if there is none, or if this system does not tell.
+fn address_space_limit() -> Option<u64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let soft = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?;
+    soft.parse().ok()
 }
 
 fn config() -> Config {

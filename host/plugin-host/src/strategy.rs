@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use rehearsal_engine::request::ToolCall;
+use rehearsal_engine::request::{OutputFormat, ToolCall};
+use rehearsal_engine::strategy::Rejection;
 use rehearsal_engine::{
-    Arrival, Choice, Completion, FailurePolicy, Outcome, ResponseStrategy, StrategyError, ToolCallStrategy,
+    Arrival, Choice, Completion, FailurePolicy, Fault, Outcome, PluginFault, ResponseStrategy, StrategyError,
+    ToolCallStrategy,
 };
 
 use crate::ask;
@@ -23,6 +25,20 @@ impl PluginStrategy {
     /// `None` if the plugin does not export `interface`.
     pub(crate) fn new(plugin: &Arc<ReplicaPlugin>, interface: Interface) -> Option<Self> {
         plugin.exports(interface).then(|| Self { plugin: plugin.clone() })
+    }
+
+    /// Whom to blame for `error`: a built-in plugin that takes too long does so over what the client wants made up.
+    fn blamed(&self, error: StrategyError, what: &str, is_made_up: bool) -> StrategyError {
+        match error {
+            StrategyError::Plugin(PluginFault { fault: Fault::Timeout(limit), .. })
+                if is_made_up && self.plugin.is_builtin() =>
+            {
+                let limit = limit.as_millis();
+                let message = format!("gave up after {limit} ms over {what}: a simpler schema may do");
+                StrategyError::Rejected(Box::new(Rejection::bad_request(self.plugin.name(), message)))
+            }
+            error => error,
+        }
     }
 
     /// Waits for an answer, and tells how that went.
@@ -66,7 +82,14 @@ impl ResponseStrategy for PluginStrategy {
     }
 
     fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
-        Box::pin(self.told(async { ask::generate(&self.plugin.current(), choice).await }))
+        Box::pin(async move {
+            let answer = self.told(async { ask::generate(&self.plugin.current(), choice).await }).await;
+            let is_made_up = matches!(
+                choice.request.wishes.format,
+                OutputFormat::JsonSchema(_) | OutputFormat::Regex(_) | OutputFormat::Choice(_)
+            );
+            answer.map_err(|error| self.blamed(error, "an answer in the format that is asked for", is_made_up))
+        })
     }
 }
 
@@ -76,7 +99,10 @@ impl ToolCallStrategy for PluginStrategy {
     }
 
     fn call_tools<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Vec<ToolCall>, StrategyError>> {
-        Box::pin(self.told(async { ask::call_tools(&self.plugin.current(), choice).await }))
+        Box::pin(async move {
+            let calls = self.told(async { ask::call_tools(&self.plugin.current(), choice).await }).await;
+            calls.map_err(|error| self.blamed(error, "the arguments of a tool", true))
+        })
     }
 }
 

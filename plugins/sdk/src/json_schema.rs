@@ -65,7 +65,7 @@ pub fn value_for(schema: &Value, bounds: &Bounds, rng: &mut impl Rng) -> Result<
             Err(unsatisfiable) => reason = unsatisfiable,
         }
         if draw.is_exhausted() {
-            break;
+            return Err(format!("gave up after {} attempts: {reason}", draw.tried()));
         }
     }
     Err(reason)

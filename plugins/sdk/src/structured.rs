@@ -41,7 +41,9 @@ impl Completion {
             OutputFormat::Regex(pattern) => matching(pattern, rng),
             OutputFormat::Other((kind, _)) => Err(format!("nothing is known of formats of the kind {kind:?}")),
         };
-        let rejected = |reason| CallError::reject(400, format!("no answer has the format that is asked for: {reason}"));
+        let rejected = |reason| {
+            CallError::reject(400, format!("no answer was made up that has the format that is asked for: {reason}"))
+        };
         Some(text.map(Self::text).map_err(rejected))
     }
 }

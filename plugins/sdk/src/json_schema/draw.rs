@@ -23,8 +23,11 @@ const TOO_MANY_STEPS: usize = 64;
 /// Attempts at each part of a value, so that the parts' chances do not multiply.
 const PART_TRIES: usize = 16;
 
-/// Attempts at all parts together: a schema that nothing satisfies must be given up in time.
-const ALL_TRIES: usize = 2_000;
+/// Attempts that fail, at all parts together: a schema that nothing satisfies must be given up in time.
+const MOST_FAILURES: usize = 2_000;
+
+/// Attempts, at all parts together. What succeeds is done again where what is around it fails.
+const MOST_TRIES: usize = 25_000;
 
 /// Elements of an array, or properties of an object, that are made up.
 const MOST_ELEMENTS: usize = 2_000;
@@ -40,7 +43,8 @@ pub(super) struct Draw<'a, R> {
     root: &'a Value,
     bounds: &'a Bounds,
     rng: &'a mut R,
-    tries_left: usize,
+    tried: usize,
+    failed: usize,
     /// What need not be there is left out: it may be what is in the way.
     is_sparse: bool,
     /// What failed first: the most telling, once all tries are spent.
@@ -49,12 +53,17 @@ pub(super) struct Draw<'a, R> {
 
 impl<'a, R: Rng> Draw<'a, R> {
     pub(super) fn new(root: &'a Value, bounds: &'a Bounds, rng: &'a mut R) -> Self {
-        Self { root, bounds, rng, tries_left: ALL_TRIES, is_sparse: false, first_reason: None }
+        Self { root, bounds, rng, tried: 0, failed: 0, is_sparse: false, first_reason: None }
     }
 
     /// Whether no more attempts will be made.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.tries_left == 0
+        self.failed == MOST_FAILURES || self.tried == MOST_TRIES
+    }
+
+    /// Attempts so far.
+    pub(super) fn tried(&self) -> usize {
+        self.tried
     }
 
     /// A value that `schema` admits, `depth` objects and arrays below the root.
@@ -62,8 +71,10 @@ impl<'a, R: Rng> Draw<'a, R> {
         let mut reason = String::new();
         let was_sparse = self.is_sparse;
         for tried in 0..PART_TRIES {
-            let Some(left) = self.tries_left.checked_sub(1) else { break };
-            self.tries_left = left;
+            if self.is_exhausted() {
+                break;
+            }
+            self.tried += 1;
             self.is_sparse = was_sparse || tried >= PART_TRIES / 2;
             let attempt = self.attempt(schema, depth);
             self.is_sparse = was_sparse;
@@ -75,13 +86,15 @@ impl<'a, R: Rng> Draw<'a, R> {
                     reason = unsatisfiable;
                 }
             }
+            self.failed = (self.failed + 1).min(MOST_FAILURES);
         }
         if self.is_exhausted()
             && let Some(first) = &self.first_reason
         {
             return Err(first.clone());
         }
-        if reason.is_empty() { Err(format!("no value was found for {}", short(schema))) } else { Err(reason) }
+        // It may have some all the same.
+        if reason.is_empty() { Err(format!("no value was hit upon for {}", short(schema))) } else { Err(reason) }
     }
 
     fn attempt(&mut self, schema: &Value, depth: usize) -> Result<Value, String> {
@@ -129,7 +142,7 @@ impl<'a, R: Rng> Draw<'a, R> {
     ) -> Result<Map<String, Value>, String> {
         if steps > TOO_MANY_STEPS {
             // It cost as much as many attempts, and the next one will hardly be luckier.
-            self.tries_left = self.tries_left.saturating_sub(ALL_TRIES / 10);
+            self.failed = (self.failed + MOST_FAILURES / 10).min(MOST_FAILURES);
             return Err("a `$ref` leads to itself".into());
         }
         let mut parts = Vec::new();

@@ -1,6 +1,6 @@
 //! Schemas as people write them, and the odd ones. Each is drawn from 50 seeds, and judged by the `jsonschema` crate.
 
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 use crate::rng;
@@ -126,7 +126,7 @@ fn what_cannot_be_had_says_why() {
         (json!({ "$ref": "https://example.com/schema" }), "leaves the schema"),
         (json!({ "type": "object", "required": ["me"], "properties": { "me": { "$ref": "#" } } }), "has no end"),
         (json!({ "type": "string", "pattern": "(?=a)b" }), "parts that are not supported"),
-        (json!({ "type": "string", "not": {} }), "no value was found"),
+        (json!({ "type": "string", "not": {} }), "no value was hit upon"),
         (json!({ "type": "tuple" }), "\"tuple\" is not a type"),
         (json!({ "type": [] }), "no type is left"),
         (json!(5), "5 is not a schema"),
@@ -134,6 +134,27 @@ fn what_cannot_be_had_says_why() {
         let error = value_for(&schema, &Bounds::default(), &mut rng(1)).unwrap_err();
         assert!(error.contains(reason), "{error:?} for {schema}");
     }
+}
+
+/// All of them would have been one too many.
+#[test]
+fn a_schema_with_many_parts_is_answered_however_many_they_are() {
+    let names: Vec<_> = (0..5_000).map(|at| format!("p{at}")).collect();
+    let properties: Map<_, _> = names.iter().map(|name| (name.clone(), json!({ "type": "integer" }))).collect();
+    let schema = json!({ "type": "object", "properties": properties, "required": names });
+    let value = value_for(&schema, &Bounds::default(), &mut rng(1)).unwrap();
+    assert!(is_valid(&schema, &value) && value.as_object().unwrap().len() == 5_000);
+}
+
+#[test]
+fn what_is_given_up_is_not_said_to_be_impossible() {
+    // Each part is likely to fail, and all must hold.
+    let part = json!({ "type": "string", "pattern": "^[a-z]{12}$", "allOf": [{ "pattern": "^abc" }] });
+    let properties: Map<_, _> = (0..200).map(|at| (format!("p{at}"), part.clone())).collect();
+    let names: Vec<_> = properties.keys().cloned().collect();
+    let schema = json!({ "type": "object", "properties": properties, "required": names });
+    let error = value_for(&schema, &Bounds::default(), &mut rng(1)).unwrap_err();
+    assert!(error.starts_with("gave up after ") && error.contains("no value was hit upon for"), "{error}");
 }
 
 #[test]
