@@ -5,6 +5,7 @@
 mod access;
 mod admin_config;
 mod answers;
+mod bounds;
 mod clients;
 mod clock;
 mod command_lines;

@@ -20,8 +20,17 @@ pub struct Adapter {
 
 /// Why an adapter was not loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("The lora adapter '{0}' has already been loaded. Set 'load_inplace' to True to load it in place.")]
-pub struct AlreadyLoaded(pub String);
+pub enum NotLoaded {
+    /// One of this name is known.
+    #[error("The lora adapter '{0}' has already been loaded. Set 'load_inplace' to True to load it in place.")]
+    Already(String),
+    /// As many are known as may be.
+    #[error("there are {0} adapters, as many as there may be: unload one first")]
+    TooMany(usize),
+}
+
+/// Adapters that can be known at a time.
+const MOST_ADAPTERS: usize = 4096;
 
 /// The adapters that can be asked for, in the order of loading.
 #[derive(Debug, Default)]
@@ -42,11 +51,11 @@ impl Adapters {
         path: String,
         base_model: Option<String>,
         in_place: bool,
-    ) -> Result<(), AlreadyLoaded> {
+    ) -> Result<(), NotLoaded> {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let same = known.adapters.iter().position(|adapter| adapter.name == name);
         match same {
-            Some(_) if !in_place => return Err(AlreadyLoaded(name)),
+            Some(_) if !in_place => return Err(NotLoaded::Already(name)),
             Some(at) => {
                 let Adapter { id, path: path_before, mut generation, .. } = (*known.adapters[at]).clone();
                 if path_before != path {
@@ -55,6 +64,7 @@ impl Adapters {
                 }
                 known.adapters[at] = Arc::new(Adapter { id, generation, name, path, base_model });
             }
+            None if known.adapters.len() == MOST_ADAPTERS => return Err(NotLoaded::TooMany(MOST_ADAPTERS)),
             None => {
                 known.last_id += 1;
                 known.last_generation += 1;
@@ -121,7 +131,7 @@ mod tests {
         let adapters = Adapters::default();
         let load = |name: &str, in_place| adapters.load(name.into(), "/p".into(), None, in_place);
         assert_eq!((load("a", false), load("b", false)), (Ok(()), Ok(())));
-        assert_eq!(load("a", false), Err(AlreadyLoaded("a".into())));
+        assert_eq!(load("a", false), Err(NotLoaded::Already("a".into())));
         assert_eq!(load("a", true), Ok(()));
         assert!(adapters.unload("a") && !adapters.unload("a"));
         load("a", false).unwrap();

@@ -67,6 +67,11 @@ pub trait Tokenizer: Send + Sync {
         self.encode(piece).first().copied().unwrap_or_default()
     }
 
+    /// Bytes that it keeps of the texts that it has seen.
+    fn remembered_bytes(&self) -> usize {
+        0
+    }
+
     /// The largest id in the vocabulary.
     fn last_id(&self) -> u32;
 

@@ -40,6 +40,8 @@ pub struct PluginStatus {
     pub waiting: usize,
     /// The most memory that any instance has had, in bytes.
     pub peak_memory: usize,
+    /// Bytes of what it keeps between calls.
+    pub state: usize,
     /// The last fault of a call, or why the last reload was none.
     pub last_error: Option<String>,
 }

@@ -73,6 +73,7 @@ impl PluginShared {
             info,
             waiting: self.waiting.load(Ordering::Relaxed),
             peak_memory: self.peak_memory.load(Ordering::Relaxed),
+            state: self.state.n_bytes(),
             last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

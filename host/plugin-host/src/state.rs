@@ -6,6 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Bytes of keys and values that one plugin may keep.
 const MAX_BYTES: usize = 16 << 20;
 
+/// What an entry takes beside its key and its value.
+const ENTRY_BYTES: usize = 64;
+
 /// The state of one configured plugin.
 #[derive(Debug, Default)]
 pub(crate) struct PluginState(Mutex<Values>);
@@ -37,8 +40,13 @@ impl PluginState {
     pub(crate) fn remove(&self, key: &str) {
         let mut state = self.lock();
         if let Some(value) = state.values.remove(key) {
-            state.bytes -= key.len() + value.len();
+            state.bytes -= entry_bytes(key, &value);
         }
+    }
+
+    /// Bytes of all that is kept.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.lock().bytes
     }
 
     fn lock(&self) -> MutexGuard<'_, Values> {
@@ -48,8 +56,8 @@ impl PluginState {
 
 impl Values {
     fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), String> {
-        let before = self.values.get(&key).map_or(0, |value| key.len() + value.len());
-        let bytes = self.bytes - before + key.len() + value.len();
+        let before = self.values.get(&key).map_or(0, |value| entry_bytes(&key, value));
+        let bytes = self.bytes - before + entry_bytes(&key, &value);
         if bytes > MAX_BYTES {
             return Err(format!("the plugin's state would be {bytes} bytes, {MAX_BYTES} are allowed"));
         }
@@ -57,6 +65,10 @@ impl Values {
         self.values.insert(key, value);
         Ok(())
     }
+}
+
+fn entry_bytes(key: &str, value: &[u8]) -> usize {
+    ENTRY_BYTES + key.len() + value.len()
 }
 
 #[cfg(test)]
@@ -69,7 +81,7 @@ mod tests {
         assert_eq!(state.increment("n".into(), 2), Ok(2));
         assert_eq!(state.increment("n".into(), -5), Ok(-3));
         assert_eq!(state.get("n"), Some((-3i64).to_le_bytes().to_vec()));
-        assert_eq!(state.set("big".into(), vec![0; MAX_BYTES - 3 - 9]), Ok(()));
+        assert_eq!(state.set("big".into(), vec![0; MAX_BYTES - (64 + 3) - (64 + 1 + 8)]), Ok(()));
         assert!(state.set("more".into(), vec![]).unwrap_err().contains("are allowed"));
         state.remove("big");
         assert_eq!(state.set("more".into(), vec![]), Ok(()));

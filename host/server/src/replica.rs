@@ -27,7 +27,7 @@ use crate::telemetry::live::Live;
 use crate::telemetry::load::ServerLoad;
 use crate::telemetry::logs::EngineLog;
 use crate::telemetry::logs::stats::Throughput;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Moment};
 use crate::telemetry::traces::Traces;
 use crate::wire::errors::ApiError;
 
@@ -215,6 +215,20 @@ impl Replica {
         self.metrics.make_up(fake.clone(), *fake_interval, self.clock.now().since_start());
         change.commit();
         Ok(())
+    }
+
+    /// What a scrape finds now.
+    pub fn moment(&self) -> Moment {
+        Moment {
+            now: self.clock.now().since_start(),
+            unix_time: self.clock.unix_time(),
+            sleep_level: self.sleep.level(),
+            held: [
+                ("tokenizer_words", self.prompts.tokenizer().remembered_bytes()),
+                ("captured_requests", self.capture.as_ref().map_or(0, |capture| capture.n_bytes())),
+                ("kept_responses", self.responses.n_bytes()),
+            ],
+        }
     }
 
     /// The name that answers carry.

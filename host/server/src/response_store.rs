@@ -10,6 +10,9 @@ use tokio::task::AbortHandle;
 /// Kept at most; the oldest is forgotten first. vLLM forgets none.
 const MOST: usize = 10_000;
 
+/// Bytes of all of them, as JSON and as text.
+const MOST_BYTES: usize = 64 << 20;
+
 /// What is kept, if anything is.
 #[derive(Debug)]
 pub struct ResponseStore {
@@ -19,8 +22,18 @@ pub struct ResponseStore {
 #[derive(Debug, Default)]
 struct Kept {
     responses: HashMap<String, Stored>,
-    /// Ids, the oldest first.
-    order: VecDeque<String>,
+    /// Ids, the oldest first, and what each takes.
+    order: VecDeque<(String, usize)>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn forget_oldest(&mut self) {
+        if let Some((oldest, bytes)) = self.order.pop_front() {
+            self.responses.remove(&oldest);
+            self.bytes -= bytes;
+        }
+    }
 }
 
 /// A response that is kept.
@@ -32,6 +45,14 @@ pub struct Stored {
     pub messages: Vec<Message>,
     /// Ends the work on one that is made in the background.
     pub running: Option<AbortHandle>,
+}
+
+impl Stored {
+    /// What it takes, more or less.
+    fn n_bytes(&self) -> usize {
+        let texts = self.messages.iter().flat_map(Message::texts).map(str::len);
+        self.object.to_string().len() + texts.sum::<usize>()
+    }
 }
 
 /// Why a response was not cancelled.
@@ -60,14 +81,23 @@ impl ResponseStore {
         if kept.responses.get(id).is_some_and(|before| before.object["status"] == "cancelled") {
             return;
         }
+        let bytes = stored.n_bytes();
         if kept.responses.insert(id.to_owned(), stored).is_none() {
-            kept.order.push_back(id.to_owned());
+            kept.order.push_back((id.to_owned(), bytes));
+            kept.bytes += bytes;
+        } else if let Some((_, before)) = kept.order.iter_mut().rev().find(|(kept, _)| kept == id) {
+            // What it has become is larger.
+            let before = std::mem::replace(before, bytes);
+            kept.bytes = kept.bytes - before + bytes;
         }
-        if kept.order.len() > MOST
-            && let Some(oldest) = kept.order.pop_front()
-        {
-            kept.responses.remove(&oldest);
+        while kept.order.len() > MOST || (kept.bytes > MOST_BYTES && kept.order.len() > 1) {
+            kept.forget_oldest();
         }
+    }
+
+    /// Bytes of all that is kept.
+    pub fn n_bytes(&self) -> usize {
+        self.lock().map_or(0, |kept| kept.bytes)
     }
 
     /// A response is being made by a task.

@@ -10,14 +10,34 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Encoded, Tokenizer};
 
-/// Different tokens that are remembered, so that their ids can be decoded. Past it new ones decode to stand-ins.
-const REMEMBERED_TOKENS: usize = 1 << 20;
+/// Bytes of different tokens that are remembered, so that their ids can be decoded. Past it new ones decode to stand-ins.
+const MOST_BYTES: usize = 64 << 20;
+
+/// What a remembered token takes beside its text.
+const TOKEN_BYTES: usize = 48;
 
 /// The built-in tokenizer. An id is the 32-bit FNV-1a hash of its token's bytes, the same in every process; decoding
 /// looks it up among the tokens that this process has encoded. An id never seen decodes to the one-token word `t<id>`.
 #[derive(Debug, Default)]
 pub struct BuiltinTokenizer {
-    seen: RwLock<HashMap<u32, Box<str>>>,
+    seen: RwLock<Seen>,
+}
+
+/// Tokens by their ids.
+#[derive(Debug, Default)]
+struct Seen {
+    tokens: HashMap<u32, Box<str>>,
+    bytes: usize,
+}
+
+impl Seen {
+    fn remember(&mut self, id: u32, token: &str) {
+        let bytes = self.bytes + TOKEN_BYTES + token.len();
+        if bytes <= MOST_BYTES && !self.tokens.contains_key(&id) {
+            self.tokens.insert(id, token.into());
+            self.bytes = bytes;
+        }
+    }
 }
 
 impl Tokenizer for BuiltinTokenizer {
@@ -46,7 +66,7 @@ impl Tokenizer for BuiltinTokenizer {
             each_token_end(text, |end| {
                 let token = &text[start..end];
                 let id = fnv1a(token.as_bytes());
-                if !seen.contains_key(&id) {
+                if !seen.tokens.contains_key(&id) {
                     new.push((id, token));
                 }
                 encoded.ids.push(id);
@@ -56,12 +76,13 @@ impl Tokenizer for BuiltinTokenizer {
         }
         if !new.is_empty() {
             let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-            let room = REMEMBERED_TOKENS.saturating_sub(seen.len());
-            for (id, token) in new.into_iter().take(room) {
-                seen.entry(id).or_insert_with(|| token.into());
-            }
+            new.into_iter().for_each(|(id, token)| seen.remember(id, token));
         }
         encoded
+    }
+
+    fn remembered_bytes(&self) -> usize {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
     fn id_of_piece(&self, piece: &str) -> u32 {
@@ -86,7 +107,7 @@ impl Tokenizer for BuiltinTokenizer {
         let ends = ids
             .iter()
             .map(|id| {
-                match seen.get(id) {
+                match seen.tokens.get(id) {
                     Some(token) => text.push_str(token),
                     None => text.push_str(&format!("t{id} ")),
                 }

@@ -14,6 +14,10 @@ use crate::wire::fields::Fields;
 use crate::wire::json;
 use crate::wire::schema::{self, Field, INTEGER, Kind, TEXT, field, nullable, required};
 
+/// Bytes of an adapter's name, and of its path.
+const MOST_NAME: usize = 512;
+const MOST_PATH: usize = 4096;
+
 /// The body of the one.
 pub const LOAD: &[Field] = &[
     required("lora_name", TEXT),
@@ -34,6 +38,12 @@ pub async fn load(State(replica): State<Arc<Replica>>, headers: HeaderMap, body:
     let (name, path, in_place) = (text("lora_name"), text("lora_path"), fields.switch("load_inplace"));
     if name.is_empty() || path.is_empty() {
         return Err(ApiError::invalid_user_input("lora_name and lora_path must both be given and not be empty."));
+    }
+    for (field, given, most) in [("lora_name", name, MOST_NAME), ("lora_path", path, MOST_PATH)] {
+        if given.len() > most {
+            let n_bytes = given.len();
+            return Err(ApiError::invalid_user_input(format!("{field} has {n_bytes} bytes, at most {most} are kept.")));
+        }
     }
     if replica.model.served_names.iter().any(|served| served == name) {
         return Err(ApiError::invalid_user_input(format!("The lora adapter '{name}' conflicts with a served model.")));

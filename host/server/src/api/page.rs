@@ -80,7 +80,7 @@ struct Plugin {
 impl<'a> Frame<'a> {
     fn new(glance: Glance, replica: &'a Replica) -> Self {
         let metrics = &replica.metrics;
-        let measured = metrics.measured(replica.clock.unix_time(), replica.sleep.level(), replica.plugins.statuses());
+        let measured = metrics.measured(&replica.moment(), replica.plugins.statuses());
         let plugins = replica.plugins.statuses();
         Self {
             at: replica.clock.now().since_start().as_secs_f64(),

@@ -16,6 +16,9 @@ use crate::wire::json;
 pub use request::{DETOKENIZE, TOKENIZE};
 use request::{DetokenizeRequest, Input, TokenizeRequest};
 
+/// An answer of more would take many times what was asked.
+const MOST_TOKENS: usize = 2_000_000;
+
 /// The ids of a prompt's tokens, as many as a request with that prompt is charged for.
 pub async fn tokenize(
     State(replica): State<Arc<Replica>>,
@@ -32,6 +35,10 @@ pub async fn tokenize(
             replica.prompts.chat_ids(conversation, request.add_special_tokens)?
         }
     };
+    if tokens.len() > MOST_TOKENS {
+        let n_tokens = tokens.len();
+        return Err(ApiError::invalid(format!("these are {n_tokens} tokens, and at most {MOST_TOKENS} are listed")));
+    }
     let strings = request.return_token_strs.then(|| tokens.iter().map(|id| tokenizer.token_string(*id)).collect());
     let max_model_len = replica.engine.config().max_model_len;
     Ok(Json(Tokenized { count: tokens.len(), max_model_len, tokens, token_strs: strings }))

@@ -71,6 +71,11 @@ impl Capture {
         self.n_kept
     }
 
+    /// Bytes of those that are kept.
+    pub fn n_bytes(&self) -> usize {
+        self.lock().n_bytes
+    }
+
     /// A request has arrived; returns its number.
     fn add(&self, received: Received) -> u64 {
         let now = self.clock.now();

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use prometheus::proto::MetricFamily;
-use prometheus::{Encoder, IntCounter, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntGaugeVec, Opts, Registry, TextEncoder};
 use rehearsal_engine::SequenceReport;
 use rehearsal_plugin_host::PluginStatus;
 use serde_json::{Map, Value};
@@ -62,12 +62,25 @@ pub struct Metrics {
     /// `http_…`
     pub http: Arc<HttpMetrics>,
     process: Process,
+    held: IntGaugeVec,
     /// `rehearsal_…`
     pub connections: ConnectionMetrics,
     /// `rehearsal_kv_…`
     pub kv_events: KvEventMetrics,
     /// Captured requests that were not written down.
     pub dropped_captures: IntCounter,
+}
+
+/// What a scrape finds beside what is counted all the time.
+pub struct Moment {
+    /// After the engine's start.
+    pub now: Duration,
+    /// After 1970.
+    pub unix_time: Duration,
+    /// At which the engine sleeps; 0: it is awake.
+    pub sleep_level: u8,
+    /// Bytes that are remembered, by what.
+    pub held: [(&'static str, usize); 3],
 }
 
 impl Metrics {
@@ -78,6 +91,9 @@ impl Metrics {
 
     fn register(config: &Config) -> prometheus::Result<Self> {
         let registry = Registry::new();
+        let held = Opts::new("rehearsal_held_bytes", "What is remembered, by what; each has its bound.");
+        let held = IntGaugeVec::new(held, &["what"])?;
+        registry.register(Box::new(held.clone()))?;
         let dropped_captures = IntCounter::new(
             "rehearsal_capture_lines_dropped_total",
             "Requests that could not be written into the file of captured ones.",
@@ -101,6 +117,7 @@ impl Metrics {
             injected: Arc::new(InjectedFailures::register(&registry)?),
             http: HttpMetrics::register(&registry)?,
             process: Process::new(),
+            held,
             connections: ConnectionMetrics::register(&registry)?,
             kv_events: KvEventMetrics::register(&registry)?,
             dropped_captures,
@@ -124,7 +141,8 @@ impl Metrics {
     }
 
     /// What is told of the engine, if anything.
-    fn of_engine(&self, now: Duration, unix_time: Duration, sleep_level: u8) -> Vec<MetricFamily> {
+    fn of_engine(&self, moment: &Moment) -> Vec<MetricFamily> {
+        let Moment { now, unix_time, sleep_level, .. } = *moment;
         match &*self.fake.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(fake) => {
                 let mut families = self.unmeasured.gather(unix_time, 0);
@@ -141,34 +159,30 @@ impl Metrics {
         self.fake.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// All families but the process's as they are measured, whatever the page tells. The arguments are those of the page.
-    pub fn measured(
-        &self,
-        unix_time: Duration,
-        sleep_level: u8,
-        plugins: impl Iterator<Item = PluginStatus>,
-    ) -> Vec<MetricFamily> {
+    /// All families but the process's as they are measured, whatever the page tells.
+    pub fn measured(&self, moment: &Moment, plugins: impl Iterator<Item = PluginStatus>) -> Vec<MetricFamily> {
         let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
-        self.plugins.look(plugins);
-        let mut families = self.engine.gather(unix_time, sleep_level);
+        self.look(moment, plugins);
+        let mut families = self.engine.gather(moment.unix_time, moment.sleep_level);
         families.extend(self.registry.gather());
         families
     }
 
-    /// The page, with plugins as they are at this moment, which is `now` after the engine's start and `unix_time` after
-    /// 1970, of an engine that sleeps at this level.
-    pub fn page(
-        &self,
-        now: Duration,
-        unix_time: Duration,
-        sleep_level: u8,
-        plugins: impl Iterator<Item = PluginStatus>,
-    ) -> anyhow::Result<Vec<u8>> {
+    /// Takes over what is known only at this moment.
+    fn look(&self, moment: &Moment, plugins: impl Iterator<Item = PluginStatus>) {
+        self.plugins.look(plugins);
+        for (what, bytes) in &moment.held {
+            self.held.with_label_values(&[what]).set(*bytes as i64);
+        }
+    }
+
+    /// The page at this moment, with plugins as they are.
+    pub fn page(&self, moment: &Moment, plugins: impl Iterator<Item = PluginStatus>) -> anyhow::Result<Vec<u8>> {
         // One scrape at a time: another would find the rows that this one is about to replace gone.
         let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
-        self.plugins.look(plugins);
+        self.look(moment, plugins);
         let mut families = self.process.gather();
-        families.extend(dialect::translate(self.of_engine(now, unix_time, sleep_level), self.dialect));
+        families.extend(dialect::translate(self.of_engine(moment), self.dialect));
         families.extend(self.registry.gather());
         let mut page = Vec::new();
         TextEncoder::new().encode(&families, &mut page).context("the metrics cannot be written")?;

@@ -21,6 +21,7 @@ pub struct PluginMetrics {
     lines_dropped: IntCounterVec,
     waiting: IntGaugeVec,
     peak_memory: IntGaugeVec,
+    state: IntGaugeVec,
     info: IntGaugeVec,
 }
 
@@ -58,6 +59,7 @@ impl PluginMetrics {
             lines_dropped: counter("log_lines_dropped_total", "Lines of a plugin that logs too much.", &["plugin"])?,
             waiting: gauge("waiting_calls", "Calls that wait for their turn.", &["plugin"])?,
             peak_memory: gauge("peak_memory_bytes", "The most memory that any instance has had.", &["plugin"])?,
+            state: gauge("state_bytes", "What a plugin keeps between calls.", &["plugin"])?,
             info: gauge("info", "1 for the version that serves.", &["plugin", "version", "sha256"])?,
         })
     }
@@ -80,9 +82,10 @@ impl PluginMetrics {
     /// Takes over what is known only at this moment.
     pub(super) fn look(&self, plugins: impl Iterator<Item = PluginStatus>) {
         self.info.reset();
-        for PluginStatus { info, waiting, peak_memory, .. } in plugins {
+        for PluginStatus { info, waiting, peak_memory, state, .. } in plugins {
             self.waiting.with_label_values(&[&info.name]).set(waiting as i64);
             self.peak_memory.with_label_values(&[&info.name]).set(peak_memory as i64);
+            self.state.with_label_values(&[&info.name]).set(state as i64);
             self.info.with_label_values(&[&info.name, &info.version, &info.sha256]).set(1);
         }
     }
