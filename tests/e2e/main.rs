@@ -17,6 +17,7 @@ mod errors;
 mod examples;
 mod failures;
 mod fake_metrics;
+mod faults;
 mod framework;
 mod golden;
 mod guests;

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share. A server is a real process, found by its printed address, gone when dropped.
 
 mod client;
+pub mod histories;
 mod server;
 
 pub use client::{Answer, Event, StreamAnswer, content_of};

@@ -27,6 +27,8 @@ pub enum Unread {
     Closed,
     /// Its pipe is open, and is never read once the server listens.
     Full,
+    /// It is read for a while, and then not for a while.
+    NowAndThen,
 }
 
 /// A server that did not start.
@@ -91,6 +93,14 @@ impl Server {
         match unread {
             Some(Unread::Closed) => drop(stderr),
             Some(Unread::Full) => servers[0]._unread = Some(stderr),
+            Some(Unread::NowAndThen) => drop(tokio::spawn(async move {
+                let mut lines = vec![0; 1 << 20];
+                loop {
+                    let until = tokio::time::Instant::now() + Duration::from_secs(1);
+                    while let Ok(Ok(1..)) = tokio::time::timeout_at(until, stderr.read(&mut lines)).await {}
+                    tokio::time::sleep(Duration::from_secs(9)).await;
+                }
+            })),
             None => drop(tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await })),
         }
         tokio::spawn(async move { tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await });
@@ -124,10 +134,21 @@ impl Server {
 
     /// The most memory that the process has had so far, in bytes. Of Linux alone.
     pub fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> u64 {
         let pid = self.child.as_ref().and_then(Child::id).expect("it runs");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        peak.and_then(|peak| peak.trim().parse::<u64>().ok()).expect("the kernel tells it") << 10
+        let size = status.lines().find_map(|line| line.strip_prefix(which)?.trim().strip_suffix(" kB"));
+        size.and_then(|size| size.trim().parse::<u64>().ok()).expect("the kernel tells it") << 10
+    }
+
+    /// What the process holds: memory in bytes, open files, threads. Of Linux alone.
+    pub fn held(&self) -> [u64; 3] {
+        let pid = self.child.as_ref().and_then(Child::id).expect("it runs");
+        let entries = |of: &str| std::fs::read_dir(format!("/proc/{pid}/{of}")).expect("it runs").count() as u64;
+        [self.memory("VmRSS:"), entries("fd"), entries("task")]
     }
 
     /// Sends SIGTERM and waits for the end; the exit code.

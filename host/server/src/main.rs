@@ -96,7 +96,8 @@ async fn build(
     let mut servers = Vec::new();
     for (config, bound) in ranks {
         // What is wrong with the first would be wrong with all.
-        servers.push(Built { bound, replica: Replica::new(&config, &clock, served.clone(), &plugins).await? });
+        let replica = Replica::new(&config, &clock, served.clone(), &plugins).await?;
+        servers.push(Built { bound, replica: Arc::new(replica) });
     }
     Ok((front, plugins, servers))
 }

@@ -4,14 +4,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use axum::body::Body;
 use axum::response::Response;
 use axum_server::accept::Accept;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
@@ -92,13 +91,15 @@ impl Drop for Place {
 }
 
 /// What a connection is busy with.
-struct Activity {
+struct Activity(Mutex<Busy>);
+
+struct Busy {
     /// Requests that are being answered.
-    n_answering: AtomicUsize,
+    n_answering: usize,
     /// What it waits for while there are none.
-    awaits: Mutex<Awaits>,
-    /// Its reader, which looked while there were some.
-    reader: AtomicWaker,
+    awaits: Awaits,
+    /// Its reader, which found it answering.
+    reader: Option<Waker>,
 }
 
 /// What is to come next, and since when it is waited for.
@@ -112,27 +113,38 @@ enum Awaits {
 
 impl Activity {
     fn new() -> Arc<Self> {
-        let awaits = Mutex::new(Awaits::Headers(Instant::now()));
-        Arc::new(Self { n_answering: AtomicUsize::new(0), awaits, reader: AtomicWaker::new() })
+        Arc::new(Self(Mutex::new(Busy { n_answering: 0, awaits: Awaits::Headers(Instant::now()), reader: None })))
     }
 
-    fn awaits(&self) -> MutexGuard<'_, Awaits> {
-        self.awaits.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Busy> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When it has been waited for long enough; `None`: never.
-    fn deadline(&self, limits: &ConnectionConfig) -> Option<Instant> {
-        match *self.awaits() {
-            Awaits::Headers(since) => Some(since + limits.header_timeout?),
-            Awaits::Another(since) => Some(since + limits.keep_alive),
+    /// What is waited for; a reader that finds it answering is woken when it has.
+    fn poll_awaits(&self, context: &Context<'_>) -> Poll<Awaits> {
+        let mut busy = self.lock();
+        if busy.n_answering > 0 {
+            busy.reader = Some(context.waker().clone());
+            return Poll::Pending;
         }
+        Poll::Ready(busy.awaits)
     }
 
     /// Something came.
     fn received(&self) {
-        let mut awaits = self.awaits();
-        if let Awaits::Another(_) = *awaits {
-            *awaits = Awaits::Headers(Instant::now());
+        let mut busy = self.lock();
+        if let Awaits::Another(_) = busy.awaits {
+            busy.awaits = Awaits::Headers(Instant::now());
+        }
+    }
+}
+
+impl Awaits {
+    /// When it has been waited for long enough; `None`: never.
+    fn deadline(self, limits: &ConnectionConfig) -> Option<Instant> {
+        match self {
+            Self::Headers(since) => Some(since + limits.header_timeout?),
+            Self::Another(since) => Some(since + limits.keep_alive),
         }
     }
 }
@@ -154,14 +166,10 @@ pub(super) struct Watched<S> {
 impl<S> Watched<S> {
     /// Ready when what is to come next is not waited for any longer: too long already, or when the server is about to stop.
     fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        // Before it looks, so that no end of an answer is missed.
-        self.activity.reader.register(context.waker());
-        if self.activity.n_answering.load(Ordering::SeqCst) > 0 {
-            return Poll::Pending;
-        }
+        let awaits = ready!(self.activity.poll_awaits(context));
         if let Some(closed) = &mut self.closed {
             if closed.poll_unpin(context).is_pending() {
-                let Some(deadline) = self.activity.deadline(&self.limits) else { return Poll::Pending };
+                let Some(deadline) = awaits.deadline(&self.limits) else { return Poll::Pending };
                 return self.poll_until(deadline, context);
             }
             self.closed = None;
@@ -273,16 +281,20 @@ struct Answering(Arc<Activity>);
 
 impl Answering {
     fn new(activity: &Arc<Activity>) -> Self {
-        activity.n_answering.fetch_add(1, Ordering::SeqCst);
+        activity.lock().n_answering += 1;
         Self(activity.clone())
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        *self.0.awaits() = Awaits::Another(Instant::now());
-        if self.0.n_answering.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.reader.wake();
+        let mut busy = self.0.lock();
+        busy.n_answering -= 1;
+        busy.awaits = Awaits::Another(Instant::now());
+        let reader = busy.reader.take();
+        drop(busy);
+        if let Some(reader) = reader {
+            reader.wake();
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct Built {
     /// Where.
     pub bound: Bound,
     /// What.
-    pub replica: Replica,
+    pub replica: Arc<Replica>,
 }
 
 /// What all ranks of a process share of the configuration.
@@ -73,7 +73,7 @@ pub async fn run(
     for Built { bound, replica } in servers {
         urls.push(bound.url(tls.is_some()));
         replica.set_port(bound.port());
-        listening.push((bound.listen()?, Arc::new(replica)));
+        listening.push((bound.listen()?, replica));
     }
     let (mut running, mut closings, mut kv_events, mut traces) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (listening, replica) in listening {
