@@ -28,8 +28,8 @@ const GAUGES: [&str; 5] = [
 ];
 
 /// Little room and little patience, and failures on purpose.
-const FLAGS: &str = "rehearsal --model m --host 127.0.0.1 --port 0 --seed 1 --max-num-seqs 6 --max-waiting-queue-length 24 \
-    --max-model-len 4000 --enable-kvcache --zmq-endpoint= --block-size 8 --kv-cache-size 520 --max-loras 2 \
+const FLAGS: &str = "rehearsal --model m --host 127.0.0.1 --port 0 --seed 1 --max-num-seqs 12 --max-waiting-queue-length 24 \
+    --max-model-len 2000 --enable-kvcache --zmq-endpoint= --block-size 8 --kv-cache-size 255 --mode echo --max-loras 2 \
     --time-to-first-token 2ms --inter-token-latency 500us --header-timeout 200ms --body-timeout 200ms --send-timeout 200ms \
     --capture 50 --failure-injection-rate 10 --failure-types rate_limit server_error";
 

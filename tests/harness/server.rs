@@ -21,7 +21,7 @@ pub struct Server {
     _unread: Option<ChildStderr>,
 }
 
-/// What becomes of a log that nobody reads.
+/// What becomes of a log that is not read.
 pub enum Unread {
     /// Its pipe is closed once the server listens.
     Closed,
@@ -54,7 +54,7 @@ impl Server {
         Self::start_ranks(exe, args, env, 1).await.remove(0)
     }
 
-    /// The same for a server whose log nobody reads: standard error is closed, or a pipe that stays full.
+    /// The same for a server whose log is not read.
     pub async fn start_unread(exe: &str, args: &[&str], unread: Unread) -> Self {
         Self::listening(command(exe, args, &[]), 1, Some(unread)).await.remove(0)
     }

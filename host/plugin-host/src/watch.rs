@@ -21,7 +21,7 @@ struct Seen {
 
 impl Watch {
     /// Looks at every plugin's file and reloads those whose content is another than what serves, once it was the same
-    /// for two looks: until then somebody may be writing it. A content that was refused is not tried again, and so is a file
+    /// for two looks: until then it may be half written. A content that was refused is not tried again, and so is a file
     /// that cannot be read until something else is wrong with it, or nothing.
     pub async fn look(&mut self, host: &PluginHost) {
         for (name, plugin) in &host.plugins {

@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use futures::StreamExt;
 use rehearsal_engine::request::Wishes;
+use rehearsal_engine::tokenizer::aside;
 use rehearsal_engine::{
     Adapter, Endpoint, GenerationRequest, OutputEvent, OutputStream, SamplingParams, StrategyError,
 };
@@ -89,8 +90,7 @@ pub async fn respond<S: Surface>(
             let held = (answering, replica.metrics.connections.open_stream());
             return sse::respond(output, events, replica.answers.keep_alive, stands_still, held).await;
         }
-        let answer = collect(output, envelope).await?;
-        Ok(surface.whole(&answer))
+        Ok(written(surface, &collect(output, envelope).await?))
     };
     answered.await.unwrap_or_else(S::failed)
 }
@@ -117,8 +117,7 @@ pub fn begin<S: Surface>(
 impl<S: Surface> Begun<S> {
     /// Waits for the answer.
     pub async fn finish(self) -> Result<Response, ApiError> {
-        let answer = collect(self.output, self.envelope).await?;
-        Ok(self.surface.whole(&answer))
+        Ok(written(self.surface, &collect(self.output, self.envelope).await?))
     }
 }
 
@@ -289,6 +288,11 @@ fn check_rank(headers: &HeaderMap, rank: u32) -> Result<(), ApiError> {
         None => Ok(()),
         Some(pinned) => Err(ApiError::invalid_value(RANK_HEADER, pinned, format!("this is data-parallel rank {rank}"))),
     }
+}
+
+/// A whole answer; a long one is written where that holds up no other request.
+fn written<S: Surface>(surface: S, answer: &Answer) -> Response {
+    aside(answer.outputs.iter().map(|output| output.text().len()).sum(), || surface.whole(answer))
 }
 
 /// Waits for the end of every choice.

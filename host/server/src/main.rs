@@ -120,8 +120,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Where nobody reads it, the exit code has to do. Of a problem that repeats a long value, the beginning and the end are
-/// enough.
+/// If standard error is closed, the exit code has to do. Of a problem that repeats a long value, the beginning and the end
+/// are enough.
 fn complain(problem: impl Display) {
     const ENDS: usize = 500;
     let problem = problem.to_string();

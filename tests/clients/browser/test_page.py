@@ -30,7 +30,7 @@ FAILURES = (
 @pytest.fixture(scope="module")
 def browser():
     options = webdriver.ChromeOptions()
-    # The last three: it is not to talk to anyone but us.
+    # The last three keep it from talking to other servers.
     for flag in (
         "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --window-size=1280,1400 --no-first-run "
         "--disable-background-networking --disable-component-update --disable-sync"

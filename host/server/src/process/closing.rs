@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Told once, to everyone who waits for it.
+/// Told once, to every task that waits for it.
 #[derive(Debug, Clone)]
 pub struct Closing(watch::Sender<bool>);
 

@@ -22,7 +22,7 @@ struct Queue {
     /// In bytes.
     waiting: AtomicUsize,
     most_bytes: usize,
-    /// Nobody reads it, and nobody ever will.
+    /// Its reader has gone for good.
     is_broken: AtomicBool,
     dropped: IntCounter,
 }

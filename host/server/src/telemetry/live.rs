@@ -1,5 +1,5 @@
 //! What the page at `GET /rehearsal` shows and no metric tells: how long tokens are waited for just now, and the requests
-//! that ended last. Nothing is kept while nobody watches.
+//! that ended last. Nothing is kept while no page is open.
 
 mod ended;
 mod rows;
@@ -16,24 +16,24 @@ use serde::Serialize;
 use ended::Ended;
 pub use rows::rows;
 
-/// Of requests that ended since a watcher looked, so many are kept for it.
+/// Of requests that ended since a page looked, so many are kept for it.
 const N_ENDED: usize = 20;
 
-/// Told of every step; keeps it for those that watch.
+/// Told of every step; keeps what happened for the pages that are open.
 pub struct Live {
     watched: Mutex<Vec<Arc<Mutex<Watched>>>>,
-    /// So that a step need not take the lock while nobody watches.
+    /// So that a step need not take the lock while no page is open.
     n_watched: AtomicUsize,
 }
 
-/// What happened since a watcher looked.
+/// What happened since a page looked.
 struct Watched {
     first_token: Delays,
     between_tokens: Delays,
     ended: VecDeque<Ended>,
 }
 
-/// One who watches, until it is dropped.
+/// One open page, until it is dropped.
 pub struct Watcher {
     live: Arc<Live>,
     watched: Arc<Mutex<Watched>>,
@@ -55,12 +55,12 @@ struct Quantiles {
 }
 
 impl Live {
-    /// Watched by none.
+    /// No page is open.
     pub fn new() -> Arc<Self> {
         Arc::new(Self { watched: Mutex::default(), n_watched: AtomicUsize::new(0) })
     }
 
-    /// Begins to keep what happens, for one more.
+    /// Begins to keep what happens, for one more page.
     pub fn watch(self: &Arc<Self>) -> Watcher {
         let watched = Arc::new(Mutex::new(Watched::new()));
         let mut all = lock(&self.watched);

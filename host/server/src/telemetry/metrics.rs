@@ -33,6 +33,7 @@ use crate::telemetry::logs;
 pub use connections::{ConnectionMetrics, OpenStream};
 pub use engine::EngineMetrics;
 use fake::Fake;
+use families::add;
 pub use http::HttpMetrics;
 pub use injected::InjectedFailures;
 pub use kv_events::KvEventMetrics;
@@ -92,13 +93,12 @@ impl Metrics {
     fn register(config: &Config) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let held = Opts::new("rehearsal_held_bytes", "What is remembered, by what; each has its bound.");
-        let held = IntGaugeVec::new(held, &["what"])?;
-        registry.register(Box::new(held.clone()))?;
+        let held = add(&registry, IntGaugeVec::new(held, &["what"]))?;
         let dropped_captures = IntCounter::new(
             "rehearsal_capture_lines_dropped_total",
             "Requests that could not be written into the file of captured ones.",
-        )?;
-        registry.register(Box::new(dropped_captures.clone()))?;
+        );
+        let dropped_captures = add(&registry, dropped_captures)?;
         registry.register(Box::new(logs::DROPPED.clone()))?;
         Ok(Self {
             scrape: Mutex::default(),

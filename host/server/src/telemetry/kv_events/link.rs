@@ -77,8 +77,8 @@ async fn serve_all(listener: Listener, subscribers: Arc<Subscribers>) {
     while connections.join_next().await.is_some() {}
 }
 
-/// Connects, and connects again when the other side has gone. What is sent meanwhile is lost, as everything is that nobody
-/// subscribes to.
+/// Connects, and connects again when the other side has gone. What is sent meanwhile is lost, as every message is
+/// without a subscriber.
 async fn keep_connected(address: String, mut first: Option<Box<dyn Stream>>, subscribers: Arc<Subscribers>) {
     loop {
         let start = Instant::now();
@@ -93,7 +93,7 @@ async fn keep_connected(address: String, mut first: Option<Box<dyn Stream>>, sub
             Ok(stream) => {
                 info!(address, "KV-cache events have somewhere to go");
                 serve(stream, &subscribers).await;
-                info!(address, "nobody takes KV-cache events any more; connecting again");
+                info!(address, "the subscriber to KV-cache events has gone; connecting again");
             }
             Err(error) => debug!(address, %error, "cannot connect yet"),
         }

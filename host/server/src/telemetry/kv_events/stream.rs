@@ -67,7 +67,7 @@ impl Listener {
     }
 }
 
-/// Connects to where somebody else listens.
+/// Connects to where a subscriber listens.
 pub(super) async fn connect(address: &str) -> io::Result<Box<dyn Stream>> {
     match address.strip_prefix("ipc://") {
         Some(path) => Ok(Box::new(UnixStream::connect(path).await?)),

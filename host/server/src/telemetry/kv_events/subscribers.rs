@@ -1,5 +1,5 @@
-//! Those who are told of KV-cache events. Each has a queue of its own, as libzmq's PUB has: what does not fit into it is
-//! dropped for this subscriber, and nobody else is delayed.
+//! Subscribers to KV-cache events. Each has a queue of its own, as libzmq's PUB has: what does not fit into it is dropped for
+//! this subscriber, and no other one is delayed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 64 << 20;
 /// Subscriptions of one subscriber, at most.
 const MOST_SUBSCRIPTIONS: usize = 1024;
 
-/// Everyone who is connected.
+/// All that are connected.
 pub(super) struct Subscribers {
     all: Mutex<Vec<Arc<Outbox>>>,
     /// Messages that wait for one of them, at most.
@@ -33,13 +33,13 @@ pub(super) struct Subscribers {
 }
 
 impl Subscribers {
-    /// Nobody yet. `high_water_mark` is ZeroMQ's; 0: as many messages as there is room for.
+    /// None yet. `high_water_mark` is ZeroMQ's; 0: as many messages as there is room for.
     pub(super) fn new(high_water_mark: usize, metrics: KvEventMetrics) -> Arc<Self> {
         let most_messages = if high_water_mark == 0 { usize::MAX } else { high_water_mark };
         Arc::new(Self { all: Mutex::default(), most_messages, metrics, is_closed: watch::Sender::new(false) })
     }
 
-    /// Queues an encoded message for everyone who wants what begins with this topic.
+    /// Queues an encoded message for every subscriber to what this topic begins with.
     pub(super) fn send(&self, topic: &[u8], message: &Bytes) {
         for outbox in &*lock(&self.all) {
             outbox.push(topic, message, self.most_messages, &self.metrics);
@@ -61,7 +61,7 @@ impl Subscribers {
         let _ = self.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
     }
 
-    /// Serves whoever is at the other end of a connection, to its end.
+    /// Serves the peer at the other end of a connection, to its end.
     pub(super) async fn serve(&self, stream: impl AsyncRead + AsyncWrite) -> io::Result<()> {
         let greeted = timeout(PATIENCE, greet(stream, Kind::Pub)).await;
         let (reader, writer) = greeted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
@@ -83,7 +83,7 @@ impl<'a> Here<'a> {
     fn new(subscribers: &'a Subscribers) -> Self {
         let outbox = Arc::<Outbox>::default();
         let mut all = lock(&subscribers.all);
-        // Under the lock: who comes after the end is not forgotten.
+        // Under the lock: a subscriber that comes after the end ends too.
         lock(&outbox.waiting).is_closing = *subscribers.is_closed.borrow();
         all.push(outbox.clone());
         drop(all);

@@ -75,7 +75,7 @@ impl Said {
     }
 }
 
-/// Greets whoever is at the other end, as a socket of this kind. Fails if that is nobody who speaks ZMTP 3 and is a peer of it.
+/// Greets the other end, as a socket of this kind. Fails if that does not speak ZMTP 3, or is no peer of this kind.
 pub(super) async fn greet<S: AsyncRead + AsyncWrite>(stream: S, kind: Kind) -> Result<(Reader<S>, Writer<S>)> {
     let (read, write) = split(stream);
     let (mut reader, mut writer) = (Reader(BufReader::new(read)), Writer(BufWriter::new(write)));

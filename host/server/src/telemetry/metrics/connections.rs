@@ -1,7 +1,8 @@
 //! `rehearsal_…`: connections, and clients that were too slow. Ours, not vLLM's.
 
-use prometheus::core::Collector;
 use prometheus::{IntCounter, IntGauge, Registry, Result};
+
+use super::families::add;
 
 /// What is measured of connections.
 #[derive(Clone)]
@@ -20,10 +21,6 @@ pub struct ConnectionMetrics {
 impl ConnectionMetrics {
     /// Registers the families.
     pub(super) fn register(registry: &Registry) -> Result<Self> {
-        fn add<C: Collector + Clone + 'static>(registry: &Registry, family: Result<C>) -> Result<C> {
-            let family = family?;
-            registry.register(Box::new(family.clone())).map(|()| family)
-        }
         let counter = |name: &str, help: &str| add(registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| add(registry, IntGauge::new(name, help));
         Ok(Self {

@@ -101,6 +101,12 @@ impl<'a> Families<'a> {
     }
 
     fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
-        self.registry.register(Box::new(collector.clone())).map(|()| collector)
+        add(self.registry, Ok(collector))
     }
+}
+
+/// Registers a family, if it was made.
+pub(super) fn add<C: Collector + Clone + 'static>(registry: &Registry, family: Result<C>) -> Result<C> {
+    let family = family?;
+    registry.register(Box::new(family.clone())).map(|()| family)
 }

@@ -3,6 +3,8 @@
 use prometheus::{IntCounterVec, Opts, Registry, Result};
 use rehearsal_engine::{EngineObserver, Failure, StepReport};
 
+use super::families::add;
+
 /// Counts failures by their kinds.
 pub struct InjectedFailures(IntCounterVec);
 
@@ -13,8 +15,7 @@ impl InjectedFailures {
             "rehearsal_injected_failures_total",
             "Failures that happened on purpose, by kind; a request may have several.",
         );
-        let family = IntCounterVec::new(opts, &["kind"])?;
-        registry.register(Box::new(family.clone()))?;
+        let family = add(registry, IntCounterVec::new(opts, &["kind"]))?;
         for kind in Failure::KINDS {
             family.with_label_values(&[kind]);
         }

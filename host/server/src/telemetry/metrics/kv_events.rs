@@ -1,12 +1,13 @@
-//! `rehearsal_kv_…`: KV-cache events that did not reach those who subscribe, and what waits for them. Ours, not vLLM's.
+//! `rehearsal_kv_…`: KV-cache events that did not reach subscribers, and what waits for them. Ours, not vLLM's.
 
-use prometheus::core::Collector;
 use prometheus::{IntCounter, IntGauge, Registry, Result};
+
+use super::families::add;
 
 /// What is measured of publishing.
 #[derive(Clone)]
 pub struct KvEventMetrics {
-    /// Events that nobody was told of.
+    /// Events that were never published.
     pub dropped: IntCounter,
     /// Messages that a subscriber was too slow for, each counted for itself.
     pub messages_dropped: IntCounter,
@@ -19,10 +20,6 @@ pub struct KvEventMetrics {
 impl KvEventMetrics {
     /// Registers the families.
     pub(crate) fn register(registry: &Registry) -> Result<Self> {
-        fn add<C: Collector + Clone + 'static>(registry: &Registry, family: Result<C>) -> Result<C> {
-            let family = family?;
-            registry.register(Box::new(family.clone())).map(|()| family)
-        }
         let counter = |name: &str, help: &str| add(registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| add(registry, IntGauge::new(name, help));
         Ok(Self {

@@ -6,6 +6,8 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, 
 use rehearsal_engine::{EngineObserver, SequenceEvent, StepReport, StrategyError};
 use rehearsal_plugin_host::{PluginEvent, PluginInfo, PluginObserver, PluginStatus};
 
+use super::families::add;
+
 /// From a tenth of what the smallest plugin takes to the usual wall limit.
 const SECONDS: [f64; 13] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1, 0.5, 2.0];
 
@@ -28,18 +30,11 @@ pub struct PluginMetrics {
 impl PluginMetrics {
     /// Registers the families.
     pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = |name, help, labels: &[&str]| {
-            let family = IntCounterVec::new(opts(name, help), labels)?;
-            registry.register(Box::new(family.clone())).map(|()| family)
-        };
-        let gauge = |name, help, labels: &[&str]| {
-            let family = IntGaugeVec::new(opts(name, help), labels)?;
-            registry.register(Box::new(family.clone())).map(|()| family)
-        };
+        let counter = |name, help, labels: &[&str]| add(registry, IntCounterVec::new(opts(name, help), labels));
+        let gauge = |name, help, labels: &[&str]| add(registry, IntGaugeVec::new(opts(name, help), labels));
         let histogram = |name, help| {
             let opts = HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec());
-            let family = HistogramVec::new(opts, &["plugin"])?;
-            registry.register(Box::new(family.clone())).map(|()| family)
+            add(registry, HistogramVec::new(opts, &["plugin"]))
         };
         Ok(Self {
             calls: counter("calls_total", "Calls that ended, by how.", &["plugin", "outcome"])?,
