@@ -105,16 +105,10 @@ impl Prompts {
         let is_special = options.add_special_tokens.unwrap_or(false);
         let tokens = match self.rendered(&conversation)? {
             Some(text) => self.with_media(self.tokens(&text, is_special, options), &conversation.messages),
-            None if self.needs_ids(options) => Tokens::Ids(self.plain_ids(&conversation.messages)),
-            None => {
-                let parts = conversation.messages.iter().flat_map(|message| &message.parts);
-                let n_tokens = parts.map(|part| match part {
-                    ContentPart::Text(text) => aside(text.len(), || self.tokenizer.count(text)),
-                    ContentPart::Media { n_tokens, .. } => *n_tokens,
-                    ContentPart::Other { .. } => 0,
-                });
-                Tokens::Count(n_tokens.sum())
+            None if self.needs_ids(options) && !self.is_too_long(&conversation.messages, options) => {
+                Tokens::Ids(self.plain_ids(&conversation.messages))
             }
+            None => Tokens::Count(self.plain_count(&conversation.messages)),
         };
         // Without a template there is no text that could be cut.
         let at_least = self.template.is_some();
@@ -213,6 +207,23 @@ impl Prompts {
             ContentPart::Other { .. } => Vec::new(),
         };
         messages.iter().flat_map(|message| &message.parts).flat_map(ids).collect()
+    }
+
+    fn plain_count(&self, messages: &[Message]) -> u32 {
+        let count = |part: &ContentPart| match part {
+            ContentPart::Text(text) => aside(text.len(), || self.tokenizer.count(text)),
+            ContentPart::Media { n_tokens, .. } => *n_tokens,
+            ContentPart::Other { .. } => 0,
+        };
+        messages.iter().flat_map(|message| &message.parts).map(count).sum()
+    }
+
+    /// Whether no ids are needed, because it will be refused. No token is shorter than a byte.
+    fn is_too_long(&self, messages: &[Message], options: &PromptOptions) -> bool {
+        let n_bytes: usize = messages.iter().flat_map(Message::texts).map(str::len).sum();
+        options.truncation.is_none()
+            && n_bytes > self.max_model_len as usize
+            && self.plain_count(messages) > self.max_model_len
     }
 
     /// Behind a text that a template made: where in it the media stand is the template's secret.

@@ -13,6 +13,9 @@ use super::{Encoded, Tokenizer};
 /// Bytes of different tokens that are remembered, so that their ids can be decoded. Past it new ones decode to stand-ins.
 const MOST_BYTES: usize = 64 << 20;
 
+/// Of a text of so many bytes, looking for its beginning costs more than it saves.
+const SHORT: usize = 64 << 10;
+
 /// What a remembered token takes beside its text.
 const TOKEN_BYTES: usize = 48;
 
@@ -81,6 +84,18 @@ impl Tokenizer for BuiltinTokenizer {
         encoded
     }
 
+    fn beginning<'a>(&self, text: &'a str, n_tokens: usize) -> &'a str {
+        if text.len() <= SHORT.max(n_tokens) {
+            return text;
+        }
+        let (mut at, mut left) = (0, n_tokens.saturating_add(1));
+        while at < text.len() && left > 0 {
+            at = token_end(text, at);
+            left -= 1;
+        }
+        &text[..at]
+    }
+
     fn remembered_bytes(&self) -> usize {
         self.seen.read().unwrap_or_else(PoisonError::into_inner).bytes
     }
@@ -122,10 +137,15 @@ impl Tokenizer for BuiltinTokenizer {
 fn each_token_end(text: &str, mut found: impl FnMut(usize)) {
     let mut at = 0;
     while at < text.len() {
-        let core = at + core_len(&text[at..]);
-        at = core + white_space_len(&text[core..]);
+        at = token_end(text, at);
         found(at);
     }
+}
+
+/// Where the token ends that begins at `at`.
+fn token_end(text: &str, at: usize) -> usize {
+    let core = at + core_len(&text[at..]);
+    core + white_space_len(&text[core..])
 }
 
 /// The length of the token that `rest` begins with, without the white space behind it.
@@ -194,6 +214,16 @@ mod tests {
         let split = tokenizer.split(text);
         assert_eq!(split.len() as u32, tokenizer.count(text));
         split.into_iter().map(|end| &text[std::mem::replace(&mut start, end as usize)..end as usize]).collect()
+    }
+
+    #[test]
+    fn of_a_long_text_its_beginning_shows_that_it_is_too_long() {
+        let tokenizer = BuiltinTokenizer::default();
+        let text = "word, ".repeat(50_000);
+        let beginning = tokenizer.beginning(&text, 1000);
+        assert_eq!((tokenizer.count(beginning), text.starts_with(beginning)), (1001, true));
+        assert_eq!(tokenizer.beginning(&text, 100_000), text);
+        assert_eq!(tokenizer.beginning(&text[..60_000], 1000), &text[..60_000]);
     }
 
     #[test]
