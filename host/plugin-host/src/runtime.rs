@@ -161,7 +161,7 @@ fn pool(instances: u32, memory: usize) -> PoolingAllocationConfig {
         .max_memory_size(memory)
         .table_elements(TABLE_ELEMENTS)
         .pagemap_scan(wasmtime::Enabled::Auto)
-        .linear_memory_keep_resident(if kernel_has_pagemap_scan() { 2 << 20 } else { 64 << 10 })
+        .linear_memory_keep_resident(if kernel_has_pagemap_scan() { 512 << 10 } else { 64 << 10 })
         // Memory that guests have touched stays resident for the next call, in at most so many idle slots.
         .max_unused_warm_slots(16)
         .table_keep_resident(64 << 10);
