@@ -125,7 +125,9 @@ async fn a_connection_without_a_request_is_closed_after_vllms_time() {
         assert!(answer[..n].starts_with(b"HTTP/1.1 200 OK\r\n"));
     }
     assert_eq!(to_the_end(&mut stream).await, "");
-    assert!(began.elapsed() >= Duration::from_millis(2400), "{:?}", began.elapsed());
+    // And not when headers would be late.
+    let times = Duration::from_millis(2400)..Duration::from_secs(20);
+    assert!(times.contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

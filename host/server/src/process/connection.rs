@@ -98,7 +98,7 @@ struct Busy {
     n_answering: usize,
     /// What it waits for while there are none.
     awaits: Awaits,
-    /// Its reader, which found it answering.
+    /// Its reader, which looks again when it has answered: hyper itself does not, but waits for its client.
     reader: Option<Waker>,
 }
 
@@ -120,14 +120,14 @@ impl Activity {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is waited for; a reader that finds it answering is woken when it has.
+    /// What is waited for; pending while requests are being answered.
     fn poll_awaits(&self, context: &Context<'_>) -> Poll<Awaits> {
         let mut busy = self.lock();
-        if busy.n_answering > 0 {
-            busy.reader = Some(context.waker().clone());
-            return Poll::Pending;
+        match &mut busy.reader {
+            Some(reader) => reader.clone_from(context.waker()),
+            reader => *reader = Some(context.waker().clone()),
         }
-        Poll::Ready(busy.awaits)
+        if busy.n_answering > 0 { Poll::Pending } else { Poll::Ready(busy.awaits) }
     }
 
     /// Something came.
