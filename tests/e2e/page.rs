@@ -30,7 +30,7 @@ async fn a_frame_has_the_metrics_and_what_happened_since_the_one_before() {
     let mut stream = events(&server).await;
     assert_eq!(stream.headers()["content-type"], "text/event-stream; charset=utf-8");
     let first = next(&mut stream).await.unwrap();
-    assert_eq!((&first["ttft"], &first["ended"]), (&Value::Null, &json!([])), "nothing is kept while nobody looks");
+    assert_eq!((&first["ttft"], &first["ended"]), (&Value::Null, &json!([])), "nothing is kept while no page is open");
     assert_eq!(first["metrics"]["vllm:generation_tokens_total"][0]["value"], 4.0);
     server.post("/v1/completions", &body).await;
     let second = next(&mut stream).await.unwrap();

@@ -1,5 +1,7 @@
 //! What happened to a sequence, as observers and its client are told.
 
+use std::time::Duration;
+
 use crate::clock::EngineTime;
 
 /// When things happened to a sequence, and how often.
@@ -19,4 +21,41 @@ pub struct SequenceHistory {
     pub cached_tokens: u32,
     /// Times that it was preempted.
     pub preemptions: u32,
+}
+
+/// How long each part of it took; `None` for what it has not come to.
+impl SequenceHistory {
+    /// In the waiting queue, until it left it for the first time.
+    pub fn queue_time(&self) -> Option<Duration> {
+        between(Some(self.arrived), self.scheduled)
+    }
+
+    /// From leaving the queue to the first token.
+    pub fn prefill_time(&self) -> Option<Duration> {
+        between(self.scheduled, self.first_token)
+    }
+
+    /// From the first token to the latest.
+    pub fn decode_time(&self) -> Option<Duration> {
+        between(self.first_token, self.last_token)
+    }
+
+    /// From leaving the queue to the latest token.
+    pub fn inference_time(&self) -> Option<Duration> {
+        between(self.scheduled, self.last_token)
+    }
+
+    /// From its arrival to the first token.
+    pub fn time_to_first_token(&self) -> Option<Duration> {
+        between(Some(self.arrived), self.first_token)
+    }
+
+    /// From its arrival to the latest token.
+    pub fn e2e_latency(&self) -> Option<Duration> {
+        between(Some(self.arrived), self.last_token)
+    }
+}
+
+fn between(from: Option<EngineTime>, to: Option<EngineTime>) -> Option<Duration> {
+    from.zip(to).map(|(from, to)| to.since(from))
 }

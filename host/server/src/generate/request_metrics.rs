@@ -1,6 +1,8 @@
 //! `metrics` of an answer, with `--enable-per-request-metrics`.
 
-use rehearsal_engine::{EngineTime, SequenceHistory};
+use std::time::Duration;
+
+use rehearsal_engine::SequenceHistory;
 use serde::Serialize;
 
 /// How long the parts of a request took, in vLLM's order of keys; what did not happen is null.
@@ -22,14 +24,14 @@ pub struct RequestMetrics {
 
 impl RequestMetrics {
     pub(super) fn new(history: &SequenceHistory) -> Self {
-        let SequenceHistory { arrived, scheduled, first_token, last_token, generated_tokens, .. } = *history;
-        let between = |from, to| Some(milliseconds(Option::zip(from, to)?));
-        let generation_time_ms = between(first_token, last_token);
-        let inference_time_ms = between(scheduled, last_token);
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+        let generated_tokens = history.generated_tokens;
+        let generation_time_ms = history.decode_time().map(milliseconds);
+        let inference_time_ms = history.inference_time().map(milliseconds);
         Self {
-            time_to_first_token_ms: between(scheduled, first_token),
+            time_to_first_token_ms: history.prefill_time().map(milliseconds),
             generation_time_ms,
-            queue_time_ms: between(Some(arrived), scheduled),
+            queue_time_ms: history.queue_time().map(milliseconds),
             mean_itl_ms: generation_time_ms
                 .filter(|_| generated_tokens > 1)
                 .map(|time| time / f64::from(generated_tokens - 1)),
@@ -39,8 +41,4 @@ impl RequestMetrics {
             speculative_decoding: None,
         }
     }
-}
-
-fn milliseconds((from, to): (EngineTime, EngineTime)) -> f64 {
-    to.since(from).as_secs_f64() * 1000.0
 }

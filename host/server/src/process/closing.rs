@@ -17,11 +17,6 @@ impl Closing {
         self.0.send_replace(true);
     }
 
-    /// Whether it has begun.
-    pub fn has_begun(&self) -> bool {
-        *self.0.borrow()
-    }
-
     /// Ready once it has begun.
     pub async fn begun(&self) {
         // The sender is there for as long as we are.

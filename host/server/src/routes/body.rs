@@ -11,9 +11,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::runtime::{Handle, RuntimeFlavor};
+use rehearsal_engine::tokenizer::aside;
 use tokio::sync::Semaphore;
-use tokio::task::block_in_place;
 
 use crate::config::ConnectionConfig;
 use crate::generate::Surface;
@@ -55,10 +54,10 @@ pub(super) async fn read(State(replica): State<Arc<Replica>>, request: Request, 
 /// the first step is taken where it holds up none of those that this thread serves, and few at a time.
 async fn answer(n_bytes: usize, answering: impl Future<Output = Response>) -> Response {
     let mut answering = pin!(answering);
-    if n_bytes > LARGE && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+    if n_bytes > LARGE {
         // The semaphore is never closed.
         let _turn = TURNS.acquire().await;
-        let step = poll_fn(|context| Poll::Ready(block_in_place(|| answering.as_mut().poll(context)))).await;
+        let step = poll_fn(|context| Poll::Ready(aside(n_bytes, || answering.as_mut().poll(context)))).await;
         if let Poll::Ready(response) = step {
             return response;
         }

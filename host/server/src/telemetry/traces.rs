@@ -86,21 +86,17 @@ impl EngineObserver for Traces {
 /// vLLM's, in its order; times in seconds.
 fn attributes(sequence: &SequenceReport, traced: &Traced, at: EngineTime) -> Vec<KeyValue> {
     let (history, choice) = (&sequence.history, &sequence.choice);
-    let (arrived, scheduled) = (Some(history.arrived), history.scheduled);
-    let (first, last) = (history.first_token, history.last_token);
-    let between = |from: Option<EngineTime>, to: Option<EngineTime>| {
-        from.zip(to).map_or(0.0, |(from, to)| to.since(from).as_secs_f64())
-    };
+    let seconds = |time: Option<Duration>| time.unwrap_or_default().as_secs_f64();
     let count = |n: u32| i64::from(n);
     let mut attributes = vec![
-        KeyValue::new("gen_ai.latency.time_to_first_token", between(arrived, first)),
-        KeyValue::new("gen_ai.latency.e2e", between(arrived, Some(at))),
-        KeyValue::new("gen_ai.latency.time_in_queue", between(arrived, scheduled)),
+        KeyValue::new("gen_ai.latency.time_to_first_token", seconds(history.time_to_first_token())),
+        KeyValue::new("gen_ai.latency.e2e", at.since(history.arrived).as_secs_f64()),
+        KeyValue::new("gen_ai.latency.time_in_queue", seconds(history.queue_time())),
         KeyValue::new("gen_ai.usage.prompt_tokens", count(choice.prompt().n_tokens)),
         KeyValue::new("gen_ai.usage.completion_tokens", count(history.generated_tokens)),
-        KeyValue::new("gen_ai.latency.time_in_model_prefill", between(scheduled, first)),
-        KeyValue::new("gen_ai.latency.time_in_model_decode", between(first, last)),
-        KeyValue::new("gen_ai.latency.time_in_model_inference", between(scheduled, last)),
+        KeyValue::new("gen_ai.latency.time_in_model_prefill", seconds(history.prefill_time())),
+        KeyValue::new("gen_ai.latency.time_in_model_decode", seconds(history.decode_time())),
+        KeyValue::new("gen_ai.latency.time_in_model_inference", seconds(history.inference_time())),
         KeyValue::new("gen_ai.request.id", id(sequence)),
         KeyValue::new("gen_ai.request.top_p", traced.top_p),
         KeyValue::new("gen_ai.request.max_tokens", count(choice.max_tokens)),

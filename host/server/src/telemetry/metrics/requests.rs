@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, Result};
-use rehearsal_engine::{EngineTime, FinishReason, SequenceEvent, SequenceReport, StepReport};
+use rehearsal_engine::{FinishReason, SequenceEvent, SequenceReport, StepReport};
 
 use super::families::Families;
 use super::{buckets, prompt_sources};
@@ -106,18 +107,14 @@ impl Requests {
                 "stop"
             }
         });
-        let observe = |histogram: &Histogram, from: Option<EngineTime>, to: Option<EngineTime>| {
-            let time = from.zip(to).map_or(0.0, |(from, to)| to.since(from).as_secs_f64());
-            histogram.observe(time);
-            time
-        };
-        let (arrived, scheduled) = (Some(history.arrived), history.scheduled);
-        let (first, last) = (history.first_token, history.last_token);
-        observe(&self.e2e, arrived, last);
-        observe(&self.queue, arrived, scheduled);
-        observe(&self.prefill, scheduled, first);
-        observe(&self.inference, scheduled, last);
-        let decode = observe(&self.decode, first, last);
+        let seconds = |time: Option<Duration>| time.unwrap_or_default().as_secs_f64();
+        let observe = |histogram: &Histogram, time| histogram.observe(seconds(time));
+        observe(&self.e2e, history.e2e_latency());
+        observe(&self.queue, history.queue_time());
+        observe(&self.prefill, history.prefill_time());
+        observe(&self.inference, history.inference_time());
+        observe(&self.decode, history.decode_time());
+        let decode = seconds(history.decode_time());
         let generated = history.generated_tokens;
         self.time_per_token.observe(if generated > 1 { decode / f64::from(generated - 1) } else { 0.0 });
         let prompt_tokens = sequence.choice.prompt().n_tokens;
