@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use rehearsal_sync::Beat;
 use tokio::runtime::Handle;
 use tracing::{debug, warn};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::{log, state, tokenizer, types};
-use crate::epoch::{Ticker, Ticking};
+use crate::epoch::Ticker;
 use crate::error::{LoadError, LoadProblem};
 use crate::guest::Guest;
 use crate::limits::{Limits, TABLE_ELEMENTS};
@@ -50,7 +51,7 @@ impl Runtime {
     }
 
     /// Keeps the epoch ticking until the guard is dropped.
-    pub(crate) fn ticking(self: &Arc<Self>) -> Ticking {
+    pub(crate) fn ticking(self: &Arc<Self>) -> Beat {
         self.ticker.ticking()
     }
 }

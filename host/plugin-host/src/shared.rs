@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rehearsal_engine::{Fault, Tokenizer};
+use rehearsal_sync::{BoundedCount, Place};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::info::{PluginInfo, PluginStatus};
@@ -24,7 +25,7 @@ pub(crate) struct PluginShared {
     concurrency: usize,
     max_waiting: usize,
     permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    waiting: Arc<BoundedCount>,
 }
 
 impl PluginShared {
@@ -45,7 +46,7 @@ impl PluginShared {
             concurrency: limits.concurrency,
             max_waiting: limits.waiting,
             permits: Arc::new(Semaphore::new(limits.concurrency)),
-            waiting: AtomicUsize::new(0),
+            waiting: Arc::new(BoundedCount::new(limits.waiting)),
         }
     }
 
@@ -55,10 +56,7 @@ impl PluginShared {
             return Ok(permit);
         }
         let saturated = Fault::Saturated { running: self.concurrency, waiting: self.max_waiting };
-        let place = Waiting::take(&self.waiting, self.max_waiting);
-        if place.is_none() {
-            return Err(saturated);
-        }
+        let Some(_place) = Place::take(&self.waiting) else { return Err(saturated) };
         // The semaphore is never closed; were it, the call would be one too many.
         self.permits.clone().acquire_owned().await.map_err(|_| saturated)
     }
@@ -71,7 +69,7 @@ impl PluginShared {
     pub(crate) fn status(&self, info: PluginInfo) -> PluginStatus {
         PluginStatus {
             info,
-            waiting: self.waiting.load(Ordering::Relaxed),
+            waiting: self.waiting.taken(),
             peak_memory: self.peak_memory.load(Ordering::Relaxed),
             state: self.state.n_bytes(),
             last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -91,21 +89,5 @@ impl PluginShared {
 
     fn note(&self, error: String) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    }
-}
-
-/// A place among those who wait, given back when it is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn take(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
-        let one_more = |count: usize| (count < max).then_some(count + 1);
-        waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Self(waiting))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

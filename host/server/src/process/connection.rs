@@ -2,7 +2,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -11,6 +10,7 @@ use axum::response::Response;
 use axum_server::accept::Accept;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use rehearsal_sync::{BoundedCount, Place};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
@@ -27,12 +27,18 @@ pub(super) struct Guarded<A> {
     limits: ConnectionConfig,
     metrics: ConnectionMetrics,
     closing: Closing,
-    n_open: Arc<AtomicUsize>,
+    places: Arc<BoundedCount>,
 }
 
 impl<A> Guarded<A> {
     pub(super) fn new(inner: A, limits: ConnectionConfig, metrics: ConnectionMetrics, closing: Closing) -> Self {
-        Self { inner, limits, metrics, closing, n_open: Arc::default() }
+        Self {
+            inner,
+            limits,
+            metrics,
+            closing,
+            places: Arc::new(BoundedCount::new(limits.most_connections.unwrap_or(usize::MAX))),
+        }
     }
 }
 
@@ -46,46 +52,41 @@ where
     type Future = BoxFuture<'static, io::Result<(Self::Stream, Self::Service)>>;
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
-        let place = Place::take(&self.n_open, self.limits.most_connections, &self.metrics);
+        let open = Open::new(&self.places, &self.metrics);
         let (limits, closing) = (self.limits, self.closing.clone());
         // A TLS handshake has a limit of its own.
-        let accepted = place.map(|place| (place, self.inner.accept(stream, service)));
+        let accepted = open.map(|open| (open, self.inner.accept(stream, service)));
         async move {
-            let (place, accepting) = accepted?;
+            let (open, accepting) = accepted?;
             let (stream, service) = accepting.await?;
             let activity = Activity::new();
             let closed = async move { closing.begun().await }.boxed();
             let counting = Counting { service, activity: activity.clone() };
-            Ok((
-                Watched { stream, activity, limits, closed: Some(closed), timer: None, sending: None, place },
-                counting,
-            ))
+            Ok((Watched { stream, activity, limits, closed: Some(closed), timer: None, sending: None, open }, counting))
         }
         .boxed()
     }
 }
 
-/// A connection's place among the open ones, given up when this is dropped.
-struct Place {
-    n_open: Arc<AtomicUsize>,
+/// A connection that is open, until this is dropped.
+struct Open {
     metrics: ConnectionMetrics,
+    _place: Place,
 }
 
-impl Place {
-    fn take(n_open: &Arc<AtomicUsize>, most: Option<usize>, metrics: &ConnectionMetrics) -> io::Result<Self> {
-        let one_more = |open: usize| most.is_none_or(|most| open < most).then_some(open + 1);
-        if n_open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+impl Open {
+    fn new(places: &Arc<BoundedCount>, metrics: &ConnectionMetrics) -> io::Result<Self> {
+        let Some(place) = Place::take(places) else {
             metrics.refused.inc();
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "there are too many connections"));
-        }
+        };
         metrics.open.inc();
-        Ok(Self { n_open: n_open.clone(), metrics: metrics.clone() })
+        Ok(Self { metrics: metrics.clone(), _place: place })
     }
 }
 
-impl Drop for Place {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.n_open.fetch_sub(1, Ordering::Relaxed);
         self.metrics.open.dec();
     }
 }
@@ -160,7 +161,7 @@ pub(super) struct Watched<S> {
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
     /// Ends one that takes nothing.
     sending: Option<Pin<Box<Sleep>>>,
-    place: Place,
+    open: Open,
 }
 
 impl<S> Watched<S> {
@@ -193,7 +194,7 @@ impl<S> Watched<S> {
         let Some(time) = self.limits.send_timeout else { return Poll::Pending };
         let timer = self.sending.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + time)));
         ready!(timer.as_mut().poll(context));
-        self.place.metrics.stalled.inc();
+        self.open.metrics.stalled.inc();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not take its answer")))
     }
 }

@@ -3,9 +3,10 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus::IntCounter;
+use rehearsal_sync::BoundedCount;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 /// What a line takes beside its text, at most.
@@ -20,8 +21,7 @@ pub(crate) struct BoundedWriter {
 
 struct Queue {
     /// In bytes.
-    waiting: AtomicUsize,
-    most_bytes: usize,
+    waiting: BoundedCount,
     /// Its reader has gone for good.
     is_broken: AtomicBool,
     dropped: IntCounter,
@@ -36,7 +36,7 @@ impl BoundedWriter {
         most_bytes: usize,
         dropped: IntCounter,
     ) -> (Self, WorkerGuard) {
-        let queue = Queue { waiting: AtomicUsize::new(0), most_bytes, is_broken: AtomicBool::new(false), dropped };
+        let queue = Queue { waiting: BoundedCount::new(most_bytes), is_broken: AtomicBool::new(false), dropped };
         let queue = Arc::new(queue);
         let draining = Draining { to, queue: queue.clone() };
         // There is always room for the message that ends the thread.
@@ -49,13 +49,7 @@ impl BoundedWriter {
     /// Takes a line, which comes whole.
     pub(crate) fn write(&self, line: &[u8]) {
         let queue = &self.queue;
-        let n_bytes = LINE_BYTES + line.len();
-        let room = |waiting: usize| {
-            let has_room = waiting == 0 || waiting + n_bytes <= queue.most_bytes;
-            has_room.then_some(waiting + n_bytes)
-        };
-        let is_taken = !queue.is_broken.load(Ordering::Relaxed)
-            && queue.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok();
+        let is_taken = !queue.is_broken.load(Ordering::Relaxed) && queue.waiting.take_or_alone(LINE_BYTES + line.len());
         if is_taken {
             // Never fails: what does not fit was kept out.
             let _ = self.lines.clone().write_all(line);
@@ -73,7 +67,7 @@ struct Draining<W> {
 
 impl<W: Write> Write for Draining<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.queue.waiting.fetch_sub(LINE_BYTES + line.len(), Ordering::Relaxed);
+        self.queue.waiting.give_back(LINE_BYTES + line.len());
         if self.queue.is_broken.load(Ordering::Relaxed) {
             self.queue.dropped.inc();
         } else if let Err(error) = self.to.write_all(line) {
