@@ -55,7 +55,14 @@ mod tools;
 mod transfer;
 mod vllm_requests;
 
+use std::alloc::System;
+
 use rehearsal_tests::{MISBEHAVE, Server};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+/// Counts what is allocated in this process, for the test that asks what a server keeps.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// The binary under test.
 const EXE: &str = env!("CARGO_BIN_EXE_rehearsal");
