@@ -1,5 +1,5 @@
-//! Prints what must be measured and not asserted: what answers cost, how scrapers and a spinning guest disturb
-//! streams, and how long a zero-latency stream takes over one connection. Compare figures of one run only. Started by `tests/load/run`,
+//! Prints what must be measured and not asserted: what answers cost, how scrapers, a spinning guest and large answers
+//! disturb streams, and how long a zero-latency stream takes over one connection. Compare figures of one run only. Started by `tests/load/run`,
 //! with the path of another binary as its argument if the two are to be compared.
 
 mod cost;
@@ -23,39 +23,62 @@ async fn main() {
     cost::compare(&exes).await;
     scrapes::full_page(exe).await;
     scrapes::beside_a_scraper(exe).await;
-    beside_a_spinning_guest(exe).await;
+    beside_greedy_clients(exe).await;
     over_one_connection(exe).await;
 }
 
-async fn beside_a_spinning_guest(exe: &str) {
+/// Others' streams while a guest spins, and while large answers are made.
+async fn beside_greedy_clients(exe: &str) {
     let plugin = format!("guest={MISBEHAVE}");
     let gap = format!("{}ms", GAP.as_millis());
-    let args =
-        ["--model", "m", "--mode", "guest", "--plugin", &plugin, "--max-num-seqs", "100", "--max-model-len", "64k"];
-    let server = Server::start(exe, &[&args[..], &["--inter-token-latency", &gap]].concat()).await;
+    let limits = ["--max-num-seqs", "100", "--max-model-len", "5M"];
+    let args = ["--model", "m", "--mode", "guest", "--plugin", &plugin, "--inter-token-latency", &gap];
+    let server = Server::start(exe, &[&args[..], &limits].concat()).await;
+    let spin = Server::chat("spin", &json!({}));
+    beside(&server, "a spinning guest", || server.post(CHAT, &spin)).await;
+
+    let server =
+        Server::start(exe, &[&args[..2], &limits, &["--mode", "echo", "--inter-token-latency", &gap]].concat()).await;
+    // 4 MB in 100 words, so that the time between them is what its client waits for.
+    let large = Server::chat(&format!("{} ", "l".repeat(40_000)).repeat(100), &json!({}));
+    let twelve = || futures::future::join_all((0..12).map(|_| server.post(CHAT, &large)));
+    beside(&server, "twelve answers of 4 MB", twelve).await;
+}
+
+/// How far the gaps of streams are off alone, and beside others that do `what` again and again.
+async fn beside<F: Future>(server: &Server, what: &str, others: impl Fn() -> F) {
     println!("{STREAMS} streams of {TOKENS} tokens, one each {GAP:?}; how far gaps are off, in ms:");
-    println!("{:28}{:>8}{:>8}{:>8}", "", "p50", "p99", "max");
+    println!("{:36}{:>8}{:>8}{:>8}", "", "p50", "p99", "max");
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let alone = deviations(&server).await;
-        let spin = async {
+        let alone = deviations(server).await;
+        let for_ever = async {
             loop {
-                server.post(CHAT, &Server::chat("spin", &json!({}))).await;
+                others().await;
             }
         };
         let beside = tokio::select! {
-            beside = deviations(&server) => beside,
-            () = spin => unreachable!("it spins for ever"),
+            beside = deviations(server) => beside,
+            () = for_ever => unreachable!("it has no end"),
         };
-        for (name, deviations) in [("alone", &alone), ("beside a spinning guest", &beside)] {
+        for (name, deviations) in [("alone", &alone), (what, &beside)] {
             let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| quantile(deviations, share).as_secs_f64() * 1e3);
-            println!("{:28}{p50:8.2}{p99:8.2}{max:8.2}", format!("round {round}, {name}"));
+            println!("{:36}{p50:8.2}{p99:8.2}{max:8.2}", format!("round {round}, {name}"));
         }
-        ratios.push(quantile(&beside, 0.99).as_secs_f64() / quantile(&alone, 0.99).as_secs_f64());
+        let gap = |deviations: &[Duration]| (GAP + quantile(deviations, 0.99)).as_secs_f64();
+        ratios.push([
+            quantile(&beside, 0.99).as_secs_f64() / quantile(&alone, 0.99).as_secs_f64(),
+            gap(&beside) / gap(&alone),
+        ]);
     }
     // One stall of the machine decides a p99: the median of the rounds says more than any of them.
-    ratios.sort_by(f64::total_cmp);
-    println!("p99 beside a spinning guest over p99 alone, median of {ROUNDS} rounds: {:.2}", ratios[ROUNDS / 2]);
+    let [lateness, gaps] = [0, 1].map(|which| {
+        ratios.sort_by(|one, other| f64::total_cmp(&one[which], &other[which]));
+        ratios[ROUNDS / 2][which]
+    });
+    println!(
+        "p99 beside {what} over p99 alone, median of {ROUNDS} rounds: {lateness:.2} of lateness, {gaps:.2} of gaps"
+    );
 }
 
 /// By how much each gap of each stream differs from what it should be, sorted.
