@@ -17,6 +17,28 @@ async fn serve(more: &[&str]) -> Server {
 }
 
 #[tokio::test]
+async fn of_a_guest_that_breaks_again_and_again_the_log_tells_once() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let server = serve(&["--logtostderr=false", "--log_file", log.path().to_str().unwrap()]).await;
+    for prompt in ["panic", "panic", "internal", "panic", "split a character", "reject"] {
+        server.post(CHAT, &Server::chat(prompt, &json!({}))).await;
+    }
+    let said = async || loop {
+        let said = std::fs::read_to_string(log.path()).unwrap();
+        if said.contains("cause=\"invalid_output\"") {
+            break said;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let said = tokio::time::timeout(Duration::from_secs(20), said()).await.unwrap();
+    let told: Vec<_> = said.lines().filter(|line| line.contains("a call failed")).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    let panic = told[0];
+    assert!(panic.contains(r#"plugin="guest" cause="trap" error="plugin \"guest\" crashed: panicked at"#), "{panic}");
+    assert!(panic.contains(r"guest says no\nnote: run with") && panic.contains("suppressed=0"), "{panic}");
+}
+
+#[tokio::test]
 async fn each_misdeed_has_its_error() {
     // On a busy machine, what is to end at another limit must not end for want of time.
     let server = serve(&["--config", &limits("guest", "wall: 6s")]).await;

@@ -99,7 +99,7 @@ async fn a_watched_file_that_becomes_none_is_told_of_and_may_become_one_again() 
     counted("failed", 2).await;
     let plugins = server.get("/rehearsal/plugins").await.json;
     let of = plugins["plugins"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "p").unwrap();
-    assert!(of["last_error"].as_str().unwrap().contains("it is a pipe, not a regular file"), "{of}");
+    assert!(of["last_reload"]["error"].as_str().unwrap().contains("it is a pipe, not a regular file"), "{of}");
     let body = json!({ "prompt": "internal", "max_tokens": 5 });
     assert_eq!(server.post("/v1/completions", &body).await.json["choices"][0]["text"], "INTERNAL");
     std::fs::remove_file(&path).unwrap();

@@ -46,7 +46,11 @@ async fn calls_are_counted_by_how_they_ended() {
     assert!((1e6..=64.0 * 1048576.0).contains(&peak), "{peak}");
     let listed = server.get("/rehearsal/plugins").await.json;
     let bad = listed["plugins"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "bad").unwrap();
-    assert!(bad["last_error"].as_str().unwrap().starts_with(r#"plugin "bad""#), "{bad}");
+    let error = &bad["last_call_error"];
+    assert!(error["message"].as_str().unwrap().starts_with(r#"plugin "bad""#), "{bad}");
+    assert_eq!((&error["sha256"], &bad["last_reload"]), (&bad["sha256"], &serde_json::Value::Null));
+    let at: jiff::Timestamp = error["at"].as_str().unwrap().parse().unwrap();
+    assert!(at.duration_until(jiff::Timestamp::now()).as_secs() < 60, "{at}");
     assert_eq!(bad["worlds"][0], "rehearsal:strategy/generator-plugin@0.1.0");
 }
 

@@ -72,9 +72,31 @@ fn one_request_can_be_tried_without_a_server() {
     let (_, said) = tool(&["run", examples::FLAKY, "-r", file, "--header", "x-tenant-id: a"]);
     assert!(said.contains("status         200"), "{said}");
     std::fs::write(file, r#"{"prompt": "panic"}"#).unwrap();
-    let (_, said) = tool(&["run", MISBEHAVE, "-r", file]);
-    assert!(said.contains("status         500") && said.contains("guest says no"), "{said}");
+    let (code, said) = tool(&["run", MISBEHAVE, "-r", file, "--header", "X-Tenant-Id: a", "--header", "x-other: b"]);
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        "status         500",
+        "failed         plugin \"rehearsal-misbehave\" crashed: panicked at tests/components/src/lib.rs:",
+        "guest says no; in that call it said\n  | thread '",
+        "not handed over  x-other: its needs do not have \"header:x-other\"\n",
+    ] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    assert!(!said.contains("x-tenant-id"), "{said}");
     assert_eq!(tool(&["run", "echo", "-r", "no/such/file"]).0, Some(2));
+}
+
+#[test]
+fn what_a_plugin_says_in_a_trial_that_fails_is_told() {
+    let (code, said) = tool(&["bench", MISBEHAVE, "--config", r#"{"init":"panic"}"#]);
+    assert_eq!(code, Some(2), "{said}");
+    for part in [
+        "the trial of init failed: plugin \"rehearsal-misbehave\" crashed: panicked at tests/components/src/lib.rs:",
+        "in its trial it said\n  | about to read {\"init\":\"panic\"}\n  | warn: this will not go well\n  | \n  | thread",
+        "\n  | no configuration will do",
+    ] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
 }
 
 #[test]

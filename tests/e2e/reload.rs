@@ -119,13 +119,13 @@ async fn a_bad_new_version_changes_nothing_but_what_is_told() {
     let replace = |component: &[u8]| std::fs::write(folder.path().join("mine.wasm"), component).unwrap();
     replace(b"#!/bin/sh");
     server.signal("HUP").await;
-    until(&server, |mine| mine["last_error"] == r#"plugin "mine": this is not a WebAssembly file"#).await;
+    until(&server, |mine| mine["last_reload"]["error"] == r#"plugin "mine": this is not a WebAssembly file"#).await;
     assert_eq!((say(&server).await.as_str(), reloads(&server, "failed").await.as_str()), ("be quick", "1"));
     // It loads, but somebody has picked this one to generate.
     replace(rehearsal_builtin::find("failure").unwrap().component);
     server.signal("HUP").await;
     let gone = r#"plugin "mine": it no longer exports generator, which the version that serves does"#;
-    until(&server, |mine| mine["last_error"] == gone).await;
+    until(&server, |mine| mine["last_reload"]["error"] == gone).await;
     assert_eq!((say(&server).await.as_str(), reloads(&server, "ok").await.as_str()), ("be quick", "0"));
 }
 

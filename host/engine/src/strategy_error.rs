@@ -30,6 +30,8 @@ pub struct PluginFault {
     pub plugin: String,
     /// How.
     pub fault: Fault,
+    /// What it printed last in that call: for logs, not for clients.
+    pub said: String,
 }
 
 /// How a plugin broke. Follows its name in messages.
@@ -79,7 +81,7 @@ impl Fault {
 
     /// Of this plugin.
     pub fn of(self, plugin: &str) -> StrategyError {
-        StrategyError::Plugin(PluginFault { plugin: plugin.to_owned(), fault: self })
+        StrategyError::Plugin(PluginFault { plugin: plugin.to_owned(), fault: self, said: String::new() })
     }
 }
 

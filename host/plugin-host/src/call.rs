@@ -21,6 +21,7 @@ use crate::error::CallError;
 use crate::guest::Guest;
 use crate::instances::{Exports, Instances, Live, Prepared};
 use crate::limits::{BudgetSpent, HANDLES, MemoryDenied, RESULT_BYTES};
+use crate::log_budget::Ruling;
 use crate::observer::PluginEvent;
 use crate::panic_text;
 use crate::real_time::{Instant, timeout};
@@ -115,7 +116,7 @@ impl Instances {
         let patience = stages.patience();
         let result = elsewhere(runtime.background_threads(), limited).await?;
         match result {
-            Err(CallError::Fault(Fault::Timeout(_))) => stages.spun(self.age()),
+            Err(CallError::Fault { fault: Fault::Timeout(_), .. }) => stages.spun(self.age()),
             // It was only slow, and next time it is given the time.
             _ if stages.patience() > patience => stages.came_back(),
             _ => {}
@@ -147,7 +148,7 @@ impl Instances {
                 Ok(result)
             }
             // After a trap nothing in the store can be trusted: it is dropped.
-            Err(error) => Err(self.judge(&error, live.store.data()).into()),
+            Err(error) => Err(self.judge(&error, live.store.data())),
         }
     }
 
@@ -174,7 +175,7 @@ impl Instances {
                 Ok(Live { store, exports, served: 0 })
             }
             Ok(Err(refused)) => Err(CallError::Init(refused)),
-            Err(error) => Err(self.judge(&error, store.data()).into()),
+            Err(error) => Err(self.judge(&error, store.data())),
         }
     }
 
@@ -200,10 +201,10 @@ impl Instances {
     }
 
     /// Which limit `error` is, or what the guest said when it crashed.
-    fn judge(&self, error: &Error, guest: &Guest) -> Fault {
-        self.log_output(guest);
+    fn judge(&self, error: &Error, guest: &Guest) -> CallError {
         let limits = &self.prepared.limits;
-        if error.is::<BudgetSpent>() {
+        let said = guest.printed();
+        let fault = if error.is::<BudgetSpent>() {
             Fault::Timeout(limits.cpu)
         } else if error.is::<MemoryDenied>() {
             Fault::Memory(limits.memory)
@@ -211,16 +212,20 @@ impl Instances {
             // wasmtime has no type for it; a test of ours fails if it changes its words.
             Fault::OutputLimit(RESULT_BYTES)
         } else {
-            Fault::Trap(panic_text::describe(error, &guest.printed()))
-        }
+            Fault::Trap(panic_text::describe(error, &said))
+        };
+        CallError::Fault { fault, said }
     }
 
-    /// At most one record a call, of bounded size, whatever the guest printed.
+    /// Line by line, whatever the guest printed: as many as a call may log.
     fn log_output(&self, guest: &Guest) {
-        if tracing::enabled!(tracing::Level::DEBUG) {
-            let printed = guest.printed();
-            if !printed.is_empty() {
-                debug!(plugin = self.name(), printed, "the plugin printed");
+        if tracing::enabled!(tracing::Level::DEBUG) && !self.shared.is_on_trial() {
+            let (plugin, request) = (self.name(), &*guest.request_id);
+            for line in guest.printed().lines().filter(|line| !line.is_empty()) {
+                match self.shared.log_budget.take() {
+                    Ruling::Logged => debug!(plugin, request, "printed: {line}"),
+                    _ => self.shared.tell(PluginEvent::LineDropped),
+                }
             }
         }
     }

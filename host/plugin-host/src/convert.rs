@@ -145,8 +145,8 @@ pub(crate) fn completion(
 ) -> Result<Completion, StrategyError> {
     let answer = answer.map_err(|error| call_error(error, plugin))?;
     Ok(Completion {
-        reasoning: answer.reasoning.map(content),
-        content: answer.content.map(content),
+        reasoning: checked_content(answer.reasoning, plugin)?,
+        content: checked_content(answer.content, plugin)?,
         token_limit: answer.token_limit,
         tool_calls: checked_calls(answer.tool_calls, plugin)?,
         finish: answer.finish.map(finish_reason),
@@ -174,6 +174,14 @@ fn checked_calls(calls: Vec<types::ToolCall>, plugin: &str) -> Result<Vec<reques
         }
     };
     calls.into_iter().map(checked).collect()
+}
+
+/// A split that breaks the contract is the call's fault, and told as such.
+fn checked_content(answer: Option<generator::Content>, plugin: &str) -> Result<Option<Content>, StrategyError> {
+    let content = answer.map(content);
+    let checked = content.as_ref().map_or(Ok(()), Content::check);
+    checked.map_err(|message| Fault::InvalidOutput(message).of(plugin))?;
+    Ok(content)
 }
 
 fn content(content: generator::Content) -> Content {

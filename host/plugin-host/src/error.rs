@@ -2,19 +2,43 @@
 
 use std::path::PathBuf;
 
-use rehearsal_engine::{Fault, StrategyError};
+use rehearsal_engine::{Fault, PluginFault, StrategyError};
 
 /// A plugin that could not be loaded, which stops the server at its start.
 #[derive(Debug, thiserror::Error)]
-#[error("plugin {plugin:?}: {problem}")]
+#[error("plugin {plugin:?}: {problem}{}", quoted("in its trial", said))]
 pub struct LoadError {
     plugin: String,
     problem: LoadProblem,
+    /// What the plugin printed and logged in its trial.
+    said: String,
+    sha256: Option<String>,
+}
+
+/// Of what a plugin said, so many bytes are shown, the last ones.
+const SAID_BYTES: usize = 4 << 10;
+
+/// What a plugin said at some time, on lines of its own below what it explains; empty if it said nothing.
+pub fn quoted(when: &str, said: &str) -> String {
+    let said = said.trim_matches('\n').trim_end();
+    let start = said.ceil_char_boundary(said.len().saturating_sub(SAID_BYTES));
+    let lines: String = said[start..].lines().map(|line| format!("\n  | {line}")).collect();
+    if lines.is_empty() { lines } else { format!("; {when} it said{lines}") }
 }
 
 impl LoadError {
     pub(crate) fn new(plugin: impl Into<String>, problem: impl Into<LoadProblem>) -> Self {
-        Self { plugin: plugin.into(), problem: problem.into() }
+        Self { plugin: plugin.into(), problem: problem.into(), said: String::new(), sha256: None }
+    }
+
+    /// The same, of this component, which said this in its trial.
+    pub(crate) fn of_component(self, sha256: String, said: String) -> Self {
+        Self { said, sha256: Some(sha256), ..self }
+    }
+
+    /// Of the component, in lower-case hex; `None` if it could not be read.
+    pub fn sha256(&self) -> Option<&str> {
+        self.sha256.as_deref()
     }
 
     /// Whether nothing is wrong but the configuration, which was refused in words.
@@ -73,23 +97,27 @@ pub(crate) enum LoadProblem {
 /// Why one call gave no result.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    Fault(Fault),
+    Fault {
+        fault: Fault,
+        /// What the guest printed last.
+        said: String,
+    },
     /// `init` refused the configuration it had accepted at the start.
     Init(String),
 }
 
 impl From<Fault> for CallError {
     fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+        Self::Fault { fault, said: String::new() }
     }
 }
 
 impl CallError {
     pub(crate) fn into_strategy_error(self, plugin: &str) -> StrategyError {
-        let fault = match self {
-            Self::Fault(fault) => fault,
-            Self::Init(message) => Fault::Internal(message),
+        let (fault, said) = match self {
+            Self::Fault { fault, said } => (fault, said),
+            Self::Init(message) => (Fault::Internal(message), String::new()),
         };
-        fault.of(plugin)
+        StrategyError::Plugin(PluginFault { plugin: plugin.to_owned(), fault, said })
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Guest {
 
 impl Guest {
     pub(crate) fn new(shared: Arc<PluginShared>, limits: &Limits, request_id: Arc<str>, seed: u64) -> Self {
-        let output = OutputTail::default();
+        let output = shared.said_on_trial().cloned().unwrap_or_default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         Self {

@@ -72,7 +72,7 @@ impl PluginHost {
     }
 
     /// Loads every component again whose file has another content than what serves. A version that is no good changes
-    /// nothing but a line in the log, `last_error` and what observers are told.
+    /// nothing but a line in the log, `last_reload` and what observers are told.
     pub async fn reload(&self) {
         for (name, plugin) in &self.plugins {
             let Some(source) = plugin.file() else { continue };

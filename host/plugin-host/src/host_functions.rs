@@ -43,6 +43,9 @@ impl tokenizer::Host for Guest {
 
 impl log::Host for Guest {
     fn log(&mut self, level: Level, message: String) {
+        if let Some(said) = self.shared.said_on_trial() {
+            return said.push_line(&format!("{}: {message}", name(level)));
+        }
         self.logged += 1;
         let (plugin, request) = (self.shared.name.as_str(), &*self.request_id);
         if self.logged > LOG_LINES {
@@ -72,12 +75,23 @@ impl log::Host for Guest {
 
     fn enabled(&mut self, level: Level) -> bool {
         match level {
+            _ if self.shared.is_on_trial() => true,
             Level::Trace => tracing::enabled!(tracing::Level::TRACE),
             Level::Debug => tracing::enabled!(tracing::Level::DEBUG),
             Level::Info => tracing::enabled!(tracing::Level::INFO),
             Level::Warn => tracing::enabled!(tracing::Level::WARN),
             Level::Error => tracing::enabled!(tracing::Level::ERROR),
         }
+    }
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can be told of a loaded plugin.
 
+use std::time::Duration;
+
 use crate::contract::Interface;
 
 /// A loaded plugin, for people and for tools.
@@ -42,6 +44,34 @@ pub struct PluginStatus {
     pub peak_memory: usize,
     /// Bytes of what it keeps between calls.
     pub state: usize,
-    /// The last fault of a call, or why the last reload was none.
-    pub last_error: Option<String>,
+    /// The last time that another content was found in its file.
+    pub last_reload: Option<LastReload>,
+    /// The last fault of a call, whichever version's.
+    pub last_call_error: Option<LastCallError>,
+}
+
+/// What came of another content of a plugin's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastReload {
+    /// How long ago.
+    pub ago: Duration,
+    /// Of what was found, in lower-case hex; `None` if it could not be read.
+    pub sha256: Option<String>,
+    /// Why it does not serve; `None` if it does.
+    pub error: Option<String>,
+}
+
+/// How a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastCallError {
+    /// How long ago.
+    pub ago: Duration,
+    /// Of the version that was called.
+    pub sha256: String,
+    /// As a client is told it, without `plugin_`.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+    /// What the plugin printed last in that call.
+    pub said: String,
 }

@@ -31,6 +31,7 @@ mod info;
 mod spec;
 mod stage;
 
+mod fault_log;
 mod observer;
 mod shared;
 
@@ -52,9 +53,9 @@ mod host;
 mod watch;
 
 pub use contract::Interface;
-pub use error::LoadError;
+pub use error::{LoadError, quoted};
 pub use host::{PluginHost, Plugins, Reconfigured};
-pub use info::{PluginInfo, PluginStatus};
+pub use info::{LastCallError, LastReload, PluginInfo, PluginStatus};
 pub use limits::Limits;
 pub use needs::Needs;
 pub use observer::{PluginEvent, PluginObserver};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rehearsal_engine::Tokenizer;
 use sha2::{Digest, Sha256};
-use tracing::info;
+use tracing::{debug, info};
 use wasmtime::component::Component;
 
 use crate::bindings::lifecycle;
@@ -22,6 +22,7 @@ use crate::plugin::{Plugin, Version};
 use crate::real_time::{Instant, timeout};
 use crate::regular_file;
 use crate::runtime::Runtime;
+use crate::sandbox::OutputTail;
 use crate::shared::PluginShared;
 use crate::spec::{PluginSource, PluginSpec};
 
@@ -37,19 +38,25 @@ pub(crate) async fn load(
     runtime: &Arc<Runtime>,
     tokenizer: &Arc<dyn Tokenizer>,
 ) -> Result<Version, LoadError> {
-    try_load(spec, runtime, tokenizer).await.map_err(|problem| LoadError::new(&spec.name, problem))
+    let Image { bytes, sha256 } =
+        read_as_configured(spec).await.map_err(|problem| LoadError::new(&spec.name, problem))?;
+    // What the trial leaves behind goes with it; what the plugin says in it is told if it fails.
+    let aside = PluginShared::on_trial(spec.name.clone(), &spec.limits, tokenizer.clone());
+    let aside = Arc::new(aside);
+    let loaded = try_load(spec, Image { bytes, sha256: sha256.clone() }, runtime, &aside).await;
+    let said = aside.said_on_trial().map(OutputTail::text).unwrap_or_default();
+    if loaded.is_ok() {
+        said.lines().for_each(|line| debug!(plugin = spec.name, "in its trial: {line}"));
+    }
+    loaded.map_err(|problem| LoadError::new(&spec.name, problem).of_component(sha256, said))
 }
 
 async fn try_load(
     spec: &PluginSpec,
+    Image { bytes, sha256 }: Image,
     runtime: &Arc<Runtime>,
-    tokenizer: &Arc<dyn Tokenizer>,
+    aside: &Arc<PluginShared>,
 ) -> Result<Version, LoadProblem> {
-    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if spec.name.is_empty() || !spec.name.chars().all(is_allowed) {
-        return Err(LoadProblem::BadName);
-    }
-    let Image { bytes, sha256 } = read(spec.source.clone()).await?;
     check_hash(&spec.source, &sha256)?;
     let size = bytes.len();
     let component = compile(&spec.name, bytes, runtime).await?;
@@ -61,9 +68,7 @@ async fn try_load(
     let (runtime, limits) = (runtime.clone(), spec.limits.clone());
     let prepared = Arc::new(Prepared { runtime, pre, interfaces, config: config.to_string(), limits });
 
-    // What the trial leaves behind goes with it.
-    let aside = PluginShared::new(spec.name.clone(), &spec.limits, tokenizer.clone(), Vec::new());
-    let on_trial = Arc::new(Instances::new(prepared.clone(), Arc::new(aside)));
+    let on_trial = Arc::new(Instances::new(prepared.clone(), aside.clone()));
     let lifecycle::Description { version, summary, needs, config_schema, .. } = trial::describe(&on_trial).await?;
     configuration::check_config(config_schema.as_deref(), &config)?;
     let needs = Needs::parse(&needs).map_err(LoadProblem::UnknownNeed)?;
@@ -72,6 +77,15 @@ async fn try_load(
     let version = Arc::new(Version { prepared: prepared.clone(), needs: needs.clone(), info: info.clone() });
     trial::exports(&Arc::new(Plugin { version, instances: on_trial })).await?;
     Ok(Version { prepared, needs, info })
+}
+
+/// Nothing is read for a name that cannot be one.
+async fn read_as_configured(spec: &PluginSpec) -> Result<Image, LoadProblem> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if spec.name.is_empty() || !spec.name.chars().all(is_allowed) {
+        return Err(LoadProblem::BadName);
+    }
+    read(spec.source.clone()).await
 }
 
 async fn compile(name: &str, bytes: Vec<u8>, runtime: &Arc<Runtime>) -> Result<Component, LoadProblem> {

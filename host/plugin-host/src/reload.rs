@@ -85,7 +85,9 @@ impl Reloadable {
         let fresh = match self.load(&self.spec(), runtime).await {
             Ok(fresh) => fresh,
             Err(error) => {
-                warn!(%error, "not reloaded, the version that was loaded serves on");
+                // Between quotation marks: a guest's words must not look like lines of the log.
+                let text = error.to_string();
+                warn!(error = text, "not reloaded, the version that was loaded serves on");
                 self.tell(PluginEvent::NotReloaded(&error));
                 return Err(error);
             }

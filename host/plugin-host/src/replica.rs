@@ -9,7 +9,7 @@ use rehearsal_engine::StrategyError;
 use crate::contract::Interface;
 use crate::info::PluginStatus;
 use crate::observer::{PluginEvent, PluginObserver};
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, Version};
 use crate::reload::Reloadable;
 use crate::shared::PluginShared;
 
@@ -62,7 +62,11 @@ impl ReplicaPlugin {
         self.shared.status(self.source.current().info.clone())
     }
 
-    pub(crate) fn ended(&self, took: Duration, result: Result<(), &StrategyError>) {
+    /// A call of this version ended.
+    pub(crate) fn ended(&self, version: &Version, took: Duration, result: Result<(), &StrategyError>) {
+        if let Err(StrategyError::Plugin(fault)) = result {
+            self.shared.failed(&version.info.sha256, fault);
+        }
         self.shared.tell(PluginEvent::Ended(took, result));
     }
 

@@ -76,6 +76,12 @@ impl OutputTail {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Adds a line that was not printed, on a line of its own.
+    pub(crate) fn push_line(&self, line: &str) {
+        let begins_one = self.0.lock().unwrap_or_else(PoisonError::into_inner).last().is_none_or(|last| *last == b'\n');
+        self.push(format!("{}{line}\n", if begins_one { "" } else { "\n" }).as_bytes());
+    }
+
     fn push(&self, bytes: &[u8]) {
         let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tail.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);

@@ -2,15 +2,19 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use rehearsal_engine::{Fault, Tokenizer};
+use rehearsal_engine::{Fault, PluginFault, Tokenizer};
 use rehearsal_sync::{BoundedCount, Place};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::info::{PluginInfo, PluginStatus};
+use crate::fault_log::FaultLog;
+use crate::info::{LastCallError, LastReload, PluginInfo, PluginStatus};
 use crate::limits::Limits;
 use crate::log_budget::LogBudget;
 use crate::observer::{PluginEvent, PluginObserver};
+use crate::real_time::Instant;
+use crate::sandbox::OutputTail;
 use crate::state::PluginState;
 
 /// One for each configured plugin, and one for each trial, which is thrown away with all that it left behind.
@@ -19,8 +23,12 @@ pub(crate) struct PluginShared {
     pub(crate) tokenizer: Arc<dyn Tokenizer>,
     pub(crate) state: PluginState,
     pub(crate) log_budget: LogBudget,
+    /// On trial: what it prints and logs, which shows only if the trial fails.
+    said_on_trial: Option<OutputTail>,
     observers: Vec<Arc<dyn PluginObserver>>,
-    last_error: Mutex<Option<String>>,
+    fault_log: FaultLog,
+    last_reload: Mutex<Option<(Instant, LastReload)>>,
+    last_call_error: Mutex<Option<(Instant, LastCallError)>>,
     peak_memory: AtomicUsize,
     concurrency: usize,
     max_waiting: usize,
@@ -40,14 +48,31 @@ impl PluginShared {
             tokenizer,
             state: PluginState::default(),
             log_budget: LogBudget::new(),
+            said_on_trial: None,
             observers,
-            last_error: Mutex::default(),
+            fault_log: FaultLog::default(),
+            last_reload: Mutex::default(),
+            last_call_error: Mutex::default(),
             peak_memory: AtomicUsize::new(0),
             concurrency: limits.concurrency,
             max_waiting: limits.waiting,
             permits: Arc::new(Semaphore::new(limits.concurrency)),
             waiting: Arc::new(BoundedCount::new(limits.waiting)),
         }
+    }
+
+    /// For a trial, after which it is thrown away.
+    pub(crate) fn on_trial(name: String, limits: &Limits, tokenizer: Arc<dyn Tokenizer>) -> Self {
+        Self { said_on_trial: Some(OutputTail::default()), ..Self::new(name, limits, tokenizer, Vec::new()) }
+    }
+
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.said_on_trial.is_some()
+    }
+
+    /// What it prints and logs goes here; `None` if it is not on trial.
+    pub(crate) fn said_on_trial(&self) -> Option<&OutputTail> {
+        self.said_on_trial.as_ref()
     }
 
     /// Waits for its turn; refuses at once if too many wait already.
@@ -72,14 +97,18 @@ impl PluginShared {
             waiting: self.waiting.taken(),
             peak_memory: self.peak_memory.load(Ordering::Relaxed),
             state: self.state.n_bytes(),
-            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            last_reload: last(&self.last_reload).map(|(at, reload)| LastReload { ago: at.elapsed(), ..reload }),
+            last_call_error: last(&self.last_call_error)
+                .map(|(at, error)| LastCallError { ago: at.elapsed(), ..error }),
         }
     }
 
     pub(crate) fn tell(&self, event: PluginEvent<'_>) {
         match event {
-            PluginEvent::Ended(_, Err(error)) if error.is_fault() => self.note(error.to_string()),
-            PluginEvent::NotReloaded(error) => self.note(error.to_string()),
+            PluginEvent::Reloaded(info) => self.note_reload(Some(info.sha256.clone()), None),
+            PluginEvent::NotReloaded(error) => {
+                self.note_reload(error.sha256().map(str::to_owned), Some(error.to_string()));
+            }
             _ => {}
         }
         for observer in &self.observers {
@@ -87,7 +116,23 @@ impl PluginShared {
         }
     }
 
-    fn note(&self, error: String) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    fn note_reload(&self, sha256: Option<String>, error: Option<String>) {
+        note(&self.last_reload, LastReload { ago: Duration::ZERO, sha256, error });
     }
+
+    /// A call of the version of this hash failed.
+    pub(crate) fn failed(&self, sha256: &str, fault: &PluginFault) {
+        self.fault_log.warn(fault);
+        let (code, message) = (fault.fault.kind(), fault.to_string());
+        let (sha256, said) = (sha256.to_owned(), fault.said.clone());
+        note(&self.last_call_error, LastCallError { ago: Duration::ZERO, sha256, code, message, said });
+    }
+}
+
+fn note<T>(last: &Mutex<Option<(Instant, T)>>, what: T) {
+    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), what));
+}
+
+fn last<T: Clone>(last: &Mutex<Option<(Instant, T)>>) -> Option<(Instant, T)> {
+    last.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -12,6 +12,7 @@ use rehearsal_engine::{
 
 use crate::ask;
 use crate::contract::Interface;
+use crate::plugin::{Plugin, Version};
 use crate::real_time::Instant;
 use crate::replica::ReplicaPlugin;
 
@@ -41,10 +42,15 @@ impl PluginStrategy {
         }
     }
 
-    /// Waits for an answer, and tells how that went.
-    async fn told<T>(&self, answer: impl Future<Output = Result<T, StrategyError>>) -> Result<T, StrategyError> {
-        let mut watched = Watched { plugin: &self.plugin, start: Instant::now(), has_ended: false };
-        let result = answer.await;
+    /// Asks the version that serves, and tells how that went.
+    async fn told<T>(
+        &self,
+        ask: impl AsyncFnOnce(&Arc<Plugin>) -> Result<T, StrategyError>,
+    ) -> Result<T, StrategyError> {
+        let current = self.plugin.current();
+        let version = &current.version;
+        let mut watched = Watched { plugin: &self.plugin, version, start: Instant::now(), has_ended: false };
+        let result = ask(&current).await;
         watched.end(result.as_ref().map(drop));
         result
     }
@@ -53,6 +59,7 @@ impl PluginStrategy {
 /// Sees to it that a call that is dropped is reported too.
 struct Watched<'a> {
     plugin: &'a ReplicaPlugin,
+    version: &'a Version,
     start: Instant,
     has_ended: bool,
 }
@@ -60,7 +67,7 @@ struct Watched<'a> {
 impl Watched<'_> {
     fn end(&mut self, result: Result<(), &StrategyError>) {
         self.has_ended = true;
-        self.plugin.ended(self.start.elapsed(), result);
+        self.plugin.ended(self.version, self.start.elapsed(), result);
     }
 }
 
@@ -83,7 +90,7 @@ impl ResponseStrategy for PluginStrategy {
 
     fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
         Box::pin(async move {
-            let answer = self.told(async { ask::generate(&self.plugin.current(), choice).await }).await;
+            let answer = self.told(async |plugin| ask::generate(plugin, choice).await).await;
             let is_made_up = matches!(
                 choice.request.wishes.format,
                 OutputFormat::JsonSchema(_) | OutputFormat::Regex(_) | OutputFormat::Choice(_)
@@ -100,7 +107,7 @@ impl ToolCallStrategy for PluginStrategy {
 
     fn call_tools<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Vec<ToolCall>, StrategyError>> {
         Box::pin(async move {
-            let calls = self.told(async { ask::call_tools(&self.plugin.current(), choice).await }).await;
+            let calls = self.told(async |plugin| ask::call_tools(plugin, choice).await).await;
             calls.map_err(|error| self.blamed(error, "the arguments of a tool", true))
         })
     }
@@ -112,6 +119,6 @@ impl FailurePolicy for PluginStrategy {
     }
 
     fn select<'a>(&'a self, arrival: &'a Arrival) -> BoxFuture<'a, Result<Vec<Outcome>, StrategyError>> {
-        Box::pin(self.told(async { ask::select(&self.plugin.current(), arrival).await }))
+        Box::pin(self.told(async |plugin| ask::select(plugin, arrival).await))
     }
 }

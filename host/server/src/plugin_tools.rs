@@ -72,7 +72,7 @@ pub async fn run(args: &[String]) -> Result<Said, Vec<String>> {
         Tool::New(new) => new.run().map(Said::Text),
         Tool::List { given } => list(&given).await.map(Said::Text),
         Tool::Check { files } => check(&files).await.map(Said::Text),
-        Tool::Run(run) => run.run().await.map(Said::Text),
+        Tool::Run(run) => run.run().await,
         Tool::Bench(bench) => bench.run().await.map(Said::Text),
         Tool::Test(test) => test.run().await,
         Tool::Wit { folder: None } => Ok(Said::Text(contract::text())),

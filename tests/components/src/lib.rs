@@ -20,7 +20,11 @@ impl Plugin for Misbehave {
     fn new(config: &str) -> Result<Self, String> {
         match config {
             r#"{"init":"refuse"}"# => Err("this configuration will not do".into()),
-            r#"{"init":"panic"}"# => panic!("no configuration will do"),
+            r#"{"init":"panic"}"# => {
+                println!("about to read {config}");
+                log::log(log::Level::Warn, "this will not go well");
+                panic!("no configuration will do")
+            }
             r#"{"init":"spin"}"# => spin(),
             r#"{"answers":"forgetful"}"# => Ok(Self { is_forgetful: true }),
             _ => Ok(Self { is_forgetful: false }),

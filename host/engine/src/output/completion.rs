@@ -56,6 +56,14 @@ pub enum Content {
 }
 
 impl Content {
+    /// Fails, with the value, if its own split breaks the contract.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Split { text, ends } => check_ends(text, ends),
+            Self::Text(_) | Self::TokenIds(_) => Ok(()),
+        }
+    }
+
     /// Bytes of text that are still to be tokenized.
     pub(crate) fn text_bytes(&self) -> usize {
         match self {

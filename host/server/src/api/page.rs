@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::response::{Html, IntoResponse, Response};
 use futures::stream;
+use rehearsal_plugin_host::PluginStatus;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -77,6 +78,16 @@ struct Plugin {
     last_error: Option<String>,
 }
 
+impl From<PluginStatus> for Plugin {
+    /// The later of a call's error and a reload's.
+    fn from(PluginStatus { info, last_reload, last_call_error, .. }: PluginStatus) -> Self {
+        let of_reload = last_reload.and_then(|reload| Some((reload.ago, reload.error?)));
+        let of_call = last_call_error.map(|error| (error.ago, error.message));
+        let latest = of_reload.into_iter().chain(of_call).min_by_key(|(ago, _)| *ago);
+        Self { name: info.name, last_error: latest.map(|(_, error)| error) }
+    }
+}
+
 impl<'a> Frame<'a> {
     fn new(glance: Glance, replica: &'a Replica) -> Self {
         let metrics = &replica.metrics;
@@ -90,7 +101,7 @@ impl<'a> Frame<'a> {
             metrics_are_fake: metrics.are_made_up(),
             metrics: rows(&measured),
             adapters: replica.adapters.all().iter().map(|adapter| adapter.name.clone()).collect(),
-            plugins: plugins.map(|status| Plugin { name: status.info.name, last_error: status.last_error }).collect(),
+            plugins: plugins.map(Plugin::from).collect(),
             glance,
         }
     }

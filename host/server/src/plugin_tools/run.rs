@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
-use rehearsal_plugin_host::{Interface, Limits, PluginSpec, PluginStatus};
+use rehearsal_plugin_host::{Interface, Limits, Needs, PluginSpec, PluginStatus, Plugins, quoted};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -17,6 +17,7 @@ use crate::process::real_time::Instant;
 use crate::prompts::tokenizer::ServedTokenizer;
 use crate::replica::{self, Replica};
 use crate::routes;
+use crate::said::Said;
 use crate::telemetry::logs;
 
 /// Arguments of `plugin run`.
@@ -33,14 +34,16 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) async fn run(&self) -> Result<String, Vec<String>> {
+    /// What the plugin answers, and no good if it broke over it.
+    pub(super) async fn run(&self) -> Result<Said, Vec<String>> {
         let body = std::fs::read_to_string(&self.request)
             .map_err(|error| vec![format!("cannot read {}: {error}", self.request.display())])?;
         let json: Value = serde_json::from_str(&body)
             .map_err(|error| vec![format!("{} is not JSON: {error}", self.request.display())])?;
         let path = if json.get("messages").is_some() { "/v1/chat/completions" } else { "/v1/completions" };
         let spec = self.given.spec();
-        let config = self.server_config(&spec, json["model"].as_str().unwrap_or("my-model")).await?;
+        let alone = super::load(vec![spec.clone()]).await.map_err(super::messages)?;
+        let config = server_config(&alone, &spec, json["model"].as_str().unwrap_or("my-model"))?;
         let _logs = logs::init(&config.log).map_err(|problem| vec![problem])?;
         let waiting = progress::spinner("compiling");
         let served = ServedTokenizer::builtin();
@@ -59,34 +62,19 @@ impl Run {
             Err(error) => format!("the connection would have ended in the middle of the body: {error}\n"),
         };
         let mine = replica.plugins.statuses().find(|status| status.info.name == spec.name).ok_or_else(Vec::new)?;
-        Ok(format!("{answer}\n{}", summary(&spec.limits, status, took, &answer, &mine)))
+        let report = format!(
+            "{answer}\n{}{}",
+            summary(&spec.limits, status, took, &answer, &mine),
+            self.not_handed_over(&alone.needs())
+        );
+        Ok(if mine.last_call_error.is_none() { Said::Text(report) } else { Said::NoGood(report) })
     }
 
-    /// The server's configuration in which the plugin does all that it can.
-    async fn server_config(&self, spec: &PluginSpec, model: &str) -> Result<Config, Vec<String>> {
-        let host = super::load(vec![spec.clone()]).await.map_err(super::messages)?;
-        let mut args = vec!["rehearsal", "--model", model, "--max-model-len", "128k", "--seed", "1"];
-        args.extend([
-            "--log-level",
-            "warn,rehearsal_plugin_host::host_functions=trace,rehearsal_plugin_host::call=debug",
-        ]);
-        for (interface, flag) in [
-            (Interface::Generator, "--mode"),
-            (Interface::ToolCaller, "--tool-plugin"),
-            (Interface::FailureSelector, "--failure-plugin"),
-        ] {
-            if host.exporting(interface).next().is_some() {
-                args.extend([flag, &spec.name]);
-            }
-        }
-        let args = args.into_iter().map(str::to_owned);
-        let mut config = match args::parse(args, [])? {
-            Parsed::Run(settings) | Parsed::PrintConfig(settings) => Config::new(&settings)?,
-            Parsed::Print(text) => return Err(vec![text]),
-        };
-        config.plugins.retain(|plugin| plugin.name != spec.name);
-        config.plugins.push(spec.clone());
-        Ok(config)
+    /// Headers that the plugin does not see, because it does not say that it needs them.
+    fn not_handed_over(&self, needs: &Needs) -> String {
+        let names = self.header.iter().filter_map(|pair| Some(pair.split_once(':')?.0.trim().to_lowercase()));
+        let unseen = names.filter(|name| !needs.wants_header(name));
+        unseen.map(|name| format!("not handed over  {name}: its needs do not have \"header:{name}\"\n")).collect()
     }
 
     fn request(&self, path: &str, body: String) -> Result<Request<Body>, Vec<String>> {
@@ -97,6 +85,32 @@ impl Run {
         }
         request.body(Body::from(body)).map_err(|error| vec![format!("header: {error}")])
     }
+}
+
+/// The server's configuration in which the plugin does all that it can.
+fn server_config(alone: &Plugins, spec: &PluginSpec, model: &str) -> Result<Config, Vec<String>> {
+    let mut args = vec!["rehearsal", "--model", model, "--max-model-len", "128k", "--seed", "1"];
+    args.extend([
+        "--log-level",
+        "warn,rehearsal_plugin_host::host_functions=trace,rehearsal_plugin_host::call=debug,rehearsal_plugin_host::fault_log=off",
+    ]);
+    for (interface, flag) in [
+        (Interface::Generator, "--mode"),
+        (Interface::ToolCaller, "--tool-plugin"),
+        (Interface::FailureSelector, "--failure-plugin"),
+    ] {
+        if alone.exporting(interface).next().is_some() {
+            args.extend([flag, &spec.name]);
+        }
+    }
+    let args = args.into_iter().map(str::to_owned);
+    let mut config = match args::parse(args, [])? {
+        Parsed::Run(settings) | Parsed::PrintConfig(settings) => Config::new(&settings)?,
+        Parsed::Print(text) => return Err(vec![text]),
+    };
+    config.plugins.retain(|plugin| plugin.name != spec.name);
+    config.plugins.push(spec.clone());
+    Ok(config)
 }
 
 /// What the call took, each against its limit.
@@ -114,8 +128,8 @@ fn summary(limits: &Limits, status: StatusCode, took: Duration, answer: &str, mi
     lines.push(format!("time           {:.2} ms of {wall:.0} ms, {cpu:.0} ms of them running", millis(took)));
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     lines.push(format!("memory         {:.1} MiB of {:.0} MiB", mib(mine.peak_memory), mib(limits.memory)));
-    if let Some(error) = &mine.last_error {
-        lines.push(format!("last error     {error}"));
+    if let Some(error) = &mine.last_call_error {
+        lines.push(format!("failed         {}{}", error.message, quoted("in that call", &error.said)));
     }
     lines.join("\n") + "\n"
 }

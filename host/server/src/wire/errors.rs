@@ -176,9 +176,7 @@ impl ApiError {
                 error.param = rejection.param.clone();
                 error.code = rejection.code.clone().map_or(error.code, Value::String);
             }
-            Self::Strategy(StrategyError::Plugin(fault)) => {
-                error.code = format!("plugin_{}", fault.fault.kind()).into()
-            }
+            Self::Strategy(StrategyError::Plugin(fault)) => error.code = plugin_code(fault.fault.kind()).into(),
             Self::Strategy(_) => {}
         }
         ErrorBody { error }
@@ -320,6 +318,11 @@ impl IntoResponse for ApiError {
 /// What the framework answers by itself.
 pub fn detail(status: StatusCode, detail: &str) -> Response {
     (status, Json(serde_json::json!({ "detail": detail }))).into_response()
+}
+
+/// `error.code` of a plugin that broke in this way.
+pub(crate) fn plugin_code(kind: &str) -> String {
+    format!("plugin_{kind}")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use rehearsal_engine::{
     Arrival, BuiltinTokenizer, Choice, CompletionOutput, FailurePolicy, GenerationRequest, Outcome, ResponseStrategy,
     StrategyError, ToolCallStrategy,
 };
-use rehearsal_plugin_host::Plugins;
+use rehearsal_plugin_host::{Plugins, quoted};
 
 /// What a plugin can do, in one host.
 pub(super) struct Subject {
@@ -116,7 +116,7 @@ async fn selected(
 fn answer<T>(result: Result<T, StrategyError>) -> Result<Option<T>, String> {
     match result {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.is_fault() => Err(error.to_string()),
+        Err(StrategyError::Plugin(fault)) => Err(format!("{fault}{}", quoted("in that call", &fault.said))),
         Err(_) => Ok(None),
     }
 }
