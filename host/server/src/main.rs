@@ -17,6 +17,9 @@ use rehearsal_server::replica::{self, Replica};
 use rehearsal_server::said::Said;
 use rehearsal_server::telemetry::logs;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The user asked for something that cannot be had.
 const USAGE: u8 = 2;
 
