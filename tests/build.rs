@@ -1,4 +1,4 @@
-//! Compiles the guest that misbehaves, and the example plugins.
+//! Compiles the guest that misbehaves, one of the contract's first version, and the example plugins.
 
 use std::path::Path;
 
@@ -8,6 +8,8 @@ fn main() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     guest_build::rerun_if_changed(&workspace, &["wit", "plugins/sdk", "tests/components", "Cargo.lock", "Cargo.toml"]);
     guest_build::rerun_if_changed(&workspace, &["plugins/guest-build", "tests/build.rs"]);
+    guest_build::rerun_if_changed(&workspace, &["tests/contract-0.1.0"]);
+    announce("CONTRACT_0_1_0", &guest_build::build_guest(&workspace, "rehearsal-contract-0-1-0", "plugin"));
     announce("MISBEHAVE", &guest_build::build_guest(&workspace, "rehearsal-misbehave", "plugin"));
     let examples = workspace.join("plugins/example");
     for example in ["shout", "scripted", "flaky"] {

@@ -233,20 +233,21 @@ fn links_lead_to_files() {
     }
 }
 
-/// The contract is frozen per version: whoever changes it gives it a new one, says so in `wit/README.md`, and only then
-/// writes the new hash here.
+/// The contract is frozen per version: a change gives it a new one, stands in `wit/README.md`, and only then has its hash here.
 #[test]
 fn the_contract_has_not_changed_without_a_new_version() {
-    let mut hash = Sha256::new();
-    for name in ["host.wit", "strategies.wit", "types.wit"] {
-        hash.update(read(&format!("wit/{name}")));
-    }
-    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let in_folder = std::fs::read_dir(Path::new(ROOT).join("wit")).unwrap().count();
-    assert_eq!(
-        (in_folder, hash.as_str()),
-        (4, "2cd8631f09b045f49eba7f1c67cf3a7fa8bc8b127542f86da49c852f0f30b841"),
-        "three files and a README"
-    );
-    assert!(read("wit/README.md").contains("| 0.1.0 | first |"));
+    assert_eq!(in_folder, 4, "three files and a README");
+    for (version, folder, wanted) in [
+        ("0.1.0", "tests/contract-0.1.0/wit", "2cd8631f09b045f49eba7f1c67cf3a7fa8bc8b127542f86da49c852f0f30b841"),
+        ("0.1.1", "wit", "e6064991f1187e384273fb1002c10aaf9a4fa19bfb7cd1e1ec2f010897e246ae"),
+    ] {
+        let mut hash = Sha256::new();
+        for name in ["host.wit", "strategies.wit", "types.wit"] {
+            hash.update(read(&format!("{folder}/{name}")));
+        }
+        let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, wanted, "{version}");
+        assert!(read("wit/README.md").contains(&format!("| {version} | ")));
+    }
 }

@@ -10,6 +10,7 @@ mod clients;
 mod clock;
 mod command_lines;
 mod connections;
+mod contract;
 mod data_parallel;
 mod determinism;
 mod docs;

@@ -51,7 +51,7 @@ async fn calls_are_counted_by_how_they_ended() {
     assert_eq!((&error["sha256"], &bad["last_reload"]), (&bad["sha256"], &serde_json::Value::Null));
     let at: jiff::Timestamp = error["at"].as_str().unwrap().parse().unwrap();
     assert!(at.duration_until(jiff::Timestamp::now()).as_secs() < 60, "{at}");
-    assert_eq!(bad["worlds"][0], "rehearsal:strategy/generator-plugin@0.1.0");
+    assert_eq!(bad["worlds"][0], "rehearsal:strategy/generator-plugin@0.1.1");
 }
 
 #[tokio::test]

@@ -87,6 +87,35 @@ fn one_request_can_be_tried_without_a_server() {
 }
 
 #[test]
+fn requests_follow_one_another_and_what_is_kept_is_read_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name).to_str().unwrap().to_owned();
+        if !text.is_empty() {
+            std::fs::write(&path, text).unwrap();
+        }
+        path
+    };
+    let (few, lock) = (file("few.json", r#"{"prompt": "up to 2"}"#), file("lock.json", r#"{"prompt": "lock"}"#));
+    let state = file("state.json", "");
+    let (code, said) = tool(&["run", MISBEHAVE, "-r", &few, "-r", &few, "-r", &lock, "--state", &state]);
+    assert_eq!(code, Some(0), "{said}");
+    let order = ["Ok(Some(1))", "Ok(Some(2))", "mine"].map(|answer| said.find(answer).expect(answer));
+    assert!(order.is_sorted(), "{said}");
+    let kept = std::fs::read_to_string(&state).unwrap();
+    assert!(kept.contains(r#""number": 2"#) && kept.contains("expires_in_ms"), "{kept}");
+    let (_, said) = tool(&["run", MISBEHAVE, "-r", &few, "--state", &state]);
+    assert!(said.contains("Ok(None)"), "{said}");
+    for (text, problem) in [
+        ("{}", "state.json: missing field `entries`"),
+        (r#"{"entries": [{"key": "k"}]}"#, "state.json: \"k\" has no value: give it text, number or base64"),
+    ] {
+        let (code, said) = tool(&["run", MISBEHAVE, "-r", &few, "--state", &file("state.json", text)]);
+        assert!(code == Some(2) && said.contains(problem), "{said}");
+    }
+}
+
+#[test]
 fn what_a_plugin_says_in_a_trial_that_fails_is_told() {
     let (code, said) = tool(&["bench", MISBEHAVE, "--config", r#"{"init":"panic"}"#]);
     assert_eq!(code, Some(2), "{said}");

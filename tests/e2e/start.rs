@@ -50,7 +50,7 @@ async fn plugins_that_cannot_serve_stop_the_start() {
     for problem in [
         r#"plugin "core": this is a core module, not a component: build it for wasm32-wasip2"#,
         r#"plugin "other": it was built for rehearsal:strategy/"#,
-        r#"@0.9.0, this server speaks 0.1.0"#,
+        r#"@0.9.1, this server speaks 0.1.1"#,
         r#"plugin "refuses": it refused its configuration: this configuration will not do"#,
         r#"plugin "panics": the trial of init failed: plugin "panics" crashed: panicked at "#,
         "no configuration will do",
@@ -66,7 +66,7 @@ fn speaking_another_version(mut component: Vec<u8>) -> Vec<u8> {
     let mut at = 0;
     while let Some(found) = component[at..].windows(name.len()).position(|window| window == name) {
         at += found + name.len();
-        if let Some(version) = component[at..].windows(6).take(40).position(|window| window == b"@0.1.0") {
+        if let Some(version) = component[at..].windows(6).take(40).position(|window| window == b"@0.1.1") {
             component[at + version + 3] = b'9';
         }
     }

@@ -20,5 +20,8 @@ pub mod examples {
     pub const FLAKY: &str = env!("FLAKY_COMPONENT");
 }
 
+/// A guest of the contract's first version.
+pub const CONTRACT_0_1_0: &str = env!("CONTRACT_0_1_0_COMPONENT");
+
 /// The repository's root.
 pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

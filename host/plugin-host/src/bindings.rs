@@ -9,11 +9,11 @@ mod generated {
         world: "rehearsal:host/every",
         inline: "package rehearsal:host;
             world every {
-                include rehearsal:strategy/host@0.1.0;
-                export rehearsal:strategy/lifecycle@0.1.0;
-                export rehearsal:strategy/generator@0.1.0;
-                export rehearsal:strategy/tool-caller@0.1.0;
-                export rehearsal:strategy/failure-selector@0.1.0;
+                include rehearsal:strategy/host@0.1.1;
+                export rehearsal:strategy/lifecycle@0.1.1;
+                export rehearsal:strategy/generator@0.1.1;
+                export rehearsal:strategy/tool-caller@0.1.1;
+                export rehearsal:strategy/failure-selector@0.1.1;
             }",
         imports: {
             // May take long for a large text: they yield first, which moves the call off the serving threads.

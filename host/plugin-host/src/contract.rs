@@ -4,7 +4,7 @@
 pub(crate) const PACKAGE: &str = "rehearsal:strategy/";
 
 /// What this server speaks.
-pub(crate) const VERSION: &str = "0.1.0";
+pub(crate) const VERSION: &str = "0.1.1";
 
 /// Within a track, names match whatever their patch version.
 pub(crate) const TRACK: &str = "0.1.";

@@ -68,6 +68,11 @@ pub(crate) enum LoadProblem {
     UnknownImport(String),
     #[error("it was built for {found}, this server speaks {wanted}: build it against this server's wit/")]
     WrongVersion { found: String, wanted: &'static str },
+    #[error(
+        "it was built for {found} and uses what is new in it: it needs a server that speaks that version or a later one, \
+         and this one speaks {spoken}"
+    )]
+    NewerVersion { found: String, spoken: &'static str },
     #[error("it does not export {0}")]
     MissingExport(&'static str),
     #[error("it no longer exports {0}, which the version that serves does")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rehearsal_engine::{FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy};
+use rehearsal_engine::{Clock, FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy};
 use tracing::{debug, info};
 
 use crate::contract::Interface;
@@ -18,6 +18,7 @@ use crate::reload::{Prepared, Reloadable};
 use crate::replica::ReplicaPlugin;
 use crate::runtime::Runtime;
 use crate::spec::PluginSpec;
+use crate::state::StateEntry;
 use crate::strategy::PluginStrategy;
 
 /// Every plugin, loaded once, and the threads that run what takes long. One for each process: it takes address space for
@@ -63,10 +64,11 @@ impl PluginHost {
         if errors.is_empty() { Ok(Self { plugins, needs: ArcSwap::from_pointee(needs), runtime }) } else { Err(errors) }
     }
 
-    /// The plugins for one replica, whose `observers` are told of every event from now on, in this order.
-    pub fn replica(self: &Arc<Self>, observers: &[Arc<dyn PluginObserver>]) -> Plugins {
+    /// The plugins for one replica, whose `observers` are told of every event from now on, in this order. What plugins keep
+    /// for a time is gone by `clock`.
+    pub fn replica(self: &Arc<Self>, observers: &[Arc<dyn PluginObserver>], clock: &Clock) -> Plugins {
         let plugin = |(name, source): (&String, &Arc<Reloadable>)| {
-            (name.clone(), Arc::new(ReplicaPlugin::new(source.clone(), observers.to_vec())))
+            (name.clone(), Arc::new(ReplicaPlugin::new(source.clone(), observers.to_vec(), clock.clone())))
         };
         Plugins { plugins: self.plugins.iter().map(plugin).collect(), host: self.clone() }
     }
@@ -118,6 +120,27 @@ impl Plugins {
         };
         let prepared = plugin.with_config(spec.config.clone(), &self.host.runtime).await?;
         Ok(Some(Reconfigured { plugin: plugin.clone(), prepared, host: self.host.clone() }))
+    }
+
+    /// What the plugin `name` keeps under keys that begin so; `None` if it is not loaded.
+    pub fn state(&self, name: &str, prefix: &str) -> Option<Vec<StateEntry>> {
+        Some(self.plugins.get(name)?.state().list(prefix))
+    }
+
+    /// Lets the plugin `name` keep this too. Fails if that is more than it may keep, or if it is not loaded.
+    pub fn restore_state(&self, name: &str, entry: StateEntry) -> Result<(), String> {
+        let plugin = self.plugins.get(name).ok_or_else(|| format!("there is no plugin {name:?}"))?;
+        plugin.state().restore(entry)
+    }
+
+    /// Lets the plugin `name` forget a key, or everything; `None` if it is not loaded.
+    pub fn forget_state(&self, name: &str, key: Option<&str>) -> Option<()> {
+        let state = self.plugins.get(name)?.state();
+        match key {
+            Some(key) => state.remove(key),
+            None => state.clear(),
+        }
+        Some(())
     }
 
     /// The strategy of the plugin `name`, if it is loaded and exports `generator`.

@@ -1,5 +1,7 @@
 //! What a guest can call: the served model's tokenizer, the server's log, its plugin's state.
 
+use std::time::Duration;
+
 use tracing::{debug, error, info, trace, warn};
 
 use crate::bindings::log::Level;
@@ -114,5 +116,21 @@ impl state::Host for Guest {
 
     fn remove(&mut self, key: String) {
         self.shared.state.remove(&key);
+    }
+
+    fn compare_and_swap(&mut self, key: String, expected: Option<Vec<u8>>, value: Vec<u8>) -> Result<bool, String> {
+        self.shared.state.compare_and_swap(key, expected.as_deref(), value)
+    }
+
+    fn add_within(&mut self, key: String, by: i64, least: i64, most: i64) -> Result<Option<i64>, String> {
+        self.shared.state.add_within(key, by, least, most)
+    }
+
+    fn expire(&mut self, key: String, after_ms: u64) -> bool {
+        self.shared.state.expire(&key, Duration::from_millis(after_ms))
+    }
+
+    fn keys(&mut self, prefix: String) -> Vec<String> {
+        self.shared.state.keys(&prefix)
     }
 }

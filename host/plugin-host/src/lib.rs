@@ -60,6 +60,7 @@ pub use limits::Limits;
 pub use needs::Needs;
 pub use observer::{PluginEvent, PluginObserver};
 pub use spec::{PluginSource, PluginSpec};
+pub use state::StateEntry;
 pub use watch::Watch;
 
 #[cfg(test)]

@@ -61,7 +61,8 @@ async fn try_load(
     let size = bytes.len();
     let component = compile(&spec.name, bytes, runtime).await?;
     inspect::check_names(&component, &runtime.engine)?;
-    let pre = runtime.linker.instantiate_pre(&component).map_err(LoadProblem::Mismatch)?;
+    let pre = runtime.linker.instantiate_pre(&component);
+    let pre = pre.map_err(|error| inspect::mismatch(error, &component, &runtime.engine))?;
     let interfaces = inspect::interfaces(&pre, &component, &runtime.engine)?;
     let exports = interfaces.exported();
     let config = serde_json::Value::Object(spec.config.clone());

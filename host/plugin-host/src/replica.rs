@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rehearsal_engine::StrategyError;
+use rehearsal_engine::{Clock, StrategyError};
 
 use crate::contract::Interface;
 use crate::info::PluginStatus;
@@ -12,6 +12,7 @@ use crate::observer::{PluginEvent, PluginObserver};
 use crate::plugin::{Plugin, Version};
 use crate::reload::Reloadable;
 use crate::shared::PluginShared;
+use crate::state::PluginState;
 
 /// What strategies ask. Calls in flight keep the version that they began with.
 pub(crate) struct ReplicaPlugin {
@@ -22,9 +23,9 @@ pub(crate) struct ReplicaPlugin {
 }
 
 impl ReplicaPlugin {
-    pub(crate) fn new(source: Arc<Reloadable>, observers: Vec<Arc<dyn PluginObserver>>) -> Self {
+    pub(crate) fn new(source: Arc<Reloadable>, observers: Vec<Arc<dyn PluginObserver>>, clock: Clock) -> Self {
         let spec = source.spec();
-        let shared = PluginShared::new(spec.name.clone(), &spec.limits, source.tokenizer().clone(), observers);
+        let shared = PluginShared::new(spec.name.clone(), &spec.limits, source.tokenizer().clone(), observers, clock);
         let shared = Arc::new(shared);
         source.attach(&shared);
         let serving = ArcSwap::from_pointee(Plugin::new(source.current(), shared.clone()));
@@ -56,6 +57,11 @@ impl ReplicaPlugin {
         let fresh = Arc::new(Plugin::new(version, self.shared.clone()));
         self.serving.store(fresh.clone());
         fresh
+    }
+
+    /// What it keeps between calls.
+    pub(crate) fn state(&self) -> &PluginState {
+        &self.shared.state
     }
 
     pub(crate) fn status(&self) -> PluginStatus {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rehearsal_engine::{Fault, PluginFault, Tokenizer};
+use rehearsal_engine::{Clock, Fault, PluginFault, Tokenizer};
 use rehearsal_sync::{BoundedCount, Place};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -42,11 +42,12 @@ impl PluginShared {
         limits: &Limits,
         tokenizer: Arc<dyn Tokenizer>,
         observers: Vec<Arc<dyn PluginObserver>>,
+        clock: Clock,
     ) -> Self {
         Self {
             name,
             tokenizer,
-            state: PluginState::default(),
+            state: PluginState::new(clock),
             log_budget: LogBudget::new(),
             said_on_trial: None,
             observers,
@@ -63,7 +64,8 @@ impl PluginShared {
 
     /// For a trial, after which it is thrown away.
     pub(crate) fn on_trial(name: String, limits: &Limits, tokenizer: Arc<dyn Tokenizer>) -> Self {
-        Self { said_on_trial: Some(OutputTail::default()), ..Self::new(name, limits, tokenizer, Vec::new()) }
+        let clock = Clock::real(Duration::ZERO);
+        Self { said_on_trial: Some(OutputTail::default()), ..Self::new(name, limits, tokenizer, Vec::new(), clock) }
     }
 
     pub(crate) fn is_on_trial(&self) -> bool {

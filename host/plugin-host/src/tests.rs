@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use rehearsal_engine::request::Message;
 use rehearsal_engine::{
-    BuiltinTokenizer, Choice, CompletionOutput, Endpoint, FinishReason, GenerationRequest, Prompt, PromptContent,
-    ResponseStrategy, SamplingParams,
+    BuiltinTokenizer, Choice, Clock, CompletionOutput, Endpoint, FinishReason, GenerationRequest, Prompt,
+    PromptContent, ResponseStrategy, SamplingParams,
 };
 
 use super::*;
@@ -21,7 +23,8 @@ fn builtin(name: &str) -> PluginSpec {
 
 async fn load(specs: Vec<PluginSpec>) -> Result<Plugins, Vec<String>> {
     let host = PluginHost::load(specs, Arc::new(BuiltinTokenizer::default()), 1).await;
-    host.map(|host| Arc::new(host).replica(&[])).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    host.map(|host| Arc::new(host).replica(&[], &Clock::real(Duration::ZERO)))
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 fn choice(content: PromptContent, sampling: SamplingParams, seed: u64) -> Choice {
@@ -148,7 +151,9 @@ async fn every_replica_serves_a_new_version_and_tells_its_own_observers() {
     let host = PluginHost::load(vec![spec], Arc::new(BuiltinTokenizer::default()), 2).await.unwrap();
     let host = Arc::new(host);
     let told = [Arc::new(Reloads::default()), Arc::new(Reloads::default())];
-    let replicas = told.each_ref().map(|observer| host.replica(&[observer.clone() as Arc<dyn PluginObserver>]));
+    let replicas = told
+        .each_ref()
+        .map(|observer| host.replica(&[observer.clone() as Arc<dyn PluginObserver>], &Clock::real(Duration::ZERO)));
     let generators = replicas.each_ref().map(|replica| replica.generator("mine").unwrap());
     let text = async |generator: &Arc<dyn ResponseStrategy>| {
         let completion =

@@ -17,6 +17,7 @@ pub mod lora;
 pub mod metrics;
 pub mod openapi;
 pub mod page;
+pub mod plugin_state;
 pub mod plugins;
 pub mod probes;
 pub mod render;

@@ -6,12 +6,14 @@ mod contract;
 mod new;
 mod progress;
 mod run;
+mod state;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
-use rehearsal_engine::{BuiltinTokenizer, Tokenizer};
+use rehearsal_engine::{BuiltinTokenizer, Clock, Tokenizer};
 use rehearsal_plugin_host::{Limits, LoadError, PluginHost, PluginInfo, PluginSource, PluginSpec, Plugins};
 use serde_json::{Map, Value};
 
@@ -31,11 +33,7 @@ enum Tool {
         given: Vec<String>,
     },
     /// Load and try components, as a start of the server would
-    Check {
-        /// Components
-        #[arg(value_name = "FILE", required = true)]
-        files: Vec<String>,
-    },
+    Check(Check),
     /// Answer one request with a plugin, and tell what that took of its limits
     Run(run::Run),
     /// Measure what a call costs, in a fresh instance and in one that served before
@@ -60,6 +58,9 @@ struct Given {
     /// Its limits, as in a configuration file, for example {"cpu": "500ms"}
     #[arg(long, value_name = "JSON", value_parser = limits)]
     limits: Option<Limits>,
+    /// What it keeps between calls, as GET /rehearsal/plugins/{name}/state tells it; nothing if there is no such file
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
 }
 
 /// Runs the tool that `args` name; or what is wrong with them, or with what they name.
@@ -71,7 +72,7 @@ pub async fn run(args: &[String]) -> Result<Said, Vec<String>> {
     match tool {
         Tool::New(new) => new.run().map(Said::Text),
         Tool::List { given } => list(&given).await.map(Said::Text),
-        Tool::Check { files } => check(&files).await.map(Said::Text),
+        Tool::Check(check) => check.run().await.map(Said::Text),
         Tool::Run(run) => run.run().await,
         Tool::Bench(bench) => bench.run().await.map(Said::Text),
         Tool::Test(test) => test.run().await,
@@ -91,9 +92,22 @@ async fn list(given: &[String]) -> Result<String, Vec<String>> {
     Ok(table(host.statuses().map(|status| status.info)))
 }
 
-async fn check(files: &[String]) -> Result<String, Vec<String>> {
-    let host = load(files.iter().map(|file| spec(file)).collect()).await.map_err(messages)?;
-    Ok(format!("{}\nEvery trial passed.\n", table(host.statuses().map(|status| status.info))))
+/// Arguments of `plugin check`.
+#[derive(Debug, clap::Args)]
+struct Check {
+    #[command(flatten)]
+    given: Given,
+    /// Further plugins, with no configuration of their own
+    plugins: Vec<String>,
+}
+
+impl Check {
+    async fn run(&self) -> Result<String, Vec<String>> {
+        let others = self.plugins.iter().map(|plugin| spec(plugin));
+        let host = load(std::iter::once(self.given.spec()).chain(others).collect()).await.map_err(messages)?;
+        self.given.restore(&host)?;
+        Ok(format!("{}\nEvery trial passed.\n", table(host.statuses().map(|status| status.info))))
+    }
 }
 
 /// A built-in plugin by its name, or a file; named like it, as far as that can be a plugin's name.
@@ -115,6 +129,11 @@ impl Given {
         let limits = self.limits.clone().unwrap_or_default();
         PluginSpec { config: self.config.clone(), limits, ..spec(&self.plugin) }
     }
+
+    /// Lets the plugin, which is loaded, have what it is to find.
+    fn restore(&self, plugins: &Plugins) -> Result<(), Vec<String>> {
+        self.state.as_ref().map_or(Ok(()), |file| state::restore(file, plugins, &self.spec().name))
+    }
 }
 
 /// Loads plugins for a tool; a component that nobody has compiled yet may take a while.
@@ -123,7 +142,7 @@ async fn load(specs: Vec<PluginSpec>) -> Result<Plugins, Vec<LoadError>> {
     let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());
     let host = PluginHost::load(specs, tokenizer, 1).await;
     waiting.finish_and_clear();
-    host.map(|host| Arc::new(host).replica(&[]))
+    host.map(|host| Arc::new(host).replica(&[], &Clock::real(Duration::ZERO)))
 }
 
 fn messages(errors: Vec<LoadError>) -> Vec<String> {

@@ -123,7 +123,7 @@ impl Replica {
         let traces = config.traces.as_ref().map(|traces| Traces::new(traces, config.engine.seed, clock.clone()));
         let traces = traces.transpose().map_err(|problem| vec![problem])?;
         observers.extend(traces.clone().map(|traces| traces as Arc<dyn EngineObserver>));
-        let plugins = plugins.replica(&[metrics.plugins.clone() as Arc<dyn PluginObserver>]);
+        let plugins = plugins.replica(&[metrics.plugins.clone() as Arc<dyn PluginObserver>], clock);
         metrics.plugins.expect(plugins.statuses());
         let routing = Routing::new(config, &plugins)?;
         let mut kv_events = None;

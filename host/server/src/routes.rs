@@ -19,7 +19,7 @@ use tower_http::cors::CorsLayer;
 use crate::api::pooling::{classify, embeddings, scoring};
 use crate::api::{
     admin_config, cache, clock, count_tokens, fake_metrics, invocations, kept_responses, load, lora, metrics, models,
-    openapi, page, plugins, probes, render, requests, server_info, sleep, tokenize,
+    openapi, page, plugin_state, plugins, probes, render, requests, server_info, sleep, tokenize,
 };
 use crate::config::{AccessConfig, Config};
 use crate::generate;
@@ -101,6 +101,7 @@ pub fn router(replica: Arc<Replica>, origin: Origin) -> Router {
         .route("/rehearsal", get(page::page))
         .route("/rehearsal/events", get(page::events))
         .route("/rehearsal/plugins", get(plugins::list))
+        .route("/rehearsal/plugins/{name}/state", get(plugin_state::list).delete(plugin_state::forget))
         .route("/rehearsal/requests", get(requests::list).delete(requests::forget))
         .route("/version", get(probes::version))
         .route("/health", get(probes::healthy))

@@ -15,4 +15,5 @@ pub mod schema;
 
 pub(crate) mod broken;
 pub mod errors;
+pub(crate) mod state_entries;
 pub(crate) mod wall_clock;

@@ -8,8 +8,8 @@ pub mod host {
     wit_bindgen::generate!({
         path: "../../wit",
         inline: "package rehearsal:sdk-host; world imports {
-            include rehearsal:strategy/host@0.1.0;
-            import rehearsal:strategy/types@0.1.0;
+            include rehearsal:strategy/host@0.1.1;
+            import rehearsal:strategy/types@0.1.1;
         }",
         world: "rehearsal:sdk-host/imports",
         additional_derives: [PartialEq, Clone],
@@ -21,9 +21,9 @@ pub mod host {
 pub mod lifecycle {
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package rehearsal:sdk-lifecycle; world lifecycle-only { export rehearsal:strategy/lifecycle@0.1.0; }",
+        inline: "package rehearsal:sdk-lifecycle; world lifecycle-only { export rehearsal:strategy/lifecycle@0.1.1; }",
         world: "rehearsal:sdk-lifecycle/lifecycle-only",
-        with: { "rehearsal:strategy/types@0.1.0": crate::bindings::host::rehearsal::strategy::types },
+        with: { "rehearsal:strategy/types@0.1.1": crate::bindings::host::rehearsal::strategy::types },
         pub_export_macro: true,
         export_macro_name: "export_lifecycle",
         default_bindings_module: "rehearsal_sdk::bindings::lifecycle",
@@ -34,9 +34,9 @@ pub mod lifecycle {
 pub mod generator {
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package rehearsal:sdk-generator; world generator-only { export rehearsal:strategy/generator@0.1.0; }",
+        inline: "package rehearsal:sdk-generator; world generator-only { export rehearsal:strategy/generator@0.1.1; }",
         world: "rehearsal:sdk-generator/generator-only",
-        with: { "rehearsal:strategy/types@0.1.0": crate::bindings::host::rehearsal::strategy::types },
+        with: { "rehearsal:strategy/types@0.1.1": crate::bindings::host::rehearsal::strategy::types },
         additional_derives: [PartialEq, Clone],
         pub_export_macro: true,
         export_macro_name: "export_generator",
@@ -48,9 +48,9 @@ pub mod generator {
 pub mod tool_caller {
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package rehearsal:sdk-tool-caller; world tool-caller-only { export rehearsal:strategy/tool-caller@0.1.0; }",
+        inline: "package rehearsal:sdk-tool-caller; world tool-caller-only { export rehearsal:strategy/tool-caller@0.1.1; }",
         world: "rehearsal:sdk-tool-caller/tool-caller-only",
-        with: { "rehearsal:strategy/types@0.1.0": crate::bindings::host::rehearsal::strategy::types },
+        with: { "rehearsal:strategy/types@0.1.1": crate::bindings::host::rehearsal::strategy::types },
         pub_export_macro: true,
         export_macro_name: "export_tool_caller",
         default_bindings_module: "rehearsal_sdk::bindings::tool_caller",
@@ -62,9 +62,9 @@ pub mod failure_selector {
     wit_bindgen::generate!({
         path: "../../wit",
         inline: "package rehearsal:sdk-failure-selector;
-            world failure-selector-only { export rehearsal:strategy/failure-selector@0.1.0; }",
+            world failure-selector-only { export rehearsal:strategy/failure-selector@0.1.1; }",
         world: "rehearsal:sdk-failure-selector/failure-selector-only",
-        with: { "rehearsal:strategy/types@0.1.0": crate::bindings::host::rehearsal::strategy::types },
+        with: { "rehearsal:strategy/types@0.1.1": crate::bindings::host::rehearsal::strategy::types },
         additional_derives: [PartialEq, Clone],
         pub_export_macro: true,
         export_macro_name: "export_failure_selector",

@@ -51,57 +51,111 @@ pub mod log {
     }
 }
 
-/// What must outlive a call; see `wit/host.wit`. Natively, one map per thread, so that tests do not meet.
+/// What must outlive a call; see `wit/host.wit`. Natively, one map per thread, so that tests do not meet, and nothing expires.
 pub mod state {
     #[cfg(not(target_family = "wasm"))]
-    use std::{cell::RefCell, collections::HashMap};
+    use native as host;
 
     #[cfg(target_family = "wasm")]
     use crate::bindings::host::rehearsal::strategy::state as host;
 
-    #[cfg(not(target_family = "wasm"))]
-    thread_local! {
-        static VALUES: RefCell<HashMap<String, Vec<u8>>> = RefCell::default();
-    }
-
     /// The value of `key`.
     pub fn get(key: &str) -> Option<Vec<u8>> {
-        #[cfg(target_family = "wasm")]
-        return host::get(key);
-        #[cfg(not(target_family = "wasm"))]
-        return VALUES.with_borrow(|values| values.get(key).cloned());
+        host::get(key)
     }
 
-    /// Sets `key`. Fails when the plugin's state would grow past what the host allows.
+    /// Sets `key`, for good. Fails when the plugin's state would grow past what the host allows.
     pub fn set(key: &str, value: &[u8]) -> Result<(), String> {
-        #[cfg(target_family = "wasm")]
-        return host::set(key, value);
-        #[cfg(not(target_family = "wasm"))]
-        return VALUES.with_borrow_mut(|values| {
-            values.insert(key.to_owned(), value.to_vec());
-            Ok(())
-        });
+        host::set(key, value)
     }
 
     /// Adds `by` to the number under `key` in one step and returns the sum; an absent key counts as 0. Numbers are
     /// kept as 8 bytes, little-endian; a value of any other length counts as 0 too.
     pub fn increment(key: &str, by: i64) -> i64 {
-        #[cfg(target_family = "wasm")]
-        return host::increment(key, by);
-        #[cfg(not(target_family = "wasm"))]
-        return VALUES.with_borrow_mut(|values| {
-            let value = values.entry(key.to_owned()).or_default();
-            let sum = i64::from_le_bytes(value.as_slice().try_into().unwrap_or_default()).wrapping_add(by);
-            *value = sum.to_le_bytes().to_vec();
-            sum
-        });
+        host::increment(key, by)
+    }
+
+    /// The number under `key`, as [`increment`] keeps it; 0 if there is none.
+    pub fn number(key: &str) -> i64 {
+        i64::from_le_bytes(get(key).and_then(|value| value.try_into().ok()).unwrap_or_default())
+    }
+
+    /// Adds `by` in one step if the sum is from `least` to `most`, and returns it; `None`: it would not be, and nothing has
+    /// changed. Fails as [`set`] does.
+    pub fn add_within(key: &str, by: i64, least: i64, most: i64) -> Result<Option<i64>, String> {
+        host::add_within(key, by, least, most)
+    }
+
+    /// Sets `key` in one step if its value is `expected` (`None`: there is no such key), and says whether it was. Fails as
+    /// [`set`] does.
+    pub fn compare_and_swap(key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool, String> {
+        host::compare_and_swap(key, expected, value)
+    }
+
+    /// From so many milliseconds on, by the engine's clock, there is no such key; [`set`] takes that back. Whether there is
+    /// one now.
+    pub fn expire(key: &str, after_ms: u64) -> bool {
+        host::expire(key, after_ms)
+    }
+
+    /// The keys that begin so, in their order, 1,000 at most.
+    pub fn keys(prefix: &str) -> Vec<String> {
+        host::keys(prefix)
     }
 
     /// Forgets `key`.
     pub fn remove(key: &str) {
-        #[cfg(target_family = "wasm")]
         host::remove(key);
-        #[cfg(not(target_family = "wasm"))]
-        VALUES.with_borrow_mut(|values| values.remove(key));
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    mod native {
+        use std::cell::RefCell;
+        use std::collections::BTreeMap;
+
+        thread_local! {
+            static VALUES: RefCell<BTreeMap<String, Vec<u8>>> = RefCell::default();
+        }
+
+        pub(super) fn get(key: &str) -> Option<Vec<u8>> {
+            VALUES.with_borrow(|values| values.get(key).cloned())
+        }
+
+        pub(super) fn set(key: &str, value: &[u8]) -> Result<(), String> {
+            VALUES.with_borrow_mut(|values| values.insert(key.to_owned(), value.to_vec()));
+            Ok(())
+        }
+
+        pub(super) fn increment(key: &str, by: i64) -> i64 {
+            let sum = super::number(key).wrapping_add(by);
+            set(key, &sum.to_le_bytes()).map_or(by, |()| sum)
+        }
+
+        pub(super) fn add_within(key: &str, by: i64, least: i64, most: i64) -> Result<Option<i64>, String> {
+            let sum = super::number(key).checked_add(by).filter(|sum| (least..=most).contains(sum));
+            sum.map(|sum| set(key, &sum.to_le_bytes()).map(|()| sum)).transpose()
+        }
+
+        pub(super) fn compare_and_swap(key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool, String> {
+            if get(key).as_deref() != expected {
+                return Ok(false);
+            }
+            set(key, value).map(|()| true)
+        }
+
+        pub(super) fn expire(key: &str, _: u64) -> bool {
+            get(key).is_some()
+        }
+
+        pub(super) fn keys(prefix: &str) -> Vec<String> {
+            let begin = |keys: &BTreeMap<String, Vec<u8>>| {
+                keys.keys().filter(|key| key.starts_with(prefix)).take(1000).cloned().collect()
+            };
+            VALUES.with_borrow(begin)
+        }
+
+        pub(super) fn remove(key: &str) {
+            VALUES.with_borrow_mut(|values| values.remove(key));
+        }
     }
 }

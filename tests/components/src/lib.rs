@@ -85,6 +85,12 @@ impl Generator for Misbehave {
             "reject with 200" => return Err(CallError::reject(200, "no error at all")),
             "look around" => look_around(),
             "count" => state::increment("calls", 1).to_string(),
+            "lock" => {
+                let is_free = state::compare_and_swap("lock", None, request.id.as_bytes()).unwrap();
+                if is_free && state::expire("lock", 2_000) { "mine".into() } else { "taken".into() }
+            }
+            "up to 2" => format!("{:?}", state::add_within("few", 1, 0, 2)),
+            "keys" => state::keys("").join(" "),
             "headers" => format!("{:?}", request.headers),
             "raw body" => request.raw_body.clone().unwrap_or_default(),
             other => other.to_owned(),

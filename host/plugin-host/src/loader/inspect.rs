@@ -29,6 +29,25 @@ pub(super) fn check_names(component: &Component, engine: &wasmtime::Engine) -> R
     }
 }
 
+/// Why linking failed: because the component was built for a later version of the contract, if it was.
+pub(super) fn mismatch(error: wasmtime::Error, component: &Component, engine: &wasmtime::Engine) -> LoadProblem {
+    let patch = |version: &str| version.strip_prefix(TRACK).and_then(|patch| patch.parse::<u32>().ok());
+    let ty = component.component_type();
+    let newest = ty
+        .imports(engine)
+        .filter_map(|(name, _)| {
+            let (_, version) = name.strip_prefix(PACKAGE)?.split_once('@')?;
+            Some((patch(version)?, name))
+        })
+        .max();
+    match newest {
+        Some((found, name)) if Some(found) > patch(VERSION) => {
+            LoadProblem::NewerVersion { found: name.to_owned(), spoken: VERSION }
+        }
+        _ => LoadProblem::Mismatch(error),
+    }
+}
+
 /// Finds each interface. One that is exported but incomplete is an error, not an absence.
 pub(super) fn interfaces(
     pre: &InstancePre<Guest>,

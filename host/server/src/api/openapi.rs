@@ -120,6 +120,15 @@ const OPERATIONS: &[Operation] = &[
     get("/rehearsal", "A page to look at", Answer::Html),
     get("/rehearsal/events", "What the page is fed with, every second", Answer::Events),
     get("/rehearsal/plugins", "The plugins and how they do", Answer::Json),
+    Operation {
+        query: &[field("prefix", TEXT)],
+        ..get("/rehearsal/plugins/{name}/state", "What a plugin keeps between calls", Answer::Json)
+    },
+    Operation {
+        method: "delete",
+        query: &[field("key", TEXT)],
+        ..get("/rehearsal/plugins/{name}/state", "Forget a key of it, or everything", Answer::NoContent)
+    },
     get("/openapi.json", "This document", Answer::Json),
 ];
 
@@ -228,8 +237,9 @@ fn described(operation: &Operation) -> Value {
     if let Some(schema) = body {
         described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
     }
-    let named = operation.path.contains("{id}").then(
-        || json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }),
+    let name = operation.path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
+    let named = name.map(
+        |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }),
     );
     let query = operation.query.iter().map(
         |field| json!({ "name": field.name, "in": "query", "required": false, "schema": json_schema::field(field) }),

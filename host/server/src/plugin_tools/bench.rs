@@ -46,6 +46,7 @@ impl Bench {
             let spec = PluginSpec { limits: Limits { reuse, ..spec.limits }, ..spec };
             let name = spec.name.clone();
             let host = load(vec![spec]).await.map_err(messages)?;
+            self.given.restore(&host)?;
             for call in Measured::all(&host, &name) {
                 let figures = self.measure(&call).await.map_err(|error| vec![error.to_string()])?;
                 // Writing to a string cannot fail.

@@ -28,8 +28,9 @@ impl Test {
     pub(super) async fn run(&self) -> Result<Said, Vec<String>> {
         let mut report = String::new();
         let mut failures = 0;
-        for spec in std::iter::once(self.given.spec()).chain(self.plugins.iter().map(|plugin| spec(plugin))) {
-            let verdicts = judge(&spec).await?;
+        let given = (self.given.spec(), Some(&self.given));
+        for (spec, given) in std::iter::once(given).chain(self.plugins.iter().map(|plugin| (spec(plugin), None))) {
+            let verdicts = judge(&spec, given).await?;
             report += &format!("{}\n", spec.name);
             for (check, verdict) in &verdicts {
                 report += &match verdict {
@@ -45,10 +46,13 @@ impl Test {
     }
 }
 
-async fn judge(spec: &PluginSpec) -> Result<Vec<Verdict>, Vec<String>> {
+async fn judge(spec: &PluginSpec, given: Option<&Given>) -> Result<Vec<Verdict>, Vec<String>> {
     // Two hosts, each with a state of its own that no request has touched.
     let first = load(vec![spec.clone()]).await.map_err(messages)?;
     let second = load(vec![spec.clone()]).await.map_err(messages)?;
+    for host in [&first, &second] {
+        given.map_or(Ok(()), |given| given.restore(host))?;
+    }
     let subject = |host: &Plugins| Subject::new(host, &spec.name);
     let (subject, twin) = (subject(&first), subject(&second));
     let hostile = hostile_configurations();

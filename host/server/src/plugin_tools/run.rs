@@ -1,6 +1,6 @@
 //! `plugin run`: one request through everything but the socket, so that what is printed is what a client would get.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use rehearsal_plugin_host::{Interface, Limits, Needs, PluginSpec, PluginStatus, 
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{Given, progress};
+use super::{Given, progress, state};
 use crate::args::{self, Parsed};
 use crate::config::Config;
 use crate::process::real_time::Instant;
@@ -25,9 +25,9 @@ use crate::telemetry::logs;
 pub(super) struct Run {
     #[command(flatten)]
     given: Given,
-    /// Body of a chat or text completion, as a client would send it
-    #[arg(short, long, value_name = "FILE")]
-    request: PathBuf,
+    /// Body of a chat or text completion, as a client would send it; of several, each is sent when the one before is answered
+    #[arg(short, long, value_name = "FILE", required = true)]
+    request: Vec<PathBuf>,
     /// A request header, name:value
     #[arg(long, value_name = "NAME:VALUE")]
     header: Vec<String>,
@@ -36,38 +36,51 @@ pub(super) struct Run {
 impl Run {
     /// What the plugin answers, and no good if it broke over it.
     pub(super) async fn run(&self) -> Result<Said, Vec<String>> {
-        let body = std::fs::read_to_string(&self.request)
-            .map_err(|error| vec![format!("cannot read {}: {error}", self.request.display())])?;
-        let json: Value = serde_json::from_str(&body)
-            .map_err(|error| vec![format!("{} is not JSON: {error}", self.request.display())])?;
-        let path = if json.get("messages").is_some() { "/v1/chat/completions" } else { "/v1/completions" };
+        let bodies = self.request.iter().map(|file| body(file)).collect::<Result<Vec<_>, _>>()?;
         let spec = self.given.spec();
         let alone = super::load(vec![spec.clone()]).await.map_err(super::messages)?;
-        let config = server_config(&alone, &spec, json["model"].as_str().unwrap_or("my-model"))?;
+        let model = bodies.first().and_then(|(json, _)| json["model"].as_str()).unwrap_or("my-model");
+        let config = server_config(&alone, &spec, model)?;
         let _logs = logs::init(&config.log).map_err(|problem| vec![problem])?;
         let waiting = progress::spinner("compiling");
         let served = ServedTokenizer::builtin();
         let plugins = replica::load_plugins(&config, &served).await?;
         let replica = Arc::new(Replica::new(&config, &config.clock.start(), served, &plugins).await?);
+        self.given.restore(&replica.plugins)?;
         waiting.finish_and_clear();
 
+        let mut report = String::new();
+        for (json, body) in bodies {
+            report += &self.answer(&replica, &spec, &json, body).await?;
+        }
+        report += &self.not_handed_over(&alone.needs());
+        if let Some(file) = &self.given.state {
+            state::keep(file, &replica.plugins, &spec.name)?;
+        }
+        let has_failed = status(&replica, &spec)?.last_call_error.is_some();
+        Ok(if has_failed { Said::NoGood(report) } else { Said::Text(report) })
+    }
+
+    /// One request's answer, and what it took.
+    async fn answer(
+        &self,
+        replica: &Arc<Replica>,
+        spec: &PluginSpec,
+        json: &Value,
+        body: String,
+    ) -> Result<String, Vec<String>> {
+        let path = if json.get("messages").is_some() { "/v1/chat/completions" } else { "/v1/completions" };
         let request = self.request(path, body)?;
         let start = Instant::now();
         let Ok(response) = routes::router(replica.clone(), routes::Origin::default()).oneshot(request).await;
-        let status = response.status();
+        let answered = response.status();
         let body = to_bytes(response.into_body(), usize::MAX).await;
         let took = start.elapsed();
         let answer = match &body {
             Ok(bytes) => pretty(bytes),
             Err(error) => format!("the connection would have ended in the middle of the body: {error}\n"),
         };
-        let mine = replica.plugins.statuses().find(|status| status.info.name == spec.name).ok_or_else(Vec::new)?;
-        let report = format!(
-            "{answer}\n{}{}",
-            summary(&spec.limits, status, took, &answer, &mine),
-            self.not_handed_over(&alone.needs())
-        );
-        Ok(if mine.last_call_error.is_none() { Said::Text(report) } else { Said::NoGood(report) })
+        Ok(format!("{answer}\n{}", summary(&spec.limits, answered, took, &answer, &status(replica, spec)?)))
     }
 
     /// Headers that the plugin does not see, because it does not say that it needs them.
@@ -85,6 +98,19 @@ impl Run {
         }
         request.body(Body::from(body)).map_err(|error| vec![format!("header: {error}")])
     }
+}
+
+/// A request's body, read and as it came.
+fn body(file: &Path) -> Result<(Value, String), Vec<String>> {
+    let body =
+        std::fs::read_to_string(file).map_err(|error| vec![format!("cannot read {}: {error}", file.display())])?;
+    let json = serde_json::from_str(&body).map_err(|error| vec![format!("{} is not JSON: {error}", file.display())])?;
+    Ok((json, body))
+}
+
+/// How the plugin does.
+fn status(replica: &Replica, spec: &PluginSpec) -> Result<PluginStatus, Vec<String>> {
+    replica.plugins.statuses().find(|status| status.info.name == spec.name).ok_or_else(Vec::new)
 }
 
 /// The server's configuration in which the plugin does all that it can.

@@ -70,6 +70,12 @@ pub enum ApiError {
         /// The field at fault.
         param: &'static str,
     },
+    /// There is no such plugin.
+    #[error("There is no plugin '{name}'.")]
+    UnknownPlugin {
+        /// What the client asked for.
+        name: String,
+    },
     /// No response of this id was kept.
     #[error("Response with id '{id}' not found.")]
     UnknownResponse {
@@ -157,6 +163,7 @@ impl ApiError {
             | Self::BadRequest(_)
             | Self::UnreadableBody
             | Self::Internal(_)
+            | Self::UnknownPlugin { .. }
             | Self::InvalidUserInput(_)
             | Self::UnknownAdapter { .. }
             | Self::UnknownPoolingModel { .. }
@@ -216,9 +223,10 @@ impl ApiError {
             Self::InvalidUserInput(_) => (StatusCode::BAD_REQUEST, "InvalidUserInput"),
             Self::InvalidRequest { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error"),
             Self::UnknownResponse { .. } => (StatusCode::NOT_FOUND, "invalid_request_error"),
-            Self::UnknownModel { .. } | Self::UnknownPoolingModel { .. } | Self::UnknownAdapter { .. } => {
-                (StatusCode::NOT_FOUND, "NotFoundError")
-            }
+            Self::UnknownModel { .. }
+            | Self::UnknownPoolingModel { .. }
+            | Self::UnknownAdapter { .. }
+            | Self::UnknownPlugin { .. } => (StatusCode::NOT_FOUND, "NotFoundError"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "BadRequestError"),
             Self::BodyStalled => (StatusCode::REQUEST_TIMEOUT, "BadRequestError"),
             Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "BadRequestError"),

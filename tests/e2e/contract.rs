@@ -1,0 +1,84 @@
+//! The contract with plugins, from its first version to this one.
+
+use rehearsal_tests::{CONTRACT_0_1_0, MISBEHAVE, Server};
+use serde_json::{Value, json};
+
+use crate::EXE;
+
+const TEXT: &str = "/v1/completions";
+
+async fn text(server: &Server, prompt: &str) -> String {
+    let answer = server.post(TEXT, &json!({ "prompt": prompt, "max_tokens": 100 })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json["choices"][0]["text"].as_str().unwrap().to_owned()
+}
+
+async fn serving(component: &str, more: &[&str]) -> Server {
+    let plugin = format!("guest={component}");
+    Server::start(EXE, &[&["--model", "m", "--plugin", &plugin, "--mode", "guest"], more].concat()).await
+}
+
+#[tokio::test]
+async fn a_guest_of_the_first_version_still_does_all_that_it_could() {
+    let server = serving(CONTRACT_0_1_0, &["--tool-plugin", "guest", "--failure-plugin", "guest"]).await;
+    assert_eq!(text(&server, "hello").await, "1  3 old and well");
+    assert_eq!(text(&server, "hello").await, "2 m 3 old and well");
+}
+
+/// The names keep their length, so the component stays one.
+fn renamed(mut component: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut at = 0;
+    while let Some(found) = component[at..].windows(from.len()).position(|window| window == from) {
+        at += found;
+        component[at..at + to.len()].copy_from_slice(to);
+    }
+    component
+}
+
+#[tokio::test]
+async fn a_guest_of_a_later_version_is_served_unless_it_uses_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("later.wasm");
+    let later = renamed(std::fs::read(MISBEHAVE).unwrap(), b"@0.1.1", b"@0.1.7");
+    std::fs::write(&file, &later).unwrap();
+    let server = serving(file.to_str().unwrap(), &[]).await;
+    assert_eq!(text(&server, "up to 2").await, "Ok(Some(1))");
+    std::fs::write(&file, renamed(later, b"add-within", b"add-beyond")).unwrap();
+    let plugin = format!("guest={}", file.display());
+    let refusal = Server::refused(EXE, &["--model", "m", "--plugin", &plugin]).await;
+    let said = "@0.1.7 and uses what is new in it: it needs a server that speaks that version or a later one, and this one \
+                speaks 0.1.1";
+    assert!(refusal.stderr.contains(said), "{}", refusal.stderr);
+}
+
+#[tokio::test]
+async fn state_is_swapped_bounded_listed_and_expires_by_the_engines_clock() {
+    let server = serving(MISBEHAVE, &["--clock", "manual"]).await;
+    assert_eq!((text(&server, "lock").await, text(&server, "lock").await), ("mine".into(), "taken".into()));
+    let advance = async |millis: u64| server.post("/admin/clock", &json!({ "advance": format!("{millis}ms") })).await;
+    assert_eq!(advance(1_999).await.status, 200);
+    assert_eq!(text(&server, "lock").await, "taken");
+    for wanted in ["Ok(Some(1))", "Ok(Some(2))", "Ok(None)"] {
+        assert_eq!(text(&server, "up to 2").await, wanted);
+    }
+    assert_eq!(text(&server, "keys").await, "few lock");
+
+    const STATE: &str = "/rehearsal/plugins/guest/state";
+    let entries = async |path: &str| server.get(path).await.json["entries"].clone();
+    let all = entries(STATE).await;
+    assert_eq!(all[0], json!({ "key": "few", "base64": "AgAAAAAAAAA=", "number": 2 }));
+    assert_eq!((&all[1]["key"], &all[1]["expires_in_ms"]), (&json!("lock"), &json!(1)));
+    assert_eq!(entries("/rehearsal/plugins/guest/state?prefix=l").await.as_array().unwrap().len(), 1);
+    advance(1).await;
+    assert_eq!((text(&server, "keys").await.as_str(), text(&server, "lock").await.as_str()), ("few", "mine"));
+
+    let delete =
+        async |path: &str| server.http.delete(format!("{}{path}", server.url)).send().await.unwrap().status().as_u16();
+    assert_eq!(delete("/rehearsal/plugins/guest/state?key=few").await, 204);
+    assert_eq!(text(&server, "keys").await, "lock");
+    assert_eq!(delete(STATE).await, 204);
+    assert_eq!(entries(STATE).await, Value::Array(Vec::new()));
+    assert_eq!(server.get("/rehearsal/plugins/none/state").await.status, 404);
+    assert_eq!(server.get("/rehearsal/plugins/guest/state?prefx=l").await.status, 400);
+}
