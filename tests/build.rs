@@ -12,7 +12,7 @@ fn main() {
     announce("CONTRACT_0_1_0", &guest_build::build_guest(&workspace, "rehearsal-contract-0-1-0", "plugin"));
     announce("MISBEHAVE", &guest_build::build_guest(&workspace, "rehearsal-misbehave", "plugin"));
     let examples = workspace.join("plugins/example");
-    for example in ["shout", "scripted", "flaky"] {
+    for example in ["shout", "scripted", "flaky", "recorded"] {
         guest_build::rerun_if_changed(&examples, &[example]);
         announce(&example.to_uppercase(), &guest_build::build_guest(&examples, example, "release"));
     }

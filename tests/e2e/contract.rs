@@ -82,3 +82,48 @@ async fn state_is_swapped_bounded_listed_and_expires_by_the_engines_clock() {
     assert_eq!(server.get("/rehearsal/plugins/none/state").await.status, 404);
     assert_eq!(server.get("/rehearsal/plugins/guest/state?prefx=l").await.status, 400);
 }
+
+#[tokio::test]
+async fn a_plugin_that_asks_for_facts_is_told_them() {
+    let flags = "--clock manual --max-num-seqs 4 --lora-modules sql=/p --enable-kvcache --zmq-endpoint= --block-size 8 \
+                 --time-to-first-token 1s";
+    let server = serving(MISBEHAVE, &flags.split_whitespace().collect::<Vec<_>>()).await;
+    let server = std::sync::Arc::new(server);
+    let advance = async || {
+        let idle = json!({ "until-idle": true });
+        assert_eq!(server.post("/admin/clock", &idle).await.status, 200);
+    };
+    let ask = |model: &'static str| {
+        let server = server.clone();
+        tokio::spawn(async move {
+            let system = "one two three four five six seven eight nine";
+            let messages = json!([{ "role": "system", "content": system }, { "role": "user", "content": "extras" }]);
+            let body = json!({ "model": model, "messages": messages, "max_tokens": 500 });
+            let traced = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")];
+            let answer = server.post_text("/v1/chat/completions", "application/json", &body.to_string(), &traced).await;
+            answer.json["choices"][0]["message"]["content"].as_str().unwrap_or(&answer.text).to_owned()
+        })
+    };
+    let answered = async |model| {
+        let asked = ask(model);
+        crate::clock::queued(&server, 1).await;
+        advance().await;
+        asked.await.unwrap()
+    };
+    let first = answered("m").await;
+    for fact in [
+        r#"("arrival-ms", "0.000")"#,
+        r#"("load", "{\"running\":1,\"waiting\":0,\"max_num_seqs\":4,\"kv_cache_usage\":"#,
+        r#"("rank", "0")"#,
+        r#"("trace", "{\"traceparent\":\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\"}")"#,
+        r#"("cached-tokens", "0")"#,
+        "Load { running: 1, waiting: 0, max_num_seqs: 4,",
+    ] {
+        assert!(first.contains(fact), "{fact} is missing in {first}");
+    }
+    assert!(!first.contains("adapter"), "{first}");
+    let (second, third) = (answered("m").await, answered("sql").await);
+    assert!(second.contains(r#"("cached-tokens", "8")"#), "{second}");
+    assert!(second.contains(r#"("arrival-ms", "1000.000")"#) && second.ends_with("Some(1000.0)"), "{second}");
+    assert!(third.contains(r#"("adapter", "{\"name\":\"sql\",\"id\":1}")"#), "{third}");
+}

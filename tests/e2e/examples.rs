@@ -50,6 +50,32 @@ async fn every_third_request_of_a_tenant_fails() {
 }
 
 #[tokio::test]
+async fn a_recorded_stream_is_played_to_the_microsecond() {
+    let plugin = format!("recorded={}", examples::RECORDED);
+    let stream = [(41_200, "It"), (53_900, " was"), (53_900, " a dark"), (2_000_000, " night")];
+    let stream: Vec<_> = stream.iter().map(|(at_us, text)| json!({ "at_us": at_us, "text": text })).collect();
+    let recording = format!("recorded={}", json!({ "stream": stream }));
+    let latency = "--time-to-first-token 7s --inter-token-latency 3s --clock manual";
+    let args = ["--model", "m", "--plugin", &plugin, "--plugin-config", &recording, "--mode", "recorded"];
+    let server = Server::start(EXE, &[&args[..], &latency.split(' ').collect::<Vec<_>>()].concat()).await;
+    let body = Server::chat("play", &json!({ "stream": true }));
+    let played = async {
+        crate::clock::queued(&server, 1).await;
+        let mut seen = Vec::new();
+        for micros in [41_199, 1, 12_699, 1, 1_946_099, 1] {
+            let advance = json!({ "advance": format!("{micros}us") });
+            assert_eq!(server.post("/admin/clock", &advance).await.status, 200);
+            let page = server.get("/metrics").await.text;
+            let row = page.lines().find(|line| line.starts_with("vllm:generation_tokens_total{")).unwrap();
+            seen.push(row.rsplit_once(' ').unwrap().1.to_owned());
+        }
+        assert_eq!(seen, ["0", "1", "1", "3", "3", "4"]);
+    };
+    let (answer, ()) = tokio::join!(server.stream(CHAT, &body), played);
+    assert_eq!(answer.text(0), "It was a dark night");
+}
+
+#[tokio::test]
 async fn a_server_lists_what_it_loaded() {
     let server = serve("--mode echo --no-request-overrides").await;
     let answer = server.get("/rehearsal/plugins").await;

@@ -18,6 +18,8 @@ pub mod examples {
     pub const SCRIPTED: &str = env!("SCRIPTED_COMPONENT");
     /// Fails every third request of a tenant.
     pub const FLAKY: &str = env!("FLAKY_COMPONENT");
+    /// Plays a recorded stream.
+    pub const RECORDED: &str = env!("RECORDED_COMPONENT");
 }
 
 /// A guest of the contract's first version.

@@ -1,6 +1,7 @@
 //! Asks the strategies of one request, in the request's own future: first what fails, then, as each choice leaves the
 //! queue and while its simulated prefill runs, what it is answered with.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -57,8 +58,12 @@ impl Questions {
     }
 
     async fn answer(&self, id: SequenceId, choice: &Choice) {
-        poll_fn(|context| self.mailbox.poll_admitted(choice.index, context)).await;
-        let answer = or_lost(self.output(choice)).await;
+        let cached_tokens = poll_fn(|context| self.mailbox.poll_admitted(choice.index, context)).await;
+        let choice = match cached_tokens {
+            0 => Cow::Borrowed(choice),
+            cached_tokens => Cow::Owned(Choice { cached_tokens, ..choice.clone() }),
+        };
+        let answer = or_lost(self.output(&choice)).await;
         // Requests that arrived together are all asked before the first is answered: then their answers leave one right
         // after the other, and their client is woken once for them and not once for each.
         yield_now().await;

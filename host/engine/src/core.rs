@@ -337,7 +337,8 @@ impl Core {
         let Some(request) = self.requests.get(&sequence.choice.number) else { return };
         if request.may_ask() && sequence.ask() {
             self.calls_in_flight += 1;
-            let delivery = Delivery::Admitted { choice: sequence.choice.index };
+            let cached_tokens = sequence.history.cached_tokens;
+            let delivery = Delivery::Admitted { choice: sequence.choice.index, cached_tokens };
             self.deliveries.push((sequence.mailbox.clone(), delivery));
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::answer::Questions;
-use crate::clock::Clock;
+use crate::clock::{Clock, EngineTime};
 use crate::config::EngineConfig;
 use crate::core::{Core, Pause};
 use crate::driver::Driver;
@@ -77,20 +77,17 @@ impl Engine {
         let cached = if self.hasher.is_some() { self.cached_sequences(&request) } else { Vec::new() };
         let may_fail = strategies.failure_policy.is_some();
         let mailbox = Arc::new(Mailbox::new(n_choices, may_fail));
-        let choices = |number| self.choices(&request, number);
         let sequences = self
             .driver
-            .change(|core, now| core.submit(&request, cached, &mailbox, may_fail, now, choices))
+            .change(|core, now| {
+                let choices = |number| self.choices(&request, number, now);
+                core.submit(&request, cached, &mailbox, may_fail, now, choices)
+            })
             .map_err(|no_room| QueueFull { waiting: no_room.waiting, wanted: n_choices })?;
-        let Choice { number, ref request_id, max_tokens, .. } = *sequences[0].1;
-        let request_id = request_id.clone();
-        let arrival = may_fail.then(|| Arrival {
-            max_tokens,
-            request_id: request_id.clone(),
-            number,
-            seed: seed::derive(Purpose::Failure, &[self.config.seed, number]),
-            request: request.clone(),
-        });
+        let first = &sequences[0].1;
+        let (number, request_id) = (first.number, first.request_id.clone());
+        let seed = seed::derive(Purpose::Failure, &[self.config.seed, number]);
+        let arrival = may_fail.then(|| Arrival { seed, ..first.arrival() });
         let questions = Questions {
             driver: self.driver.clone(),
             mailbox,
@@ -147,12 +144,18 @@ impl Engine {
         request.prompts.iter().map(sequence).flat_map(|sequence| std::iter::repeat_n(sequence, n)).collect()
     }
 
-    fn choices(&self, request: &Arc<GenerationRequest>, number: RequestNumber) -> SmallVec<[Arc<Choice>; 1]> {
+    fn choices(
+        &self,
+        request: &Arc<GenerationRequest>,
+        number: RequestNumber,
+        arrived: EngineTime,
+    ) -> SmallVec<[Arc<Choice>; 1]> {
         let request_id: Arc<str> = match &request.id {
             Some(id) => id.as_str().into(),
             None => format!("{:016x}", seed::derive(Purpose::Id, &[self.config.seed, number])).into(),
         };
-        (0..request.n_choices()).map(|index| Arc::new(self.choice(request, &request_id, number, index))).collect()
+        let choice = |index| Arc::new(self.choice(request, &request_id, number, index, arrived));
+        (0..request.n_choices()).map(choice).collect()
     }
 
     fn choice(
@@ -161,15 +164,16 @@ impl Engine {
         request_id: &Arc<str>,
         number: RequestNumber,
         index: u32,
+        arrived: EngineTime,
     ) -> Choice {
         let seed = match request.sampling.seed {
             Some(seed) => seed::derive(Purpose::Answer, &[seed as u64, index.into()]),
             None => seed::derive(Purpose::Answer, &[self.config.seed, number, index.into()]),
         };
-        let mut choice =
-            Choice { request: request.clone(), request_id: request_id.clone(), number, index, max_tokens: 0, seed };
+        let (request, request_id) = (request.clone(), request_id.clone());
+        let mut choice = Choice { request, request_id, number, index, max_tokens: 0, seed, arrived, cached_tokens: 0 };
         let left = self.config.most_output_tokens(choice.prompt().n_tokens);
-        choice.max_tokens = request.sampling.max_tokens.unwrap_or(left).min(left);
+        choice.max_tokens = choice.request.sampling.max_tokens.unwrap_or(left).min(left);
         choice
     }
 }

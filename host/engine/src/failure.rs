@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use crate::clock::EngineTime;
 use crate::request::GenerationRequest;
 use crate::strategy_error::{Rejection, StrategyError};
 
@@ -30,6 +31,8 @@ pub struct Arrival {
     pub seed: u64,
     /// Most output tokens of its first choice.
     pub max_tokens: u32,
+    /// When it took its place in the queue.
+    pub arrived: EngineTime,
 }
 
 /// One thing that is to happen.

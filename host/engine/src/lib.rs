@@ -52,7 +52,8 @@ pub use latency::{ConfiguredLatency, LatencyModel};
 pub use lora::{Adapter, Adapters};
 pub use observer::EngineObserver;
 pub use output::{
-    Completion, CompletionOutput, Content, DueTokens, FinishReason, OutputCall, OutputEvent, Piece, StopReason,
+    Completion, CompletionOutput, Content, Delays, DueTokens, FinishReason, OutputCall, OutputEvent, Piece, StopReason,
+    Timing,
 };
 pub use output_stream::OutputStream;
 pub use report::{AdapterNames, Counts, SequenceEvent, SequenceReport, StepReport};

@@ -22,8 +22,8 @@ pub(crate) struct Mailbox(Mutex<Inbox>);
 /// What the engine puts in.
 #[derive(Debug)]
 pub(crate) enum Delivery {
-    /// A choice left the queue: its strategy is to be asked.
-    Admitted { choice: u32 },
+    /// A choice left the queue, with so many prompt tokens found in the KV cache: its strategy is to be asked.
+    Admitted { choice: u32, cached_tokens: u32 },
     /// What a choice's tokens will be.
     Output { choice: u32, output: Arc<CompletionOutput> },
     /// The tokens before `end` are due; `history` is that of the choice, up to them.
@@ -72,7 +72,8 @@ struct ChoiceInbox {
     /// Tokens that were put in, and those of them that were taken out.
     due: usize,
     taken: usize,
-    is_admitted: bool,
+    /// Its prompt tokens that were found in the KV cache; `None` while it is in the queue.
+    admitted: Option<u32>,
     asker: Option<Waker>,
 }
 
@@ -104,9 +105,9 @@ impl Mailbox {
         let mut inbox = self.lock();
         let is_end = matches!(delivery, Delivery::Hang { .. } | Delivery::Failed(_) | Delivery::Complete);
         match delivery {
-            Delivery::Admitted { choice } => {
+            Delivery::Admitted { choice, cached_tokens } => {
                 let choice = &mut inbox.choices[choice as usize];
-                choice.is_admitted = true;
+                choice.admitted = Some(cached_tokens);
                 return choice.asker.take();
             }
             Delivery::Output { choice, output } => {
@@ -175,11 +176,11 @@ impl Mailbox {
         self.lock().reads_at_end = true;
     }
 
-    /// Ready when a choice has left the queue.
-    pub(crate) fn poll_admitted(&self, choice: u32, context: &Context<'_>) -> Poll<()> {
+    /// Ready when a choice has left the queue: its prompt tokens that were found in the KV cache.
+    pub(crate) fn poll_admitted(&self, choice: u32, context: &Context<'_>) -> Poll<u32> {
         let choice = &mut self.lock().choices[choice as usize];
-        if choice.is_admitted {
-            return Poll::Ready(());
+        if let Some(cached_tokens) = choice.admitted {
+            return Poll::Ready(cached_tokens);
         }
         register(&mut choice.asker, context);
         Poll::Pending
@@ -192,7 +193,7 @@ impl Mailbox {
 
 impl Inbox {
     fn has_verdict(&self) -> bool {
-        let is_answered = |choice: &ChoiceInbox| !choice.is_admitted || choice.output.is_some();
+        let is_answered = |choice: &ChoiceInbox| choice.admitted.is_none() || choice.output.is_some();
         let is_known = !self.is_selecting && self.choices.iter().all(is_answered);
         is_known || self.is_complete || !self.entries.is_empty()
     }

@@ -4,9 +4,11 @@
 mod completion;
 mod logprobs;
 mod stop;
+mod timing;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -18,6 +20,8 @@ pub use completion::{Completion, Content, FinishReason};
 use completion::{Tokens, token};
 pub use logprobs::{Alternatives, TokenLogprob, prompt_logprobs};
 use stop::{find_end, hold_back};
+use timing::PartKind;
+pub use timing::{Delays, Timing};
 
 /// What comes out of a request.
 #[derive(Debug, Clone)]
@@ -142,6 +146,8 @@ pub struct CompletionOutput {
     seed: u64,
     finish_reason: FinishReason,
     stop_reason: Option<StopReason>,
+    /// When its tokens fall due, as far as its strategy says so.
+    timing: Option<Box<Timing>>,
 }
 
 impl CompletionOutput {
@@ -155,7 +161,7 @@ impl CompletionOutput {
         tokenizer: &dyn Tokenizer,
         wants_ids: bool,
     ) -> Result<Self, String> {
-        let Completion { reasoning, content, token_limit, tool_calls, finish } = completion;
+        let Completion { reasoning, content, token_limit, tool_calls, finish, timing } = completion;
         let mut writing = Writing::new(max_tokens as usize, sampling, tokenizer, wants_ids);
         let reasoning = reasoning.map(|reasoning| writing.text(reasoning, None)).transpose()?.unwrap_or_default();
         writing.push(reasoning, Part::Reasoning);
@@ -173,13 +179,13 @@ impl CompletionOutput {
             (None, None) => FinishReason::Stop,
         };
         let Writing { parts, ids, stop_reason, .. } = writing;
-        Ok(Self { parts, ids, seed, finish_reason, stop_reason })
+        Ok(Self { parts, ids, seed, finish_reason, stop_reason, timing })
     }
 
     /// One that was ended before it began.
     pub(crate) fn nothing(seed: u64) -> Self {
         let (parts, ids) = (SmallVec::new(), Vec::new());
-        Self { parts, ids, seed, finish_reason: FinishReason::Abort, stop_reason: None }
+        Self { parts, ids, seed, finish_reason: FinishReason::Abort, stop_reason: None, timing: None }
     }
 
     /// The first `n_tokens` of it, as if it had been ended there.
@@ -195,7 +201,8 @@ impl CompletionOutput {
             parts.push(part);
         }
         let ids = self.ids.iter().take(n_tokens).copied().collect();
-        Self { parts, ids, seed: self.seed, finish_reason: FinishReason::Abort, stop_reason: None }
+        let (finish_reason, stop_reason, timing) = (FinishReason::Abort, None, None);
+        Self { parts, ids, seed: self.seed, finish_reason, stop_reason, timing }
     }
 
     /// The whole reasoning; `None` if there is none.
@@ -259,6 +266,22 @@ impl CompletionOutput {
             };
         }
         Piece::Content("")
+    }
+
+    /// When its tokens fall due, as far as its strategy says so.
+    pub(crate) fn timing(&self) -> Option<&Timing> {
+        self.timing.as_deref()
+    }
+
+    /// How long after the token before the one at `token_idx`, from 1, is due, where the model says `model`.
+    pub(crate) fn gap(&self, token_idx: usize, model: Duration) -> Duration {
+        let Some(timing) = &self.timing else { return model };
+        let kind = match self.piece(token_idx) {
+            Piece::Reasoning(_) => PartKind::Reasoning,
+            Piece::Content(_) => PartKind::Content,
+            Piece::CallStart { .. } | Piece::Arguments { .. } => PartKind::Arguments,
+        };
+        timing.gap(token_idx, kind, model)
     }
 
     /// Why it ended.

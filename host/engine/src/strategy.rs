@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::failure::FailurePolicy;
+use crate::clock::EngineTime;
+use crate::failure::{Arrival, FailurePolicy};
 use crate::output::Completion;
 use crate::request::{GenerationRequest, Prompt, ToolCall};
 
@@ -66,9 +67,25 @@ pub struct Choice {
     pub max_tokens: u32,
     /// The only randomness a strategy needs.
     pub seed: u64,
+    /// When the request took its place in the queue.
+    pub arrived: EngineTime,
+    /// Prompt tokens that were found in the KV cache; 0 until the choice left the queue.
+    pub cached_tokens: u32,
 }
 
 impl Choice {
+    /// The first choice of the first request of an engine: what tools and tests start from.
+    pub fn new(request: Arc<GenerationRequest>, request_id: &str, max_tokens: u32) -> Self {
+        let (number, index, seed, arrived, cached_tokens) = (0, 0, 0, EngineTime::START, 0);
+        Self { request, request_id: request_id.into(), number, index, max_tokens, seed, arrived, cached_tokens }
+    }
+
+    /// The request as a failure policy sees it, if this is its first choice; with this choice's seed.
+    pub fn arrival(&self) -> Arrival {
+        let Self { request, request_id, number, seed, max_tokens, arrived, .. } = self.clone();
+        Arrival { request, request_id, number, seed, max_tokens, arrived }
+    }
+
     /// The prompt that this choice answers.
     pub fn prompt(&self) -> &Prompt {
         &self.request.prompts[self.prompt_idx() as usize]

@@ -18,7 +18,7 @@ use crate::plugin::Plugin;
 /// The output of one choice.
 pub(crate) async fn generate(plugin: &Arc<Plugin>, choice: &Choice) -> Result<Completion, StrategyError> {
     let caller = Caller::of(&choice.request_id, choice.seed);
-    let request = convert::request(choice, &plugin.version.needs);
+    let request = convert::request(choice, &plugin.version.needs, plugin.view());
     let answer = ask(plugin, caller, move |store, exports| {
         Box::pin(async move {
             let generator = exports.generator.as_ref().ok_or_else(|| absent(Interface::Generator))?;
@@ -31,7 +31,7 @@ pub(crate) async fn generate(plugin: &Arc<Plugin>, choice: &Choice) -> Result<Co
 /// The calls of offered tools for one choice.
 pub(crate) async fn call_tools(plugin: &Arc<Plugin>, choice: &Choice) -> Result<Vec<ToolCall>, StrategyError> {
     let caller = Caller::of(&choice.request_id, choice.seed);
-    let request = convert::request(choice, &plugin.version.needs);
+    let request = convert::request(choice, &plugin.version.needs, plugin.view());
     let answer = ask(plugin, caller, move |store, exports| {
         Box::pin(async move {
             let tool_caller = exports.tool_caller.as_ref().ok_or_else(|| absent(Interface::ToolCaller))?;
@@ -44,7 +44,7 @@ pub(crate) async fn call_tools(plugin: &Arc<Plugin>, choice: &Choice) -> Result<
 /// What fails of one request, and when.
 pub(crate) async fn select(plugin: &Arc<Plugin>, arrival: &Arrival) -> Result<Vec<Outcome>, StrategyError> {
     let caller = Caller::of(&arrival.request_id, arrival.seed);
-    let record = convert::arrival(arrival, &plugin.version.needs);
+    let record = convert::arrival(arrival, &plugin.version.needs, plugin.view());
     let answer = ask(plugin, caller, move |store, exports| {
         Box::pin(async move {
             let selector = exports.failure_selector.as_ref().ok_or_else(|| absent(Interface::FailureSelector))?;

@@ -10,10 +10,13 @@ use rehearsal_engine::{
 };
 
 use crate::bindings::{failure_selector, generator, types};
+use crate::engine_view::EngineView;
+use crate::extras;
 use crate::needs::Needs;
+use crate::timing;
 
 /// What a generator is sent for one choice.
-pub(crate) fn request(choice: &Choice, needs: &Needs) -> types::Request {
+pub(crate) fn request(choice: &Choice, needs: &Needs, view: &EngineView) -> types::Request {
     let request = &choice.request;
     let sampling = &request.sampling;
     let wishes = &request.wishes;
@@ -53,12 +56,12 @@ pub(crate) fn request(choice: &Choice, needs: &Needs) -> types::Request {
         reasoning_effort: wishes.reasoning_effort.clone(),
         headers: headers(request, needs),
         raw_body: raw_body(request, needs),
-        extras: Vec::new(),
+        extras: extras::of_choice(choice, needs, view),
     }
 }
 
 /// What a failure selector is sent for one request.
-pub(crate) fn arrival(arrival: &Arrival, needs: &Needs) -> failure_selector::Arrival {
+pub(crate) fn arrival(arrival: &Arrival, needs: &Needs, view: &EngineView) -> failure_selector::Arrival {
     let request = &arrival.request;
     failure_selector::Arrival {
         id: arrival.request_id.to_string(),
@@ -73,7 +76,7 @@ pub(crate) fn arrival(arrival: &Arrival, needs: &Needs) -> failure_selector::Arr
         headers: headers(request, needs),
         prompt: if needs.prompt() { request.prompts.first().map(|first| prompt(&first.content)) } else { None },
         raw_body: raw_body(request, needs),
-        extras: Vec::new(),
+        extras: extras::of_arrival(request, arrival.arrived, needs, view),
     }
 }
 
@@ -150,6 +153,7 @@ pub(crate) fn completion(
         token_limit: answer.token_limit,
         tool_calls: checked_calls(answer.tool_calls, plugin)?,
         finish: answer.finish.map(finish_reason),
+        timing: timing::read(&answer.extras).map_err(|message| Fault::InvalidOutput(message).of(plugin))?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rehearsal_engine::{Clock, FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy};
+use rehearsal_engine::{FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy};
 use tracing::{debug, info};
 
 use crate::contract::Interface;
@@ -12,11 +12,11 @@ use crate::error::{LoadError, LoadProblem};
 use crate::info::PluginStatus;
 use crate::loader;
 use crate::needs::Needs;
-use crate::observer::PluginObserver;
 use crate::plugin::Version;
 use crate::reload::{Prepared, Reloadable};
 use crate::replica::ReplicaPlugin;
 use crate::runtime::Runtime;
+use crate::shared::Surroundings;
 use crate::spec::PluginSpec;
 use crate::state::StateEntry;
 use crate::strategy::PluginStrategy;
@@ -64,11 +64,10 @@ impl PluginHost {
         if errors.is_empty() { Ok(Self { plugins, needs: ArcSwap::from_pointee(needs), runtime }) } else { Err(errors) }
     }
 
-    /// The plugins for one replica, whose `observers` are told of every event from now on, in this order. What plugins keep
-    /// for a time is gone by `clock`.
-    pub fn replica(self: &Arc<Self>, observers: &[Arc<dyn PluginObserver>], clock: &Clock) -> Plugins {
+    /// The plugins for one replica.
+    pub fn replica(self: &Arc<Self>, surroundings: &Surroundings) -> Plugins {
         let plugin = |(name, source): (&String, &Arc<Reloadable>)| {
-            (name.clone(), Arc::new(ReplicaPlugin::new(source.clone(), observers.to_vec(), clock.clone())))
+            (name.clone(), Arc::new(ReplicaPlugin::new(source.clone(), surroundings.clone())))
         };
         Plugins { plugins: self.plugins.iter().map(plugin).collect(), host: self.clone() }
     }

@@ -26,6 +26,10 @@ mod contract;
 mod epoch;
 mod sandbox;
 
+mod engine_view;
+mod extras;
+mod timing;
+
 mod convert;
 mod info;
 mod spec;
@@ -53,12 +57,14 @@ mod host;
 mod watch;
 
 pub use contract::Interface;
+pub use engine_view::EngineView;
 pub use error::{LoadError, quoted};
 pub use host::{PluginHost, Plugins, Reconfigured};
 pub use info::{LastCallError, LastReload, PluginInfo, PluginStatus};
 pub use limits::Limits;
 pub use needs::Needs;
 pub use observer::{PluginEvent, PluginObserver};
+pub use shared::Surroundings;
 pub use spec::{PluginSource, PluginSpec};
 pub use state::StateEntry;
 pub use watch::Watch;

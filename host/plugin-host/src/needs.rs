@@ -7,6 +7,40 @@ pub struct Needs {
     tools: bool,
     prompt: bool,
     headers: Vec<HeaderPattern>,
+    extras: Vec<Extra>,
+}
+
+/// A fact that a plugin is sent if it asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extra {
+    /// When the request arrived, since the engine's start.
+    ArrivalMs,
+    /// How busy the engine is.
+    Load,
+    /// The adapter that the request is for.
+    Adapter,
+    /// Which of several data-parallel ranks it came to.
+    Rank,
+    /// Where the request belongs in a trace.
+    Trace,
+    /// Prompt tokens that were found in the KV cache.
+    CachedTokens,
+}
+
+impl Extra {
+    const ALL: [Self; 6] = [Self::ArrivalMs, Self::Load, Self::Adapter, Self::Rank, Self::Trace, Self::CachedTokens];
+
+    /// As `extras` has it, and `needs` behind `extras:`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ArrivalMs => "arrival-ms",
+            Self::Load => "load",
+            Self::Adapter => "adapter",
+            Self::Rank => "rank",
+            Self::Trace => "trace",
+            Self::CachedTokens => "cached-tokens",
+        }
+    }
 }
 
 /// A header's name in lower case, or how it begins (`x-tenant-*`).
@@ -15,6 +49,9 @@ enum HeaderPattern {
     Exactly(String),
     Beginning(String),
 }
+
+/// The header of W3C's trace context.
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// Headers that begin so are for plugins, without being asked for.
 const OURS: &str = "x-rehearsal-";
@@ -28,6 +65,10 @@ impl Needs {
                 "raw-body" => needs.raw_body = true,
                 "tools" => needs.tools = true,
                 "prompt" => needs.prompt = true,
+                _ if name.starts_with("extras:") => {
+                    let extra = Extra::ALL.into_iter().find(|extra| name["extras:".len()..] == *extra.name());
+                    needs.extras.push(extra.ok_or_else(|| name.clone())?);
+                }
                 _ => match name.strip_prefix("header:").map(str::to_ascii_lowercase) {
                     Some(header) if header.is_empty() || header == "*" => return Err(name.clone()),
                     Some(header) => needs.headers.push(match header.strip_suffix('*') {
@@ -56,6 +97,16 @@ impl Needs {
         self.prompt
     }
 
+    /// Facts that are wanted.
+    pub(crate) fn extras(&self) -> &[Extra] {
+        &self.extras
+    }
+
+    /// Whether the header `name`, in lower case, is to be kept: it is wanted, or tells something that is.
+    pub fn keeps_header(&self, name: &str) -> bool {
+        self.wants_header(name) || name == TRACEPARENT && self.extras.contains(&Extra::Trace)
+    }
+
     /// Whether the header `name`, in lower case, is wanted.
     pub fn wants_header(&self, name: &str) -> bool {
         name.starts_with(OURS)
@@ -69,6 +120,11 @@ impl Needs {
         self.raw_body |= other.raw_body;
         self.tools |= other.tools;
         self.prompt |= other.prompt;
+        for extra in &other.extras {
+            if !self.extras.contains(extra) {
+                self.extras.push(*extra);
+            }
+        }
         for header in &other.headers {
             if !self.headers.contains(header) {
                 self.headers.push(header.clone());
@@ -106,5 +162,6 @@ mod tests {
     fn an_unknown_need_is_named() {
         assert_eq!(needs(&["raw-body", "gpu"]), Err("gpu".into()));
         assert_eq!(needs(&["header:*"]), Err("header:*".into()));
+        assert_eq!(needs(&["extras:load", "extras:weather"]), Err("extras:weather".into()));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine_view::EngineView;
 use crate::info::PluginInfo;
 use crate::instances::{Instances, Prepared};
 use crate::needs::Needs;
@@ -24,5 +25,10 @@ impl Plugin {
     pub(crate) fn new(version: Arc<Version>, shared: Arc<PluginShared>) -> Self {
         let instances = Arc::new(Instances::new(version.prepared.clone(), shared));
         Self { version, instances }
+    }
+
+    /// Of the engine that it answers for.
+    pub(crate) fn view(&self) -> &EngineView {
+        &self.instances.shared.surroundings.view
     }
 }

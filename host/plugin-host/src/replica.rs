@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rehearsal_engine::{Clock, StrategyError};
+use rehearsal_engine::StrategyError;
 
 use crate::contract::Interface;
 use crate::info::PluginStatus;
-use crate::observer::{PluginEvent, PluginObserver};
+use crate::observer::PluginEvent;
 use crate::plugin::{Plugin, Version};
 use crate::reload::Reloadable;
-use crate::shared::PluginShared;
+use crate::shared::{PluginShared, Surroundings};
 use crate::state::PluginState;
 
 /// What strategies ask. Calls in flight keep the version that they began with.
@@ -23,9 +23,9 @@ pub(crate) struct ReplicaPlugin {
 }
 
 impl ReplicaPlugin {
-    pub(crate) fn new(source: Arc<Reloadable>, observers: Vec<Arc<dyn PluginObserver>>, clock: Clock) -> Self {
+    pub(crate) fn new(source: Arc<Reloadable>, surroundings: Surroundings) -> Self {
         let spec = source.spec();
-        let shared = PluginShared::new(spec.name.clone(), &spec.limits, source.tokenizer().clone(), observers, clock);
+        let shared = PluginShared::new(spec.name.clone(), &spec.limits, source.tokenizer().clone(), surroundings);
         let shared = Arc::new(shared);
         source.attach(&shared);
         let serving = ArcSwap::from_pointee(Plugin::new(source.current(), shared.clone()));

@@ -8,6 +8,7 @@ use rehearsal_engine::{Clock, Fault, PluginFault, Tokenizer};
 use rehearsal_sync::{BoundedCount, Place};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::engine_view::EngineView;
 use crate::fault_log::FaultLog;
 use crate::info::{LastCallError, LastReload, PluginInfo, PluginStatus};
 use crate::limits::Limits;
@@ -17,6 +18,24 @@ use crate::real_time::Instant;
 use crate::sandbox::OutputTail;
 use crate::state::PluginState;
 
+/// What is around the plugins of one replica.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Told of every event, in this order.
+    pub observers: Vec<Arc<dyn PluginObserver>>,
+    /// By which what plugins keep for a time is gone.
+    pub clock: Clock,
+    /// What plugins may see of the engine.
+    pub view: Arc<EngineView>,
+}
+
+/// Those of a tool or a trial: real time and an engine that does nothing.
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { observers: Vec::new(), clock: Clock::real(Duration::ZERO), view: Arc::default() }
+    }
+}
+
 /// One for each configured plugin, and one for each trial, which is thrown away with all that it left behind.
 pub(crate) struct PluginShared {
     pub(crate) name: String,
@@ -25,7 +44,7 @@ pub(crate) struct PluginShared {
     pub(crate) log_budget: LogBudget,
     /// On trial: what it prints and logs, which shows only if the trial fails.
     said_on_trial: Option<OutputTail>,
-    observers: Vec<Arc<dyn PluginObserver>>,
+    pub(crate) surroundings: Surroundings,
     fault_log: FaultLog,
     last_reload: Mutex<Option<(Instant, LastReload)>>,
     last_call_error: Mutex<Option<(Instant, LastCallError)>>,
@@ -41,16 +60,15 @@ impl PluginShared {
         name: String,
         limits: &Limits,
         tokenizer: Arc<dyn Tokenizer>,
-        observers: Vec<Arc<dyn PluginObserver>>,
-        clock: Clock,
+        surroundings: Surroundings,
     ) -> Self {
         Self {
             name,
             tokenizer,
-            state: PluginState::new(clock),
+            state: PluginState::new(surroundings.clock.clone()),
             log_budget: LogBudget::new(),
             said_on_trial: None,
-            observers,
+            surroundings,
             fault_log: FaultLog::default(),
             last_reload: Mutex::default(),
             last_call_error: Mutex::default(),
@@ -64,8 +82,8 @@ impl PluginShared {
 
     /// For a trial, after which it is thrown away.
     pub(crate) fn on_trial(name: String, limits: &Limits, tokenizer: Arc<dyn Tokenizer>) -> Self {
-        let clock = Clock::real(Duration::ZERO);
-        Self { said_on_trial: Some(OutputTail::default()), ..Self::new(name, limits, tokenizer, Vec::new(), clock) }
+        let said_on_trial = Some(OutputTail::default());
+        Self { said_on_trial, ..Self::new(name, limits, tokenizer, Surroundings::default()) }
     }
 
     pub(crate) fn is_on_trial(&self) -> bool {
@@ -113,7 +131,7 @@ impl PluginShared {
             }
             _ => {}
         }
-        for observer in &self.observers {
+        for observer in &self.surroundings.observers {
             observer.observe(&self.name, event);
         }
     }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use std::time::Duration;
-
 use rehearsal_engine::request::Message;
 use rehearsal_engine::{
-    BuiltinTokenizer, Choice, Clock, CompletionOutput, Endpoint, FinishReason, GenerationRequest, Prompt,
-    PromptContent, ResponseStrategy, SamplingParams,
+    BuiltinTokenizer, Choice, CompletionOutput, Endpoint, FinishReason, GenerationRequest, Prompt, PromptContent,
+    ResponseStrategy, SamplingParams,
 };
 
 use super::*;
@@ -23,7 +21,7 @@ fn builtin(name: &str) -> PluginSpec {
 
 async fn load(specs: Vec<PluginSpec>) -> Result<Plugins, Vec<String>> {
     let host = PluginHost::load(specs, Arc::new(BuiltinTokenizer::default()), 1).await;
-    host.map(|host| Arc::new(host).replica(&[], &Clock::real(Duration::ZERO)))
+    host.map(|host| Arc::new(host).replica(&Surroundings::default()))
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
@@ -31,7 +29,7 @@ fn choice(content: PromptContent, sampling: SamplingParams, seed: u64) -> Choice
     let max_tokens = sampling.max_tokens.unwrap_or(1000);
     let prompt = Prompt::counted(content, 1);
     let request = GenerationRequest { sampling, ..GenerationRequest::new(Endpoint::ChatCompletions, prompt) };
-    Choice { request: Arc::new(request), request_id: "r".into(), number: 0, index: 0, max_tokens, seed }
+    Choice { seed, ..Choice::new(Arc::new(request), "r", max_tokens) }
 }
 
 fn user(text: &str) -> PromptContent {
@@ -151,9 +149,10 @@ async fn every_replica_serves_a_new_version_and_tells_its_own_observers() {
     let host = PluginHost::load(vec![spec], Arc::new(BuiltinTokenizer::default()), 2).await.unwrap();
     let host = Arc::new(host);
     let told = [Arc::new(Reloads::default()), Arc::new(Reloads::default())];
-    let replicas = told
-        .each_ref()
-        .map(|observer| host.replica(&[observer.clone() as Arc<dyn PluginObserver>], &Clock::real(Duration::ZERO)));
+    let replicas = told.each_ref().map(|observer| {
+        let observers = vec![observer.clone() as Arc<dyn PluginObserver>];
+        host.replica(&Surroundings { observers, ..Default::default() })
+    });
     let generators = replicas.each_ref().map(|replica| replica.generator("mine").unwrap());
     let text = async |generator: &Arc<dyn ResponseStrategy>| {
         let completion =

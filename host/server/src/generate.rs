@@ -229,7 +229,7 @@ fn generation_request(
     let format =
         validate::engine_side(&sampling, &wishes.format, &prompts, limits, last_id).map_err(Refused::InEngine)?;
     let needs = replica.plugins.needs();
-    let wanted = headers.iter().filter(|(name, _)| needs.wants_header(name.as_str()));
+    let wanted = headers.iter().filter(|(name, _)| needs.keeps_header(name.as_str()));
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let request = GenerationRequest {
         id: named(request_id, headers),

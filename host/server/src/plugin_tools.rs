@@ -10,11 +10,12 @@ mod state;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Parser;
-use rehearsal_engine::{BuiltinTokenizer, Clock, Tokenizer};
-use rehearsal_plugin_host::{Limits, LoadError, PluginHost, PluginInfo, PluginSource, PluginSpec, Plugins};
+use rehearsal_engine::{BuiltinTokenizer, Tokenizer};
+use rehearsal_plugin_host::{
+    Limits, LoadError, PluginHost, PluginInfo, PluginSource, PluginSpec, Plugins, Surroundings,
+};
 use serde_json::{Map, Value};
 
 use crate::config::plugins;
@@ -142,7 +143,7 @@ async fn load(specs: Vec<PluginSpec>) -> Result<Plugins, Vec<LoadError>> {
     let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());
     let host = PluginHost::load(specs, tokenizer, 1).await;
     waiting.finish_and_clear();
-    host.map(|host| Arc::new(host).replica(&[], &Clock::real(Duration::ZERO)))
+    host.map(|host| Arc::new(host).replica(&Surroundings::default()))
 }
 
 fn messages(errors: Vec<LoadError>) -> Vec<String> {

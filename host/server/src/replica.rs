@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{Adapter, Adapters, Clock, Engine, EngineObserver, EngineTime};
-use rehearsal_plugin_host::{PluginHost, PluginObserver, PluginSpec, Plugins, Reconfigured};
+use rehearsal_plugin_host::{EngineView, PluginHost, PluginObserver, PluginSpec, Plugins, Reconfigured, Surroundings};
 use serde_json::{Map, Value};
 
 use crate::config::{
@@ -123,7 +123,10 @@ impl Replica {
         let traces = config.traces.as_ref().map(|traces| Traces::new(traces, config.engine.seed, clock.clone()));
         let traces = traces.transpose().map_err(|problem| vec![problem])?;
         observers.extend(traces.clone().map(|traces| traces as Arc<dyn EngineObserver>));
-        let plugins = plugins.replica(&[metrics.plugins.clone() as Arc<dyn PluginObserver>], clock);
+        let view = Arc::new(EngineView::new(config.rank, config.engine.max_num_seqs));
+        observers.push(view.clone());
+        let plugin_observers = vec![metrics.plugins.clone() as Arc<dyn PluginObserver>];
+        let plugins = plugins.replica(&Surroundings { observers: plugin_observers, clock: clock.clone(), view });
         metrics.plugins.expect(plugins.statuses());
         let routing = Routing::new(config, &plugins)?;
         let mut kv_events = None;

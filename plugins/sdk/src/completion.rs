@@ -1,5 +1,7 @@
 //! Shorthand for what plugins return most.
 
+use std::time::Duration;
+
 use crate::{ApiError, CallError, Completion, Content, Description};
 
 impl Completion {
@@ -18,6 +20,29 @@ impl Completion {
     /// The same answer, cut by the host after `n_tokens`.
     pub fn limited_to(self, n_tokens: u32) -> Self {
         Self { token_limit: Some(n_tokens), ..self }
+    }
+
+    /// The same answer, whose first token comes so much later than the latency model says, in whole microseconds.
+    pub fn with_ttft(self, ttft: Duration) -> Self {
+        self.with_extra("ttft-us", ttft.as_micros().to_string())
+    }
+
+    /// The same answer, whose second token and those after it come so much later than the latency model says, each after
+    /// the one before it, in whole microseconds.
+    pub fn with_delays(self, delays: &[Duration]) -> Self {
+        let micros: Vec<_> = delays.iter().map(|delay| delay.as_micros().to_string()).collect();
+        self.with_extra("delays-us", format!("[{}]", micros.join(",")))
+    }
+
+    /// The same answer, whose own times take the place of the latency model's instead of being added to them.
+    pub fn replacing_the_latency_model(self) -> Self {
+        self.with_extra("timing", "\"replace\"")
+    }
+
+    /// The same answer with something that the contract has no field for: a name and JSON text, as `wit/README.md` lists them.
+    pub fn with_extra(mut self, name: &str, json: impl Into<String>) -> Self {
+        self.extras.push((name.into(), json.into()));
+        self
     }
 }
 

@@ -40,6 +40,7 @@ pub mod bindings;
 
 mod completion;
 mod export;
+mod extras;
 mod host;
 pub mod json_schema;
 mod request;
@@ -54,6 +55,7 @@ pub use bindings::host::rehearsal::strategy::types::{
     ToolCall, ToolChoice,
 };
 pub use bindings::lifecycle::exports::rehearsal::strategy::lifecycle::Description;
+pub use extras::Load;
 pub use host::{log, state, tokenizer};
 pub use rng::{Rng, RngExt, rng};
 pub use sentences::sentences;

@@ -13,7 +13,9 @@ pub struct Misbehave {
 impl Plugin for Misbehave {
     fn describe() -> Description {
         let mut description = Description::new("misbehave", env!("CARGO_PKG_VERSION"), "does what its prompt says");
+        let facts = ["arrival-ms", "load", "adapter", "rank", "trace", "cached-tokens"];
         description.needs = vec!["header:x-tenant-*".into(), "raw-body".into()];
+        description.needs.extend(facts.map(|fact| format!("extras:{fact}")));
         description
     }
 
@@ -90,6 +92,7 @@ impl Generator for Misbehave {
                 if is_free && state::expire("lock", 2_000) { "mine".into() } else { "taken".into() }
             }
             "up to 2" => format!("{:?}", state::add_within("few", 1, 0, 2)),
+            "extras" => format!("{:?} {:?} {:?}", request.extras, request.load(), request.arrival_ms()),
             "keys" => state::keys("").join(" "),
             "headers" => format!("{:?}", request.headers),
             "raw body" => request.raw_body.clone().unwrap_or_default(),

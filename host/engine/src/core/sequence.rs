@@ -109,11 +109,15 @@ impl Sequence {
 
     /// Sets its pace if it runs and has an output.
     fn pace(&mut self) -> Option<EngineTime> {
-        let (Some(prefilled_at), Some(_), Pace::NotBefore(before)) = (self.prefilled_at, &self.output, self.pace)
+        let (Some(prefilled_at), Some(output), Pace::NotBefore(before)) = (self.prefilled_at, &self.output, self.pace)
         else {
             return None;
         };
-        let due = prefilled_at.max(before);
+        let due = match (output.timing(), self.history.scheduled) {
+            (Some(timing), Some(scheduled)) if self.generated() == 0 => timing.first_token(scheduled, prefilled_at),
+            _ => prefilled_at,
+        };
+        let due = due.max(before);
         self.pace = Pace::Due(due);
         Some(due)
     }
@@ -187,7 +191,8 @@ impl Sequence {
         while end < self.n_tokens && due <= at {
             end += 1;
             if end < self.n_tokens {
-                due = due + next_gap(&mut self.rng);
+                let gap = next_gap(&mut self.rng);
+                due = due + self.output.as_ref().map_or(gap, |output| output.gap(end, gap));
             }
         }
         (end, due)

@@ -211,7 +211,8 @@ impl Run {
             let (request_id, seed): (Arc<str>, _) = ("r".into(), 0);
             let choice = |index| {
                 let (request, request_id) = (request.clone(), request_id.clone());
-                Arc::new(Choice { request, request_id, number, index, max_tokens, seed })
+                let (arrived, cached_tokens) = (EngineTime::START, 0);
+                Arc::new(Choice { request, request_id, number, index, max_tokens, seed, arrived, cached_tokens })
             };
             (0..n).map(choice).collect()
         };

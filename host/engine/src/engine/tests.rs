@@ -18,7 +18,7 @@ use super::*;
 use crate::failure::Failure;
 use crate::latency::{ConfiguredLatency, Jittered, PromptLatency};
 use crate::output::{Completion, Content, FinishReason};
-use crate::output::{DueTokens, OutputEvent};
+use crate::output::{Delays, DueTokens, OutputEvent, Timing};
 use crate::report::{Counts, SequenceEvent, SequenceReport, StepReport};
 use crate::request::ToolChoice;
 use crate::request::{Endpoint, Prompt, PromptContent, SamplingParams, Tool, ToolCall, Wishes};
@@ -213,6 +213,45 @@ async fn ttft_is_the_longer_of_simulated_prefill_and_strategy() {
         let strategy = answering(Words { words: 2, thinks });
         let stream = engine.submit(request(SamplingParams::default()), strategy).unwrap();
         assert_eq!(timeline(stream).await, [(first, 1), (first + 20 * MS, 1)]);
+    }
+}
+
+/// Says itself when its tokens fall due, after thinking for a while.
+struct Timed(Timing, Duration);
+
+impl ResponseStrategy for Timed {
+    fn name(&self) -> &str {
+        "timed"
+    }
+
+    fn generate<'a>(&'a self, _: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
+        Box::pin(async {
+            tokio::time::sleep(self.1).await;
+            let (content, timing) = (Some(Content::Text("word ".repeat(4))), Some(Box::new(self.0.clone())));
+            let reasoning = Some(Content::Text("hm hm ".into()));
+            Ok(Completion { reasoning, content, timing, ..Default::default() })
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strategys_own_times_are_added_to_the_models_or_replace_them() {
+    let (engine, _) = engine(5, 10, constant(100 * MS, 20 * MS));
+    let of_tokens = Delays::OfTokens([1, 2, 3, 4].map(|ms| ms * MS).into());
+    let of_parts = Delays::OfParts { reasoning: Some(3 * MS), content: Some(5 * MS), arguments: None };
+    for (delays, replaces, thinks, expected) in [
+        (of_tokens.clone(), false, 0, [107, 128, 150, 173, 197, 217]),
+        (of_tokens.clone(), true, 0, [7, 8, 10, 13, 17, 37]),
+        (of_parts.clone(), true, 0, [7, 10, 15, 20, 25, 30]),
+        (of_parts, false, 0, [107, 130, 155, 180, 205, 230]),
+        // The first token waits for the answer.
+        (of_tokens, true, 50, [50, 51, 53, 56, 60, 80]),
+    ] {
+        let timing = Timing { ttft: Some(7 * MS), delays, replaces };
+        let request = GenerationRequest { separates_reasoning: true, ..request(SamplingParams::default()) };
+        let stream = engine.submit(request, answering(Timed(timing, thinks * MS))).unwrap();
+        let times: Vec<_> = timeline(stream).await.iter().map(|(at, _)| at.as_millis()).collect();
+        assert_eq!(times, expected);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a strategy returns: its contract, before the engine cuts it.
 
+use super::timing::Timing;
 use crate::request::ToolCall;
 use crate::tokenizer::{Encoded, Tokenizer};
 
@@ -16,6 +17,8 @@ pub struct Completion {
     pub tool_calls: Vec<ToolCall>,
     /// None: `tool_calls` if there are any, `length` if the output reached the limit, else `stop`.
     pub finish: Option<FinishReason>,
+    /// When its tokens fall due; `None`: as the latency model says.
+    pub timing: Option<Box<Timing>>,
 }
 
 /// What a model writes around its reasoning, as Qwen's and DeepSeek's do.
@@ -26,16 +29,19 @@ impl Completion {
     pub(crate) fn with_reasoning_in_content(self, tokenizer: &dyn Tokenizer) -> Result<Self, String> {
         let Some(reasoning) = self.reasoning else { return Ok(self) };
         let whole = |content| Tokens::new(content, usize::MAX, tokenizer, false);
-        let mut all = whole(Content::Text(TAGS[0].into()))?;
-        all.append(whole(reasoning)?);
-        all.append(whole(Content::Text(TAGS[1].into()))?);
+        let [before, after] = TAGS.map(|tag| whole(Content::Text(tag.into())));
+        let (mut all, reasoning, after) = (before?, whole(reasoning)?, after?);
+        let lengths = [&all, &reasoning, &after].map(Tokens::len);
+        let timing = self.timing.map(|timing| Box::new(timing.of_merged(lengths[0], lengths[1], lengths[2])));
+        all.append(reasoning);
+        all.append(after);
         let n_thought = all.len() as u32;
         if let Some(content) = self.content {
             all.append(whole(content)?);
         }
         let content = Content::Split { text: all.text, ends: all.ends };
         let token_limit = self.token_limit.map(|limit| limit.saturating_add(n_thought));
-        Ok(Self { reasoning: None, content: Some(content), token_limit, ..self })
+        Ok(Self { reasoning: None, content: Some(content), token_limit, timing, ..self })
     }
 }
 

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use rehearsal_engine::request::{Message, Tool, ToolChoice, Wishes};
-use rehearsal_engine::{
-    Arrival, Choice, Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams, StrategyError,
-};
+use rehearsal_engine::{Choice, Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams, StrategyError};
 
 use crate::ask;
 use crate::bindings::lifecycle;
@@ -41,9 +39,7 @@ pub(super) async fn exports(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
             Interface::Generator => judge("generate", ask::generate(plugin, &choice()).await)?,
             Interface::ToolCaller => judge("call-tools", ask::call_tools(plugin, &choice()).await)?,
             Interface::FailureSelector => {
-                let Choice { request, request_id, number, seed, max_tokens, .. } = choice();
-                let arrival = Arrival { request, request_id, number, seed, max_tokens };
-                judge("select", ask::select(plugin, &arrival).await)?;
+                judge("select", ask::select(plugin, &choice().arrival()).await)?;
             }
         }
     }
@@ -74,7 +70,7 @@ fn choice() -> Choice {
         },
         ..GenerationRequest::new(Endpoint::ChatCompletions, prompt)
     };
-    Choice { request: Arc::new(request), request_id: "trial".into(), number: 0, index: 0, max_tokens: 16, seed: 0 }
+    Choice::new(Arc::new(request), "trial", 16)
 }
 
 fn tool() -> Tool {

@@ -95,8 +95,7 @@ impl Measured {
     /// One of each that the plugin can do.
     fn all(host: &Plugins, name: &str) -> Vec<Self> {
         let choice = choice();
-        let Choice { request, request_id, number, seed, max_tokens, .. } = choice.clone();
-        let arrival = Arrival { request, request_id, number, seed, max_tokens };
+        let arrival = choice.arrival();
         let generate = host.generator(name).map(|generator| Self::Generate(generator, choice.clone()));
         let call_tools = host.tool_caller(name).map(|tool_caller| Self::CallTools(tool_caller, choice));
         let select = host.failure_policy(name).map(|policy| Self::Select(policy, arrival));
@@ -137,12 +136,5 @@ fn choice() -> Choice {
         description: None,
         parameters: r#"{"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}"#.into(),
     }];
-    Choice {
-        request: Arc::new(request),
-        request_id: "bench".into(),
-        number: 0,
-        index: 0,
-        max_tokens: MAX_TOKENS,
-        seed: 1,
-    }
+    Choice::new(Arc::new(request), "bench", MAX_TOKENS)
 }

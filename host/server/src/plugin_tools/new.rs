@@ -31,8 +31,8 @@ macro_rules! repository_file {
 pub(super) struct New {
     /// Folder to make; its name is the plugin's
     folder: PathBuf,
-    /// The example to begin with. In Rust: shout (the smallest), scripted, flaky (fails requests, keeps state); in
-    /// Python: dice; in JavaScript: shuffle
+    /// The example to begin with. In Rust: shout (the smallest), scripted, flaky (fails requests, keeps state),
+    /// recorded (says when its tokens are due); in Python: dice; in JavaScript: shuffle
     #[arg(long, default_value = "shout")]
     like: Like,
 }
@@ -42,6 +42,7 @@ enum Like {
     Shout,
     Scripted,
     Flaky,
+    Recorded,
     Dice,
     Shuffle,
 }
@@ -79,6 +80,7 @@ impl New {
             Like::Shout => rust(name, "shout", repository_file!("plugins/example/shout/src/lib.rs")),
             Like::Scripted => rust(name, "scripted", repository_file!("plugins/example/scripted/src/lib.rs")),
             Like::Flaky => rust(name, "flaky", repository_file!("plugins/example/flaky/src/lib.rs")),
+            Like::Recorded => rust(name, "recorded", repository_file!("plugins/example/recorded/src/lib.rs")),
             Like::Dice => {
                 let module = name.replace('-', "_");
                 let source = renamed(repository_file!("plugins/example/python/dice.py"), "dice", name);
@@ -99,7 +101,7 @@ impl New {
         };
         let snake = name.replace('-', "_");
         files.push(match self.like {
-            Like::Shout | Like::Scripted | Like::Flaky => readme(
+            Like::Shout | Like::Scripted | Like::Flaky | Like::Recorded => readme(
                 "rustup target add wasm32-wasip2\ncargo build --release --target wasm32-wasip2",
                 &format!("target/wasm32-wasip2/release/{snake}.wasm"),
             ),
@@ -132,6 +134,7 @@ fn rust(name: &str, example: &str, source: &str) -> Vec<File> {
     let manifests = match example {
         "scripted" => repository_file!("plugins/example/scripted/Cargo.toml"),
         "flaky" => repository_file!("plugins/example/flaky/Cargo.toml"),
+        "recorded" => repository_file!("plugins/example/recorded/Cargo.toml"),
         _ => repository_file!("plugins/example/shout/Cargo.toml"),
     };
     let mut manifest = standalone(manifests, repository_file!("plugins/example/Cargo.toml"));

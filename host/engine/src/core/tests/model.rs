@@ -165,7 +165,7 @@ impl Model {
         let is_end = matches!(delivery, Delivery::Failed(_) | Delivery::Complete);
         assert!(!std::mem::replace(&mut stream.has_ended, is_end), "{delivery:?} after the end of {number}");
         match delivery {
-            Delivery::Admitted { choice } => self.asked.push((number as u64, choice)),
+            Delivery::Admitted { choice, .. } => self.asked.push((number as u64, choice)),
             Delivery::Tokens { choice, end, .. } => {
                 let before = std::mem::replace(&mut stream.delivered[choice as usize], end);
                 let is_end = self.aborted.contains(&(number as u64)) && before == end;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rehearsal_engine::request::{ToolCall, ToolChoice};
 use rehearsal_engine::{
-    Arrival, BuiltinTokenizer, Choice, CompletionOutput, FailurePolicy, GenerationRequest, Outcome, ResponseStrategy,
+    BuiltinTokenizer, Choice, CompletionOutput, FailurePolicy, GenerationRequest, Outcome, ResponseStrategy,
     StrategyError, ToolCallStrategy,
 };
 use rehearsal_plugin_host::{Plugins, quoted};
@@ -107,7 +107,8 @@ async fn selected(
     twin: &dyn FailurePolicy,
     request: &Arc<GenerationRequest>,
 ) -> Result<(), String> {
-    let arrival = Arrival { request: request.clone(), request_id: "test".into(), number: 7, seed: 42, max_tokens: 100 };
+    let choice = Choice { number: 7, seed: 42, ..Choice::new(request.clone(), "test", 100) };
+    let arrival = choice.arrival();
     let outcomes: Option<Vec<Outcome>> = answer(policy.select(&arrival).await)?;
     same(&outcomes, &answer(twin.select(&arrival).await)?)
 }
@@ -130,12 +131,6 @@ fn same<T: PartialEq + std::fmt::Debug>(first: &T, second: &T) -> Result<(), Str
 }
 
 fn choices(request: &Arc<GenerationRequest>) -> impl Iterator<Item = Choice> {
-    (0..request.n_choices()).map(|index| Choice {
-        request: request.clone(),
-        request_id: "test".into(),
-        number: 7,
-        index,
-        max_tokens: request.sampling.max_tokens.unwrap_or(100_000),
-        seed: 42 + u64::from(index),
-    })
+    let first = Choice::new(request.clone(), "test", request.sampling.max_tokens.unwrap_or(100_000));
+    (0..request.n_choices()).map(move |index| Choice { number: 7, index, seed: 42 + u64::from(index), ..first.clone() })
 }
