@@ -1,4 +1,5 @@
-//! Compiles the guest that misbehaves, one of the contract's first version, and the example plugins.
+//! Compiles the guest that misbehaves, one of the contract's first version, one that is told how requests end, and the example
+//! plugins.
 
 use std::path::Path;
 
@@ -10,9 +11,11 @@ fn main() {
     guest_build::rerun_if_changed(&workspace, &["plugins/guest-build", "tests/build.rs"]);
     guest_build::rerun_if_changed(&workspace, &["tests/contract-0.1.0"]);
     announce("CONTRACT_0_1_0", &guest_build::build_guest(&workspace, "rehearsal-contract-0-1-0", "plugin"));
+    guest_build::rerun_if_changed(&workspace, &["tests/witness"]);
+    announce("WITNESS", &guest_build::build_guest(&workspace, "rehearsal-witness", "plugin"));
     announce("MISBEHAVE", &guest_build::build_guest(&workspace, "rehearsal-misbehave", "plugin"));
     let examples = workspace.join("plugins/example");
-    for example in ["shout", "scripted", "flaky", "recorded"] {
+    for example in ["shout", "scripted", "flaky", "recorded", "breaker"] {
         guest_build::rerun_if_changed(&examples, &[example]);
         announce(&example.to_uppercase(), &guest_build::build_guest(&examples, example, "release"));
     }

@@ -1,6 +1,7 @@
 //! The contract with plugins, from its first version to this one.
 
-use rehearsal_tests::{CONTRACT_0_1_0, MISBEHAVE, Server};
+use futures::StreamExt;
+use rehearsal_tests::{CONTRACT_0_1_0, MISBEHAVE, Server, WITNESS};
 use serde_json::{Value, json};
 
 use crate::EXE;
@@ -126,4 +127,72 @@ async fn a_plugin_that_asks_for_facts_is_told_them() {
     assert!(second.contains(r#"("cached-tokens", "8")"#), "{second}");
     assert!(second.contains(r#"("arrival-ms", "1000.000")"#) && second.ends_with("Some(1000.0)"), "{second}");
     assert!(third.contains(r#"("adapter", "{\"name\":\"sql\",\"id\":1}")"#), "{third}");
+}
+
+/// What the witness remembers, once it is told of so many.
+async fn remembered(server: &Server, n: usize) -> Vec<(String, String)> {
+    let told = async || loop {
+        let kept = server.get("/rehearsal/plugins/witness/state?prefix=ending").await.json;
+        let kept = kept["entries"].as_array().unwrap().clone();
+        if kept.len() >= n {
+            let text = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
+            break kept.iter().map(|entry| (text(entry, "key"), text(entry, "text"))).collect();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), told()).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_observer_is_told_of_each_request_once_how_it_ended() {
+    let latency = ["--clock", "manual", "--time-to-first-token", "1s", "--inter-token-latency", "10ms"];
+    let witness = format!("witness={WITNESS}");
+    let more = ["--plugin", &witness, "--failure-injection-rate", "0", "--max-num-seqs", "1"];
+    let server = std::sync::Arc::new(serving(MISBEHAVE, &[&latency[..], &more].concat()).await);
+    let ask = |body: Value| {
+        let server = server.clone();
+        tokio::spawn(async move { server.post(TEXT, &body).await.status })
+    };
+    let advance = async |body: Value| assert_eq!(server.post("/admin/clock", &body).await.status, 200);
+    let two = ask(json!({ "prompt": "one two three", "n": 2, "max_tokens": 2 }));
+    crate::clock::queued(&server, 2).await;
+    let failed = ask(json!({ "prompt": "reject", "max_tokens": 5 }));
+    crate::clock::queued(&server, 3).await;
+    let gone = ask(json!({ "prompt": "going", "max_tokens": 5 }));
+    crate::clock::queued(&server, 4).await;
+    gone.abort();
+    remembered(&server, 1).await;
+    // One place: the second choice begins when the first one ends, after 1.01 s.
+    advance(json!({ "until-idle": true })).await;
+    assert_eq!((two.await.unwrap(), failed.await.unwrap()), (200, 429));
+    let told = remembered(&server, 3).await;
+    let told: Vec<_> = told.iter().map(|(key, record)| (key.as_str(), record.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("ending 000 1", r#"Outcome::Completed("length") 200 false, 2 choices, 3 in, 4 out, at 0 1000000 2020000"#),
+            ("ending 001 1", r#"Outcome::Failed("not so fast") 429 false, 1 choices, 1 in, 0 out, at 2020000 - -"#),
+            ("ending 002 1", r#"Outcome::Aborted 200 false, 1 choices, 1 in, 0 out, at - - -"#),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_observer_that_lags_delays_nothing_and_is_told_less() {
+    let witness = format!("witness={WITNESS}");
+    let args = ["--model", "slow", "--mode", "echo", "--plugin", &witness, "--max-num-seqs", "64"];
+    let server = Server::start(EXE, &args).await;
+    let ask = async |_| {
+        let answer = server.post(TEXT, &json!({ "prompt": "hello", "max_tokens": 1 })).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    };
+    futures::stream::iter(0..2_000).for_each_concurrent(32, ask).await;
+    let dropped = async || {
+        let page = server.get("/metrics").await.text;
+        let row = r#"rehearsal_plugin_endings_dropped_total{plugin="witness"} "#;
+        page.lines().find_map(|line| line.strip_prefix(row)?.parse::<usize>().ok()).unwrap()
+    };
+    let dropped = dropped().await;
+    assert!(dropped > 0, "of 2,000 at most 1,024 wait");
+    assert_eq!(server.get("/health").await.status, 200);
 }

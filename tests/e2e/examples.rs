@@ -76,6 +76,47 @@ async fn a_recorded_stream_is_played_to_the_microsecond() {
 }
 
 #[tokio::test]
+async fn a_circuit_opens_after_real_failures_and_closes_after_one_on_trial() {
+    let (guest, breaker) = (format!("guest={}", rehearsal_tests::MISBEHAVE), format!("breaker={}", examples::BREAKER));
+    let config = r#"breaker={"failures": 2, "open_ms": 10000}"#;
+    let plugins = ["--plugin", &guest, "--plugin", &breaker, "--mode", "guest", "--failure-plugin", "breaker"];
+    let args = [&["--model", "m", "--clock", "manual", "--plugin-config", config], &plugins[..]].concat();
+    let server = Server::start(EXE, &args).await;
+    // The breaker is told in the background, of one end after the other.
+    let told = async |n: usize| {
+        loop {
+            let page = server.get("/metrics").await.text;
+            let row = r#"rehearsal_plugin_calls_total{outcome="ok",plugin="breaker"} "#;
+            let calls = page.lines().find_map(|line| line.strip_prefix(row)?.parse::<usize>().ok());
+            if calls >= Some(n) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let mut n_calls = 0;
+    let mut statuses = Vec::new();
+    for prompt in
+        ["internal", "hello", "internal", "panic", "hello", "advance", "internal", "hello", "advance", "hello", "hello"]
+    {
+        if prompt == "advance" {
+            assert_eq!(server.post("/admin/clock", &json!({ "advance": "10s" })).await.status, 200);
+            continue;
+        }
+        let answer = server.post(CHAT, &Server::chat(prompt, &json!({}))).await;
+        if answer.status == 503 {
+            assert_eq!(answer.json["error"]["code"], "circuit_open", "{}", answer.text);
+        }
+        statuses.push(answer.status);
+        n_calls += 2;
+        told(n_calls).await;
+    }
+    assert_eq!(statuses, [500, 200, 500, 500, 503, 500, 503, 200, 200]);
+    let page = server.get("/metrics").await.text;
+    assert!(page.contains(r#"rehearsal_plugin_endings_dropped_total{plugin="breaker"} 0"#), "{page}");
+}
+
+#[tokio::test]
 async fn a_server_lists_what_it_loaded() {
     let server = serve("--mode echo --no-request-overrides").await;
     let answer = server.get("/rehearsal/plugins").await;

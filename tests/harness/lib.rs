@@ -18,9 +18,14 @@ pub mod examples {
     pub const SCRIPTED: &str = env!("SCRIPTED_COMPONENT");
     /// Fails every third request of a tenant.
     pub const FLAKY: &str = env!("FLAKY_COMPONENT");
+    /// Refuses requests while too many fail.
+    pub const BREAKER: &str = env!("BREAKER_COMPONENT");
     /// Plays a recorded stream.
     pub const RECORDED: &str = env!("RECORDED_COMPONENT");
 }
+
+/// A guest that remembers how requests ended.
+pub const WITNESS: &str = env!("WITNESS_COMPONENT");
 
 /// A guest of the contract's first version.
 pub const CONTRACT_0_1_0: &str = env!("CONTRACT_0_1_0_COMPONENT");

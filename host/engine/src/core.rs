@@ -140,7 +140,7 @@ impl Core {
         }
         let playback = may_fail.then(|| Playback::new(at));
         self.calls_in_flight += usize::from(may_fail);
-        self.requests.insert(number, Request::new(ids, mailbox.clone(), playback));
+        self.requests.insert(number, Request::new(&sequences, mailbox.clone(), playback, at));
         self.is_unsettled = true;
         Ok(sequences)
     }
@@ -253,11 +253,14 @@ impl Core {
 
     /// Forgets what happened, once it was told.
     pub(crate) fn clear_report(&mut self) {
-        self.report.sequences.clear();
-        self.report.injected.clear();
-        self.report.refused = 0;
-        self.report.kv_cache = None;
-        self.report.adapters = None;
+        let StepReport { at: _, counts: _, sequences, requests, injected, refused, kv_cache, adapters } =
+            &mut self.report;
+        sequences.clear();
+        requests.clear();
+        injected.clear();
+        *refused = 0;
+        *kv_cache = None;
+        *adapters = None;
     }
 
     /// What is to be put into mailboxes, in order.
@@ -345,18 +348,25 @@ impl Core {
 
     /// Ends a request and all of its sequences that have not ended: with an error, or because its client has gone away.
     fn end_request(&mut self, number: RequestNumber, error: Option<StrategyError>) {
-        let Some(request) = self.requests.remove(&number) else { return };
+        self.cut_off(number, error, false);
+    }
+
+    /// The same, for a failure that was played on purpose if it was.
+    fn cut_off(&mut self, number: RequestNumber, error: Option<StrategyError>, on_purpose: bool) {
+        let Some(request) = self.requests.get(&number) else { return };
         let is_selecting = request.playback.as_ref().is_some_and(|playback| !playback.is_selected());
         self.calls_in_flight -= usize::from(is_selecting);
         if let Some(deadline) = request.play_at {
             self.deadlines.remove(&(deadline, Deadline::Playback(number)));
         }
-        for id in request.ids {
+        for id in request.ids.clone() {
             self.end(id, SequenceEvent::Aborted);
         }
-        if let Some(error) = error {
-            self.deliveries.push((request.mailbox, Delivery::Failed(error)));
+        let Some(request) = self.requests.remove(&number) else { return };
+        if let Some(error) = error.clone() {
+            self.deliveries.push((request.mailbox.clone(), Delivery::Failed(error)));
         }
+        self.report.requests.push(request.cut_off(error, on_purpose));
     }
 
     /// Reports the one terminal event of a sequence, and frees its place and its blocks.
@@ -371,7 +381,11 @@ impl Core {
             kv_cache.remove(id);
         }
         self.is_unsettled = true;
-        self.report.sequences.push(sequence.into_report(event));
+        let report = sequence.into_report(event);
+        if let Some(request) = self.requests.get_mut(&report.choice.number) {
+            request.add(&report);
+        }
+        self.report.sequences.push(report);
     }
 
     /// How busy it is.
@@ -381,8 +395,7 @@ impl Core {
 
     fn debug_assert_invariants(&self) {
         // In a crowd, looking at all of it would take longer than the step.
-        #[cfg(debug_assertions)]
-        if self.sequences.len() <= 64 {
+        if cfg!(debug_assertions) && self.sequences.len() <= 64 {
             let in_flight = self.sequences.values().filter(|sequence| sequence.awaits_answer()).count();
             let selecting = self.requests.values().filter(|request| request.is_selecting()).count();
             assert_eq!(self.calls_in_flight, in_flight + selecting);

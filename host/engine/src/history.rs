@@ -23,6 +23,19 @@ pub struct SequenceHistory {
     pub preemptions: u32,
 }
 
+impl SequenceHistory {
+    /// Adds another choice's of the same request: the earliest of each moment, but the latest of the last token, and all tokens.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let earliest = |one: Option<EngineTime>, other: Option<EngineTime>| one.into_iter().chain(other).min();
+        self.scheduled = earliest(self.scheduled, other.scheduled);
+        self.first_token = earliest(self.first_token, other.first_token);
+        self.last_token = self.last_token.max(other.last_token);
+        self.generated_tokens += other.generated_tokens;
+        self.cached_tokens = self.cached_tokens.max(other.cached_tokens);
+        self.preemptions += other.preemptions;
+    }
+}
+
 /// How long each part of it took; `None` for what it has not come to.
 impl SequenceHistory {
     /// In the waiting queue, until it left it for the first time.

@@ -56,7 +56,7 @@ pub use output::{
     Timing,
 };
 pub use output_stream::OutputStream;
-pub use report::{AdapterNames, Counts, SequenceEvent, SequenceReport, StepReport};
+pub use report::{AdapterNames, Counts, RequestEnd, RequestReport, SequenceEvent, SequenceReport, StepReport};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};
 pub use strategy::{Choice, Fault, PluginFault, ResponseStrategy, Strategies, StrategyError, ToolCallStrategy};
 pub use tokenizer::{BuiltinTokenizer, Encoded, HuggingFaceTokenizer, Tokenizer};

@@ -17,6 +17,8 @@ pub struct StepReport {
     pub at: EngineTime,
     /// What happened to sequences, in order.
     pub sequences: Vec<SequenceReport>,
+    /// Requests that ended, each once and after the last of its sequences.
+    pub requests: Vec<Arc<RequestReport>>,
     /// Failures that were played on purpose, in order: of which request, and their [kinds](crate::Failure::kind).
     pub injected: Vec<(RequestNumber, &'static str)>,
     /// Blocks that changed, in order; `None` if none did, or if the engine's configuration says that nothing is to be told
@@ -34,11 +36,36 @@ impl StepReport {
     /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
         self.sequences.is_empty()
+            && self.requests.is_empty()
             && self.injected.is_empty()
             && self.kv_cache.is_none()
             && self.adapters.is_none()
             && self.refused == 0
     }
+}
+
+/// How one request ended.
+#[derive(Debug)]
+pub struct RequestReport {
+    /// Its first choice.
+    pub choice: Arc<Choice>,
+    /// Of all of its choices together: the earliest of each moment, but the latest of the last token, and all tokens.
+    pub history: SequenceHistory,
+    /// How.
+    pub end: RequestEnd,
+    /// A failure that was played on purpose ended it.
+    pub on_purpose: bool,
+}
+
+/// The end of a request.
+#[derive(Debug)]
+pub enum RequestEnd {
+    /// Its client has everything; why the last of its choices ended.
+    Completed(FinishReason),
+    /// It failed.
+    Failed(StrategyError),
+    /// Its client went away, or the engine was told to end it.
+    Aborted,
 }
 
 /// What happened to one sequence (one choice of a request).

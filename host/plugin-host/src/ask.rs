@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use rehearsal_engine::request::ToolCall;
-use rehearsal_engine::{Arrival, Choice, Completion, Outcome, StrategyError};
+use rehearsal_engine::{Arrival, Choice, Completion, Outcome, RequestReport, StrategyError};
 use wasmtime::Store;
 
 use crate::bindings::types::CallError as GuestError;
@@ -52,6 +52,20 @@ pub(crate) async fn select(plugin: &Arc<Plugin>, arrival: &Arrival) -> Result<Ve
         })
     });
     convert::outcomes(answer.await?, plugin.instances.name())
+}
+
+/// Tells how a request ended.
+pub(crate) async fn finished(plugin: &Arc<Plugin>, ended: &RequestReport) -> Result<(), StrategyError> {
+    let caller = Caller::of(&ended.choice.request_id, ended.choice.seed);
+    let record = convert::ending(ended, &plugin.version.needs, plugin.view());
+    let answer = ask(plugin, caller, move |store, exports| {
+        Box::pin(async move {
+            let observer = exports.observer.as_ref().ok_or_else(|| absent(Interface::Observer))?;
+            observer.call_finished(store, &record).await.map(Ok)
+        })
+    });
+    // It has no way to say that it failed.
+    answer.await.map(|_: Result<(), GuestError>| ())
 }
 
 async fn ask<A: Send + 'static>(

@@ -18,11 +18,13 @@ pub enum Interface {
     ToolCaller,
     /// Decides what fails on purpose.
     FailureSelector,
+    /// Is told how requests ended.
+    Observer,
 }
 
 impl Interface {
     /// In the order in which they are told.
-    pub const ALL: [Self; 3] = [Self::Generator, Self::ToolCaller, Self::FailureSelector];
+    pub const ALL: [Self; 4] = [Self::Generator, Self::ToolCaller, Self::FailureSelector, Self::Observer];
 
     /// As the contract names it.
     pub fn name(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Interface {
             Self::Generator => "generator",
             Self::ToolCaller => "tool-caller",
             Self::FailureSelector => "failure-selector",
+            Self::Observer => "observer",
         }
     }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use rehearsal_engine::request::{self, OutputFormat, ToolChoice};
 use rehearsal_engine::strategy::Rejection;
 use rehearsal_engine::{
-    Arrival, Choice, Completion, Content, Endpoint, Failure, Fault, FinishReason, GenerationRequest, Moment, Outcome,
-    PromptContent, StrategyError,
+    Arrival, Choice, Completion, Content, Endpoint, EngineTime, Failure, Fault, FinishReason, GenerationRequest,
+    Moment, Outcome, PluginFault, PromptContent, RequestEnd, RequestReport, StrategyError,
 };
 
-use crate::bindings::{failure_selector, generator, types};
+use crate::bindings::{failure_selector, generator, observer, types};
 use crate::engine_view::EngineView;
 use crate::extras;
 use crate::needs::Needs;
@@ -77,6 +77,49 @@ pub(crate) fn arrival(arrival: &Arrival, needs: &Needs, view: &EngineView) -> fa
         prompt: if needs.prompt() { request.prompts.first().map(|first| prompt(&first.content)) } else { None },
         raw_body: raw_body(request, needs),
         extras: extras::of_arrival(request, arrival.arrived, needs, view),
+    }
+}
+
+/// What an observer is told of a request that ended.
+pub(crate) fn ending(ended: &RequestReport, needs: &Needs, view: &EngineView) -> observer::Ending {
+    let RequestReport { choice, history, end, on_purpose } = ended;
+    let request = &choice.request;
+    let micros = |moment: Option<EngineTime>| {
+        moment.map(|moment| u64::try_from(moment.since(history.arrived).as_micros()).unwrap_or(u64::MAX))
+    };
+    let (outcome, status) = match end {
+        RequestEnd::Completed(reason) => (observer::Outcome::Completed(reason.as_str().to_owned()), 200),
+        RequestEnd::Failed(error) => (observer::Outcome::Failed(error.to_string()), status(error)),
+        RequestEnd::Aborted => (observer::Outcome::Aborted, 200),
+    };
+    observer::Ending {
+        id: choice.request_id.to_string(),
+        number: choice.number,
+        endpoint: endpoint(request.endpoint),
+        model: request.model.clone(),
+        streaming: request.streaming,
+        choices: request.n_choices(),
+        outcome,
+        status,
+        on_purpose: *on_purpose,
+        prompt_tokens: request.prompts.iter().map(|prompt| prompt.n_tokens).sum(),
+        cached_tokens: history.cached_tokens,
+        output_tokens: history.generated_tokens,
+        scheduled_us: micros(history.scheduled),
+        first_token_us: micros(history.first_token),
+        last_token_us: micros(history.last_token),
+        headers: headers(request, needs),
+        extras: extras::of_arrival(request, choice.arrived, needs, view),
+    }
+}
+
+/// The status that the contract has for an error.
+fn status(error: &StrategyError) -> u16 {
+    match error {
+        StrategyError::Rejected(rejection) => rejection.status,
+        StrategyError::Plugin(PluginFault { fault: Fault::Saturated { .. }, .. }) => 503,
+        StrategyError::Plugin(_) | StrategyError::Lost => 500,
+        StrategyError::Disconnected | StrategyError::Malformed => 200,
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rehearsal_engine::{FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy};
+use rehearsal_engine::{EngineObserver, FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy};
 use tracing::{debug, info};
 
 use crate::contract::Interface;
+use crate::endings::Endings;
 use crate::error::{LoadError, LoadProblem};
 use crate::info::PluginStatus;
 use crate::loader;
@@ -119,6 +120,12 @@ impl Plugins {
         };
         let prepared = plugin.with_config(spec.config.clone(), &self.host.runtime).await?;
         Ok(Some(Reconfigured { plugin: plugin.clone(), prepared, host: self.host.clone() }))
+    }
+
+    /// What tells those of them that export `observer` how requests ended. To be called once.
+    pub fn endings(&self) -> Arc<dyn EngineObserver> {
+        let others = self.plugins.values().filter(|plugin| !plugin.is_builtin()).cloned();
+        Arc::new(Endings::new(others, self.host.runtime.guest_threads()))
     }
 
     /// What the plugin `name` keeps under keys that begin so; `None` if it is not loaded.

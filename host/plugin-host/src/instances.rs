@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::bindings::{failure_selector, generator, lifecycle, tool_caller};
+use crate::bindings::{failure_selector, generator, lifecycle, observer, tool_caller};
 use crate::contract::Interface;
 use crate::guest::Guest;
 use crate::limits::Limits;
@@ -31,6 +31,7 @@ pub(crate) struct Interfaces {
     pub(crate) generator: Option<generator::GuestIndices>,
     pub(crate) tool_caller: Option<tool_caller::GuestIndices>,
     pub(crate) failure_selector: Option<failure_selector::GuestIndices>,
+    pub(crate) observer: Option<observer::GuestIndices>,
 }
 
 impl Interfaces {
@@ -40,6 +41,7 @@ impl Interfaces {
             Interface::Generator => self.generator.is_some(),
             Interface::ToolCaller => self.tool_caller.is_some(),
             Interface::FailureSelector => self.failure_selector.is_some(),
+            Interface::Observer => self.observer.is_some(),
         };
         Interface::ALL.into_iter().filter(is_exported).collect()
     }
@@ -69,6 +71,7 @@ pub(crate) struct Exports {
     pub(crate) generator: Option<generator::Guest>,
     pub(crate) tool_caller: Option<tool_caller::Guest>,
     pub(crate) failure_selector: Option<failure_selector::Guest>,
+    pub(crate) observer: Option<observer::Guest>,
 }
 
 impl Instances {

@@ -53,6 +53,8 @@ mod reload;
 mod replica;
 mod strategy;
 
+mod endings;
+
 mod host;
 mod watch;
 

@@ -20,6 +20,8 @@ pub enum PluginEvent<'a> {
     Abandoned,
     /// A line that it logged was dropped.
     LineDropped,
+    /// A request's end was not told to it: too many wait for it already.
+    EndingDropped,
     /// Another version of its component serves from now on.
     Reloaded(&'a PluginInfo),
     /// Another version of its component was found and is no good; the one that served serves on.

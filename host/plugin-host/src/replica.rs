@@ -76,7 +76,7 @@ impl ReplicaPlugin {
         self.shared.tell(PluginEvent::Ended(took, result));
     }
 
-    pub(crate) fn abandoned(&self) {
-        self.shared.tell(PluginEvent::Abandoned);
+    pub(crate) fn tell(&self, event: PluginEvent<'_>) {
+        self.shared.tell(event);
     }
 }

@@ -6,12 +6,13 @@ use futures::future::BoxFuture;
 use rehearsal_engine::request::{OutputFormat, ToolCall};
 use rehearsal_engine::strategy::Rejection;
 use rehearsal_engine::{
-    Arrival, Choice, Completion, FailurePolicy, Fault, Outcome, PluginFault, ResponseStrategy, StrategyError,
-    ToolCallStrategy,
+    Arrival, Choice, Completion, FailurePolicy, Fault, Outcome, PluginFault, RequestReport, ResponseStrategy,
+    StrategyError, ToolCallStrategy,
 };
 
 use crate::ask;
 use crate::contract::Interface;
+use crate::observer::PluginEvent;
 use crate::plugin::{Plugin, Version};
 use crate::real_time::Instant;
 use crate::replica::ReplicaPlugin;
@@ -26,6 +27,11 @@ impl PluginStrategy {
     /// `None` if the plugin does not export `interface`.
     pub(crate) fn new(plugin: &Arc<ReplicaPlugin>, interface: Interface) -> Option<Self> {
         plugin.exports(interface).then(|| Self { plugin: plugin.clone() })
+    }
+
+    /// Tells it how a request ended.
+    pub(crate) async fn finished(&self, ended: &RequestReport) -> Result<(), StrategyError> {
+        self.told(async |plugin| ask::finished(plugin, ended).await).await
     }
 
     /// Whom to blame for `error`: a built-in plugin that takes too long does so over what the client wants made up.
@@ -74,7 +80,7 @@ impl Watched<'_> {
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.plugin.abandoned();
+            self.plugin.tell(PluginEvent::Abandoned);
         }
     }
 }

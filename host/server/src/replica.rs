@@ -127,6 +127,7 @@ impl Replica {
         observers.push(view.clone());
         let plugin_observers = vec![metrics.plugins.clone() as Arc<dyn PluginObserver>];
         let plugins = plugins.replica(&Surroundings { observers: plugin_observers, clock: clock.clone(), view });
+        observers.push(plugins.endings());
         metrics.plugins.expect(plugins.statuses());
         let routing = Routing::new(config, &plugins)?;
         let mut kv_events = None;

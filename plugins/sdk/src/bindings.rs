@@ -71,3 +71,17 @@ pub mod failure_selector {
         default_bindings_module: "rehearsal_sdk::bindings::failure_selector",
     });
 }
+
+/// `observer`.
+pub mod observer {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package rehearsal:sdk-observer; world observer-only { export rehearsal:strategy/observer@0.1.1; }",
+        world: "rehearsal:sdk-observer/observer-only",
+        with: { "rehearsal:strategy/types@0.1.1": crate::bindings::host::rehearsal::strategy::types },
+        additional_derives: [PartialEq, Clone],
+        pub_export_macro: true,
+        export_macro_name: "export_observer",
+        default_bindings_module: "rehearsal_sdk::bindings::observer",
+    });
+}

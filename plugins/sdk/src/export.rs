@@ -1,6 +1,6 @@
 //! The macro that makes a type a component.
 
-/// Exports a plugin and what it can do, one or more of `generator`, `tool_caller` and `failure_selector`:
+/// Exports a plugin and what it can do, one or more of `generator`, `tool_caller`, `failure_selector` and `observer`:
 /// `export!(MyPlugin: generator, tool_caller);`.
 ///
 /// Expands to nothing outside WebAssembly, so that the crate links and tests natively.
@@ -56,6 +56,18 @@ macro_rules! export {
         $crate::bindings::failure_selector::export_failure_selector!(
             Exports with_types_in $crate::bindings::failure_selector
         );
+    };
+    (@ observer) => {
+        impl $crate::bindings::observer::exports::rehearsal::strategy::observer::Guest for Exports {
+            fn finished(ending: $crate::Ending) {
+                // The host initialises an instance before it tells it anything.
+                if let Ok(plugin) = plugin() {
+                    $crate::Observer::finished(plugin, &ending);
+                }
+            }
+        }
+
+        $crate::bindings::observer::export_observer!(Exports with_types_in $crate::bindings::observer);
     };
     (@ tool_caller) => {
         impl $crate::bindings::tool_caller::exports::rehearsal::strategy::tool_caller::Guest for Exports {

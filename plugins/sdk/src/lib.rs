@@ -1,7 +1,7 @@
 //! Write a Rehearsal plugin in Rust.
 //!
 //! A plugin is a type that implements [`Plugin`] (who it is, how it is configured) and what it can do ([`Generator`],
-//! [`ToolCaller`], [`FailureSelector`]); [`export!`] makes it a component. It is built as
+//! [`ToolCaller`], [`FailureSelector`], [`Observer`]); [`export!`] makes it a component. It is built as
 //! `cargo rustc --lib --crate-type cdylib --target wasm32-wasip2`, and because it is a plain library it is tested
 //! natively, without a server:
 //!
@@ -55,6 +55,7 @@ pub use bindings::host::rehearsal::strategy::types::{
     ToolCall, ToolChoice,
 };
 pub use bindings::lifecycle::exports::rehearsal::strategy::lifecycle::Description;
+pub use bindings::observer::exports::rehearsal::strategy::observer::{Ending, Outcome as EndingOutcome};
 pub use extras::Load;
 pub use host::{log, state, tokenizer};
 pub use rng::{Rng, RngExt, rng};
@@ -81,6 +82,13 @@ pub trait ToolCaller: Plugin {
 pub trait FailureSelector: Plugin {
     /// What is to happen to one request, in order; empty: it goes well. Called once, when the request arrives.
     fn select(&self, arrival: &Arrival) -> Result<Vec<Outcome>, CallError>;
+}
+
+/// Is told how requests ended.
+pub trait Observer: Plugin {
+    /// A request ended: called once for each, in the background and one at a time. When this takes longer than requests take to
+    /// end, some are not told.
+    fn finished(&self, ending: &Ending);
 }
 
 /// Makes the model's output.

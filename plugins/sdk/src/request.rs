@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::{ContentPart, Endpoint, Message, OutputFormat, Prompt, Request, Role, ToolChoice, tokenizer};
+use crate::{
+    Arrival, ContentPart, Ending, EndingOutcome, Endpoint, Message, OutputFormat, Prompt, Request, Role, ToolChoice,
+    tokenizer,
+};
 
 impl Request {
     /// The text that the user wrote: of a conversation, its last message with the role `user`; else the prompt, token
@@ -61,6 +64,52 @@ impl Request {
             reasoning_effort: None,
             headers: Vec::new(),
             raw_body: None,
+            extras: Vec::new(),
+        }
+    }
+}
+
+impl Arrival {
+    /// The arrival of a chat request, for tests.
+    pub fn with_id(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            number: 0,
+            endpoint: Endpoint::ChatCompletions,
+            model: "test-model".into(),
+            streaming: false,
+            choices: 1,
+            prompt_tokens: 1,
+            max_tokens: 1000,
+            seed: 0,
+            headers: Vec::new(),
+            prompt: None,
+            raw_body: None,
+            extras: Vec::new(),
+        }
+    }
+}
+
+impl Ending {
+    /// The end of a chat request that went well, for tests.
+    pub fn with_id(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            number: 0,
+            endpoint: Endpoint::ChatCompletions,
+            model: "test-model".into(),
+            streaming: false,
+            choices: 1,
+            outcome: EndingOutcome::Completed("stop".into()),
+            status: 200,
+            on_purpose: false,
+            prompt_tokens: 1,
+            cached_tokens: 0,
+            output_tokens: 1,
+            scheduled_us: Some(0),
+            first_token_us: Some(0),
+            last_token_us: Some(0),
+            headers: Vec::new(),
             extras: Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::request::Request;
 use super::sequence::Pace;
 use super::{Core, Deadline};
 use crate::clock::EngineTime;
@@ -107,7 +108,7 @@ impl Core {
         request.n_generating -= 1;
         if request.n_generating == 0 {
             self.deliveries.push((request.mailbox.clone(), Delivery::Complete));
-            self.requests.remove(&number);
+            self.report.requests.extend(self.requests.remove(&number).map(Request::completed));
         }
     }
 

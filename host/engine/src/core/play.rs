@@ -1,5 +1,6 @@
 //! Failures as they happen to a request.
 
+use super::request::Request;
 use super::{Core, Deadline};
 use crate::clock::EngineTime;
 use crate::failure::Failure;
@@ -30,7 +31,7 @@ impl Core {
                 }
                 Played::Over => {
                     self.deliveries.push((request.mailbox.clone(), Delivery::Complete));
-                    self.requests.remove(&number);
+                    self.report.requests.extend(self.requests.remove(&number).map(Request::completed));
                     return;
                 }
                 Played::PassOn(Pending::Failed(error)) => return self.end_request(number, Some(error)),
@@ -48,10 +49,10 @@ impl Core {
                     self.deliveries.push((request.mailbox.clone(), Delivery::Malformed));
                 }
                 Played::Failure(Failure::Error(error)) => {
-                    return self.end_request(number, Some(StrategyError::Rejected(error)));
+                    return self.cut_off(number, Some(StrategyError::Rejected(error)), true);
                 }
                 Played::Failure(Failure::Disconnect) => {
-                    return self.end_request(number, Some(StrategyError::Disconnected));
+                    return self.cut_off(number, Some(StrategyError::Disconnected), true);
                 }
                 Played::Failure(Failure::Hang) => return self.hang(number),
             }

@@ -95,6 +95,8 @@ impl EngineObserver for Record {
             };
             self.0.lock().unwrap().push((choice.number, choice.index, name));
         }
+        let ended = report.requests.iter().map(|ended| (ended.choice.number, ended.choice.index, "ended"));
+        self.0.lock().unwrap().extend(ended);
         self.0.lock().unwrap().extend(report.injected.iter().map(|(number, kind)| (*number, 0, *kind)));
     }
 }
@@ -131,6 +133,12 @@ impl Record {
             *end += i32::from(matches!(*name, "finished" | "failed" | "aborted"));
         }
         assert!(ends.values().all(|end| *end == 1), "{ends:?}");
+        let mut requests: Vec<_> = ends.keys().map(|(number, _)| (*number, 0)).collect();
+        requests.sort_unstable();
+        requests.dedup();
+        let mut ended = self.of("ended");
+        ended.sort_unstable();
+        assert_eq!(ended, requests, "each request ends once, too");
     }
 }
 

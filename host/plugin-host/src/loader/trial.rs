@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use rehearsal_engine::request::{Message, Tool, ToolChoice, Wishes};
-use rehearsal_engine::{Choice, Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams, StrategyError};
+use rehearsal_engine::{
+    Choice, Endpoint, FinishReason, GenerationRequest, Prompt, PromptContent, RequestEnd, RequestReport,
+    SamplingParams, SequenceHistory, StrategyError,
+};
 
 use crate::ask;
 use crate::bindings::lifecycle;
@@ -40,6 +43,12 @@ pub(super) async fn exports(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
             Interface::ToolCaller => judge("call-tools", ask::call_tools(plugin, &choice()).await)?,
             Interface::FailureSelector => {
                 judge("select", ask::select(plugin, &choice().arrival()).await)?;
+            }
+            Interface::Observer => {
+                let end = RequestEnd::Completed(FinishReason::Stop);
+                let history = SequenceHistory { generated_tokens: 16, ..Default::default() };
+                let ended = RequestReport { choice: Arc::new(choice()), history, end, on_purpose: false };
+                judge("finished", ask::finished(plugin, &ended).await)?;
             }
         }
     }

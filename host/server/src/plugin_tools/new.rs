@@ -32,7 +32,7 @@ pub(super) struct New {
     /// Folder to make; its name is the plugin's
     folder: PathBuf,
     /// The example to begin with. In Rust: shout (the smallest), scripted, flaky (fails requests, keeps state),
-    /// recorded (says when its tokens are due); in Python: dice; in JavaScript: shuffle
+    /// breaker (the same, and is told how requests end), recorded (says when its tokens are due); in Python: dice; in JavaScript: shuffle
     #[arg(long, default_value = "shout")]
     like: Like,
 }
@@ -42,6 +42,7 @@ enum Like {
     Shout,
     Scripted,
     Flaky,
+    Breaker,
     Recorded,
     Dice,
     Shuffle,
@@ -80,6 +81,7 @@ impl New {
             Like::Shout => rust(name, "shout", repository_file!("plugins/example/shout/src/lib.rs")),
             Like::Scripted => rust(name, "scripted", repository_file!("plugins/example/scripted/src/lib.rs")),
             Like::Flaky => rust(name, "flaky", repository_file!("plugins/example/flaky/src/lib.rs")),
+            Like::Breaker => rust(name, "breaker", repository_file!("plugins/example/breaker/src/lib.rs")),
             Like::Recorded => rust(name, "recorded", repository_file!("plugins/example/recorded/src/lib.rs")),
             Like::Dice => {
                 let module = name.replace('-', "_");
@@ -101,7 +103,7 @@ impl New {
         };
         let snake = name.replace('-', "_");
         files.push(match self.like {
-            Like::Shout | Like::Scripted | Like::Flaky | Like::Recorded => readme(
+            Like::Shout | Like::Scripted | Like::Flaky | Like::Breaker | Like::Recorded => readme(
                 "rustup target add wasm32-wasip2\ncargo build --release --target wasm32-wasip2",
                 &format!("target/wasm32-wasip2/release/{snake}.wasm"),
             ),
@@ -134,6 +136,7 @@ fn rust(name: &str, example: &str, source: &str) -> Vec<File> {
     let manifests = match example {
         "scripted" => repository_file!("plugins/example/scripted/Cargo.toml"),
         "flaky" => repository_file!("plugins/example/flaky/Cargo.toml"),
+        "breaker" => repository_file!("plugins/example/breaker/Cargo.toml"),
         "recorded" => repository_file!("plugins/example/recorded/Cargo.toml"),
         _ => repository_file!("plugins/example/shout/Cargo.toml"),
     };

@@ -21,6 +21,7 @@ pub struct PluginMetrics {
     outlasted: IntCounterVec,
     reloads: IntCounterVec,
     lines_dropped: IntCounterVec,
+    endings_dropped: IntCounterVec,
     waiting: IntGaugeVec,
     peak_memory: IntGaugeVec,
     state: IntGaugeVec,
@@ -52,6 +53,11 @@ impl PluginMetrics {
                 &["plugin", "outcome"],
             )?,
             lines_dropped: counter("log_lines_dropped_total", "Lines of a plugin that logs too much.", &["plugin"])?,
+            endings_dropped: counter(
+                "endings_dropped_total",
+                "Ends of requests that a plugin was not told of, because it takes too long over them.",
+                &["plugin"],
+            )?,
             waiting: gauge("waiting_calls", "Calls that wait for their turn.", &["plugin"])?,
             peak_memory: gauge("peak_memory_bytes", "The most memory that any instance has had.", &["plugin"])?,
             state: gauge("state_bytes", "What a plugin keeps between calls.", &["plugin"])?,
@@ -68,6 +74,7 @@ impl PluginMetrics {
             self.offloaded.with_label_values(&[&name]);
             self.outlasted.with_label_values(&[&name]);
             self.lines_dropped.with_label_values(&[&name]);
+            self.endings_dropped.with_label_values(&[&name]);
             for outcome in ["ok", "failed"] {
                 self.reloads.with_label_values(&[&*name, outcome]);
             }
@@ -112,6 +119,7 @@ impl PluginObserver for PluginMetrics {
             }
             PluginEvent::Abandoned => self.calls.with_label_values(&[plugin, "abandoned"]).inc(),
             PluginEvent::LineDropped => self.lines_dropped.with_label_values(&[plugin]).inc(),
+            PluginEvent::EndingDropped => self.endings_dropped.with_label_values(&[plugin]).inc(),
             PluginEvent::Reloaded(_) => self.reloads.with_label_values(&[plugin, "ok"]).inc(),
             PluginEvent::NotReloaded(_) => self.reloads.with_label_values(&[plugin, "failed"]).inc(),
         }
