@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use rehearsal_tests::{ROOT, Server};
 use serde_json::json;
@@ -219,6 +220,9 @@ async fn caching() -> Server {
 
 /// A virtual environment with what a `requirements.txt` asks for, kept in the target folder; its Python.
 pub(crate) fn environment(name: &str, requirements: &Path) -> PathBuf {
+    /// Several tests may want the same one.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let wanted = std::fs::read(requirements).expect("requirements.txt is there");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let (python, installed) = (folder.join("bin/python"), folder.join("installed.txt"));

@@ -31,6 +31,22 @@ impl Project {
         Self { component: folder.join(component), folder, hash: hash(&fresh) }
     }
 
+    /// The same with a mistake in it.
+    fn with_mistake(self, file: &str, right: &str, wrong: &str) -> Self {
+        let path = self.folder.join(file);
+        let source = std::fs::read_to_string(&path).unwrap();
+        assert!(source.contains(right), "{source}");
+        std::fs::write(path, source.replacen(right, wrong, 1)).unwrap();
+        Self { hash: format!("{} {wrong}", self.hash), ..self }
+    }
+
+    /// What is said of it when it is checked.
+    fn refusal(&self) -> String {
+        let output = Command::new(EXE).args(["plugin", "check"]).arg(&self.component).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     fn stamp(&self) -> PathBuf {
         self.folder.join("built.txt")
     }
@@ -152,4 +168,47 @@ async fn javascript() {
             words == sorted
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_wrong_type_in_python_is_told_by_its_field() {
+    let project = Project::new("wrong-dice", "dice", "wrong-dice.wasm").with_mistake(
+        "wrong_dice.py",
+        "content=Content_Text(\" \".join(throws) or \"no dice\")",
+        "content=Content_Text(17)",
+    );
+    if !project.is_built() {
+        let python = environment("componentize", &project.folder.join("requirements.txt"));
+        project.build(python.parent());
+    }
+    let said = project.refusal();
+    for part in [
+        "the trial of generate failed: plugin \"wrong-dice\" crashed: TypeError: completion.content.value is 17, and not of type str",
+        "; in its trial it said\n  | Traceback (most recent call last):\n  |   File \"/0/wrong_dice.py\", line ",
+    ] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_mistake_in_javascript_is_told_by_its_line() {
+    if !is_here("node") || !is_here("npm") {
+        return;
+    }
+    let project = Project::new("wrong-shuffle", "shuffle", "wrong-shuffle.wasm").with_mistake(
+        "plugin.js",
+        "seeded(req.seed)",
+        "seeded(req.sead.value)",
+    );
+    if !project.is_built() {
+        project.build(None);
+    }
+    let said = project.refusal();
+    for part in [
+        "crashed: TypeError: can't access property \"value\", req.sead is undefined at generator.generate<@plugin.js:",
+        "; in its trial it said\n  | TypeError: can't access property",
+        "\n  | generator.generate<@plugin.js:",
+    ] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use rehearsal_engine::request::ToolCall;
-use rehearsal_engine::{Arrival, Choice, Completion, Outcome, RequestReport, StrategyError};
+use rehearsal_engine::{Arrival, Choice, Completion, Outcome, StrategyError};
 use wasmtime::Store;
 
+use crate::bindings::observer::Ending;
 use crate::bindings::types::CallError as GuestError;
 use crate::call::{Caller, Init};
 use crate::contract::Interface;
@@ -55,13 +56,13 @@ pub(crate) async fn select(plugin: &Arc<Plugin>, arrival: &Arrival) -> Result<Ve
 }
 
 /// Tells how a request ended.
-pub(crate) async fn finished(plugin: &Arc<Plugin>, ended: &RequestReport) -> Result<(), StrategyError> {
-    let caller = Caller::of(&ended.choice.request_id, ended.choice.seed);
-    let record = convert::ending(ended, &plugin.version.needs, plugin.view());
+pub(crate) async fn finished(plugin: &Arc<Plugin>, ending: Ending) -> Result<(), StrategyError> {
+    // What it does by chance follows from the request's number: it has no seed of its own.
+    let caller = Caller::of(&ending.id.as_str().into(), ending.number);
     let answer = ask(plugin, caller, move |store, exports| {
         Box::pin(async move {
             let observer = exports.observer.as_ref().ok_or_else(|| absent(Interface::Observer))?;
-            observer.call_finished(store, &record).await.map(Ok)
+            observer.call_finished(store, &ending).await.map(Ok)
         })
     });
     // It has no way to say that it failed.

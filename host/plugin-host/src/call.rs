@@ -204,6 +204,7 @@ impl Instances {
 
     /// Which limit `error` is, or what the guest said when it crashed.
     fn judge(&self, error: &Error, guest: &Guest) -> CallError {
+        self.log_output(guest);
         let limits = &self.prepared.limits;
         let said = guest.printed();
         let fault = if error.is::<BudgetSpent>() {

@@ -4,32 +4,40 @@
 use std::sync::Arc;
 
 use rehearsal_engine::{EngineObserver, RequestReport, StepReport};
+use rehearsal_sync::BoundedCount;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::bindings::observer::{Ending, Outcome};
 use crate::contract::Interface;
+use crate::convert;
 use crate::observer::PluginEvent;
 use crate::replica::ReplicaPlugin;
 use crate::strategy::PluginStrategy;
 
-/// Endings that may wait for one plugin. Each holds its request.
+/// Endings that may wait for one plugin.
 const MOST_WAITING: usize = 1024;
+
+/// Bytes of their texts, which clients choose.
+const MOST_BYTES: usize = 4 << 20;
 
 /// The plugins of one replica that are told.
 pub(crate) struct Endings(Vec<Told>);
 
 struct Told {
     plugin: Arc<ReplicaPlugin>,
-    waiting: Sender<Arc<RequestReport>>,
+    queue: Sender<Ending>,
+    n_bytes: Arc<BoundedCount>,
 }
 
 impl Endings {
     /// For as long as this lives, `threads` have a task for each of these plugins: one may be an observer only after a reload.
     pub(crate) fn new(plugins: impl Iterator<Item = Arc<ReplicaPlugin>>, threads: &Handle) -> Self {
         let told = |plugin: Arc<ReplicaPlugin>| {
-            let (waiting, endings) = channel(MOST_WAITING);
-            threads.spawn(tell(plugin.clone(), endings));
-            Told { plugin, waiting }
+            let (queue, endings) = channel(MOST_WAITING);
+            let n_bytes = Arc::new(BoundedCount::new(MOST_BYTES));
+            threads.spawn(tell(plugin.clone(), endings, n_bytes.clone()));
+            Told { plugin, queue, n_bytes }
         };
         Self(plugins.map(told).collect())
     }
@@ -37,21 +45,45 @@ impl Endings {
 
 impl EngineObserver for Endings {
     fn observe(&self, report: &StepReport) {
-        for Told { plugin, waiting } in self.0.iter().filter(|told| told.plugin.exports(Interface::Observer)) {
+        for told in self.0.iter().filter(|told| told.plugin.exports(Interface::Observer)) {
             for ended in &report.requests {
-                if waiting.try_send(ended.clone()).is_err() {
-                    plugin.tell(PluginEvent::EndingDropped);
+                if !told.enqueue(ended) {
+                    told.plugin.tell(PluginEvent::EndingDropped);
                 }
             }
         }
     }
 }
 
-async fn tell(plugin: Arc<ReplicaPlugin>, mut endings: Receiver<Arc<RequestReport>>) {
-    while let Some(ended) = endings.recv().await {
+impl Told {
+    /// What waits is the record, and not the request, which may be large. Whether there was room for it.
+    fn enqueue(&self, ended: &RequestReport) -> bool {
+        let Ok(place) = self.queue.try_reserve() else { return false };
+        let current = self.plugin.current();
+        let ending = convert::ending(ended, &current.version.needs, current.view());
+        let has_room = self.n_bytes.take(text_bytes(&ending));
+        if has_room {
+            place.send(ending);
+        }
+        has_room
+    }
+}
+
+async fn tell(plugin: Arc<ReplicaPlugin>, mut endings: Receiver<Ending>, n_bytes: Arc<BoundedCount>) {
+    while let Some(ending) = endings.recv().await {
+        n_bytes.give_back(text_bytes(&ending));
         if let Some(observer) = PluginStrategy::new(&plugin, Interface::Observer) {
             // A fault is logged and counted as any other.
-            let _ = observer.finished(&ended).await;
+            let _ = observer.finished(ending).await;
         }
     }
+}
+
+fn text_bytes(ending: &Ending) -> usize {
+    let pairs = ending.headers.iter().chain(&ending.extras);
+    let outcome = match &ending.outcome {
+        Outcome::Completed(text) | Outcome::Failed(text) => text.len(),
+        Outcome::Aborted => 0,
+    };
+    ending.id.len() + ending.model.len() + outcome + pairs.map(|(name, value)| name.len() + value.len()).sum::<usize>()
 }

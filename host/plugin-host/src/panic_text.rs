@@ -53,21 +53,28 @@ fn python_place(line: &str) -> Option<String> {
 }
 
 /// `TypeError: table is undefined at roll@plugin.js:3:9`: componentize-js prints an error, its stack, and that it aborts. An error
-/// that is not thrown as the contract has it is first converted, in vain.
+/// that is not thrown as the contract has it is first converted, in vain, and the stack is that of the conversion: its own is there
+/// if the plugin has printed it before, in the same form.
 fn javascript(printed: &str) -> Option<String> {
-    let (before, stack) = printed.rsplit_once("\nStack:\n")?;
-    let error = before.rsplit('\n').next()?;
+    let (before, stack) = printed.rsplit_once(STACK)?;
+    let (earlier, error) = before.rsplit_once('\n').unwrap_or(("", before));
     let thrown = error.split_once("(received `").and_then(|(_, rest)| rest.split_once("`) specified for `CallError`"));
-    if let Some((thrown, _)) = thrown {
-        // Its stack is the conversion's.
-        return Some(thrown.to_owned());
-    }
+    let Some((thrown, _)) = thrown else { return Some(placed(error, stack)) };
+    let own = earlier.rsplit_once(STACK).filter(|(before, _)| before.ends_with(thrown));
+    Some(own.map_or_else(|| thrown.to_owned(), |(_, stack)| placed(thrown, stack)))
+}
+
+/// Between an error and its stack.
+const STACK: &str = "\nStack:\n";
+
+/// The error, with the innermost frame of its stack.
+fn placed(error: &str, stack: &str) -> String {
     let innermost = stack.lines().map(str::trim).find(|line| !line.is_empty());
     let place = innermost.and_then(|frame| {
         let (function, place) = frame.split_once('@')?;
         Some(format!("{function}@{}", place.rsplit('/').next()?))
     });
-    Some(place.map_or_else(|| error.to_owned(), |place| format!("{error} at {place}")))
+    place.map_or_else(|| error.to_owned(), |place| format!("{error} at {place}"))
 }
 
 fn one_line(text: &str) -> String {
@@ -112,6 +119,15 @@ mod tests {
         );
         let thrown = "invalid variant tag value `undefined` (received `TypeError: can't access property \"length\", table.missing is undefined`) specified for `CallError`\nStack:\n  export_generator_0_1_0$generate@/tmp/0075/sources/initializer.js:1559:17\n\nRedirecting call to abort()";
         assert_eq!(told(thrown), "TypeError: can't access property \"length\", table.missing is undefined");
+    }
+
+    #[test]
+    fn a_javascript_error_that_was_printed_before_it_was_thrown_has_its_own_place() {
+        let thrown = "TypeError: can't access property \"length\", table.missing is undefined";
+        let printed = format!(
+            "{thrown}\nStack:\nroll@plugin.js:59:3\ntold/<@plugin.js:66:14\n\ninvalid variant tag value `undefined` (received `{thrown}`) specified for `CallError`\nStack:\n  export_generator_0_1_0$generate@/tmp/0075/sources/initializer.js:1559:17\n\nRedirecting call to abort()"
+        );
+        assert_eq!(told(&printed), format!("{thrown} at roll@plugin.js:59:3"));
     }
 
     #[test]

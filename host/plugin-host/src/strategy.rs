@@ -6,11 +6,12 @@ use futures::future::BoxFuture;
 use rehearsal_engine::request::{OutputFormat, ToolCall};
 use rehearsal_engine::strategy::Rejection;
 use rehearsal_engine::{
-    Arrival, Choice, Completion, FailurePolicy, Fault, Outcome, PluginFault, RequestReport, ResponseStrategy,
-    StrategyError, ToolCallStrategy,
+    Arrival, Choice, Completion, FailurePolicy, Fault, Outcome, PluginFault, ResponseStrategy, StrategyError,
+    ToolCallStrategy,
 };
 
 use crate::ask;
+use crate::bindings::observer::Ending;
 use crate::contract::Interface;
 use crate::observer::PluginEvent;
 use crate::plugin::{Plugin, Version};
@@ -30,8 +31,8 @@ impl PluginStrategy {
     }
 
     /// Tells it how a request ended.
-    pub(crate) async fn finished(&self, ended: &RequestReport) -> Result<(), StrategyError> {
-        self.told(async |plugin| ask::finished(plugin, ended).await).await
+    pub(crate) async fn finished(&self, ending: Ending) -> Result<(), StrategyError> {
+        self.told(async |plugin| ask::finished(plugin, ending).await).await
     }
 
     /// Whom to blame for `error`: a built-in plugin that takes too long does so over what the client wants made up.

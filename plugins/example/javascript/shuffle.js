@@ -16,7 +16,7 @@ export const lifecycle = {
 };
 
 export const generator = {
-  generate(req) {
+  generate: told((req) => {
     const words = userText(req).match(/\S+/g) ?? [];
     const draw = seeded(req.seed);
     // Fisher and Yates.
@@ -27,8 +27,20 @@ export const generator = {
       words[left - 1] = word;
     }
     return { content: { tag: "text", val: words.join(" ") }, toolCalls: [], extras: [] };
-  },
+  }),
 };
+
+/** The same call. What it throws by mistake is printed with its own stack; the bindings would print theirs. */
+function told(call) {
+  return (...given) => {
+    try {
+      return call(...given);
+    } catch (error) {
+      if (error instanceof Error) console.error(`${error}\nStack:\n${error.stack}`);
+      throw error;
+    }
+  };
+}
 
 /** What the user said last, or the prompt of a text completion. */
 function userText(req) {

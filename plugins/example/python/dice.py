@@ -2,6 +2,9 @@
 
 import json
 import random
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import Union, get_args, get_origin, get_type_hints
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -47,7 +50,7 @@ class Generator(exports.Generator):
             raise Err(CallError_Internal("not initialised"))
         dice = random.Random(req.seed)
         throws = [str(dice.randint(1, sides)) for _ in user_text(req).split()]
-        return Completion(
+        completion = Completion(
             reasoning=None,
             content=Content_Text(" ".join(throws) or "no dice"),
             tool_calls=[],
@@ -55,6 +58,7 @@ class Generator(exports.Generator):
             finish=None,
             extras=[],
         )
+        return fits(completion, Completion, "completion")
 
 
 def user_text(req: Request) -> str:
@@ -67,3 +71,22 @@ def user_text(req: Request) -> str:
                 if isinstance(message.role, Role_User):
                     return "\n".join(part.value for part in message.parts if isinstance(part, ContentPart_Text))
     return ""
+
+
+def fits(value, kind, where: str):
+    """The value, if it is of this kind. Else a TypeError names the field that is not, which the bindings would not."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        kind = next((arg for arg in args if isinstance(value, get_origin(arg) or arg)), None)
+        if kind is None:
+            raise TypeError(f"{where} is {value!r}, which is none of {args}")
+        fits(value, kind, where)
+    elif not isinstance(value, origin or kind):
+        raise TypeError(f"{where} is {value!r}, and not of type {(origin or kind).__name__}")
+    elif origin is list:
+        for index, item in enumerate(value):
+            fits(item, args[0], f"{where}[{index}]")
+    elif is_dataclass(value):
+        for name, hint in get_type_hints(type(value)).items():
+            fits(getattr(value, name), hint, f"{where}.{name}")
+    return value

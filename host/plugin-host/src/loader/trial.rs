@@ -12,6 +12,7 @@ use crate::ask;
 use crate::bindings::lifecycle;
 use crate::call::{Caller, Init};
 use crate::contract::Interface;
+use crate::convert;
 use crate::error::{CallError, LoadProblem};
 use crate::instances::Instances;
 use crate::plugin::Plugin;
@@ -48,7 +49,8 @@ pub(super) async fn exports(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
                 let end = RequestEnd::Completed(FinishReason::Stop);
                 let history = SequenceHistory { generated_tokens: 16, ..Default::default() };
                 let ended = RequestReport { choice: Arc::new(choice()), history, end, on_purpose: false };
-                judge("finished", ask::finished(plugin, &ended).await)?;
+                let ending = convert::ending(&ended, &plugin.version.needs, plugin.view());
+                judge("finished", ask::finished(plugin, ending).await)?;
             }
         }
     }
