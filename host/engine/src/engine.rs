@@ -86,8 +86,8 @@ impl Engine {
             .map_err(|no_room| QueueFull { waiting: no_room.waiting, wanted: n_choices })?;
         let first = &sequences[0].1;
         let (number, request_id) = (first.number, first.request_id.clone());
-        let seed = seed::derive(Purpose::Failure, &[self.config.seed, number]);
-        let arrival = may_fail.then(|| Arrival { seed, ..first.arrival() });
+        let seed = || seed::derive(Purpose::Failure, &[self.config.seed, number]);
+        let arrival = may_fail.then(|| Arrival { seed: seed(), ..first.arrival() });
         let questions = Questions {
             driver: self.driver.clone(),
             mailbox,

@@ -86,6 +86,17 @@ impl Fault {
 }
 
 impl StrategyError {
+    /// The HTTP status that stands for it. A connection that is cut and a body that cannot be read have the status of the
+    /// answer they replace.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Rejected(rejection) => rejection.status,
+            Self::Plugin(PluginFault { fault: Fault::Saturated { .. }, .. }) => 503,
+            Self::Plugin(_) | Self::Lost => 500,
+            Self::Disconnected | Self::Malformed => 200,
+        }
+    }
+
     /// Whether a plugin broke; false where it answered with an error, and where none is to blame.
     pub fn is_fault(&self) -> bool {
         matches!(self, Self::Plugin(_))

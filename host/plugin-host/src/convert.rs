@@ -6,7 +6,7 @@ use rehearsal_engine::request::{self, OutputFormat, ToolChoice};
 use rehearsal_engine::strategy::Rejection;
 use rehearsal_engine::{
     Arrival, Choice, Completion, Content, Endpoint, EngineTime, Failure, Fault, FinishReason, GenerationRequest,
-    Moment, Outcome, PluginFault, PromptContent, RequestEnd, RequestReport, StrategyError,
+    Moment, Outcome, PromptContent, RequestEnd, RequestReport, StrategyError,
 };
 
 use crate::bindings::{failure_selector, generator, observer, types};
@@ -89,7 +89,7 @@ pub(crate) fn ending(ended: &RequestReport, needs: &Needs, view: &EngineView) ->
     };
     let (outcome, status) = match end {
         RequestEnd::Completed(reason) => (observer::Outcome::Completed(reason.as_str().to_owned()), 200),
-        RequestEnd::Failed(error) => (observer::Outcome::Failed(error.to_string()), status(error)),
+        RequestEnd::Failed(error) => (observer::Outcome::Failed(error.to_string()), error.status()),
         RequestEnd::Aborted => (observer::Outcome::Aborted, 200),
     };
     observer::Ending {
@@ -110,16 +110,6 @@ pub(crate) fn ending(ended: &RequestReport, needs: &Needs, view: &EngineView) ->
         last_token_us: micros(history.last_token),
         headers: headers(request, needs),
         extras: extras::of_arrival(request, choice.arrived, needs, view),
-    }
-}
-
-/// The status that the contract has for an error.
-fn status(error: &StrategyError) -> u16 {
-    match error {
-        StrategyError::Rejected(rejection) => rejection.status,
-        StrategyError::Plugin(PluginFault { fault: Fault::Saturated { .. }, .. }) => 503,
-        StrategyError::Plugin(_) | StrategyError::Lost => 500,
-        StrategyError::Disconnected | StrategyError::Malformed => 200,
     }
 }
 

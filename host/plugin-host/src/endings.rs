@@ -45,6 +45,10 @@ impl Endings {
 
 impl EngineObserver for Endings {
     fn observe(&self, report: &StepReport) {
+        // Most steps end none.
+        if report.requests.is_empty() {
+            return;
+        }
         for told in self.0.iter().filter(|told| told.plugin.exports(Interface::Observer)) {
             for ended in &report.requests {
                 if !told.enqueue(ended) {

@@ -112,12 +112,12 @@ mod tests {
 
     #[test]
     fn a_javascript_error_is_told_with_its_place() {
-        let printed = "expected a string, received [number]\nStack:\n  _utf8AllocateAndEncode@/tmp/0075/sources/initializer.js:80:11\n  export_generator_0_1_0$generate@/tmp/0075/sources/initializer.js:1251:51\n\nRedirecting call to abort() to mozalloc_abort\n\n";
+        let printed = "expected a string, received [number]\nStack:\n  _utf8AllocateAndEncode@/bundle/sources/initializer.js:80:11\n  export_generator_0_1_0$generate@/bundle/sources/initializer.js:1251:51\n\nRedirecting call to abort() to mozalloc_abort\n\n";
         assert_eq!(
             told(printed),
             "expected a string, received [number] at _utf8AllocateAndEncode@initializer.js:80:11"
         );
-        let thrown = "invalid variant tag value `undefined` (received `TypeError: can't access property \"length\", table.missing is undefined`) specified for `CallError`\nStack:\n  export_generator_0_1_0$generate@/tmp/0075/sources/initializer.js:1559:17\n\nRedirecting call to abort()";
+        let thrown = "invalid variant tag value `undefined` (received `TypeError: can't access property \"length\", table.missing is undefined`) specified for `CallError`\nStack:\n  export_generator_0_1_0$generate@/bundle/sources/initializer.js:1559:17\n\nRedirecting call to abort()";
         assert_eq!(told(thrown), "TypeError: can't access property \"length\", table.missing is undefined");
     }
 
@@ -125,7 +125,7 @@ mod tests {
     fn a_javascript_error_that_was_printed_before_it_was_thrown_has_its_own_place() {
         let thrown = "TypeError: can't access property \"length\", table.missing is undefined";
         let printed = format!(
-            "{thrown}\nStack:\nroll@plugin.js:59:3\ntold/<@plugin.js:66:14\n\ninvalid variant tag value `undefined` (received `{thrown}`) specified for `CallError`\nStack:\n  export_generator_0_1_0$generate@/tmp/0075/sources/initializer.js:1559:17\n\nRedirecting call to abort()"
+            "{thrown}\nStack:\nroll@plugin.js:59:3\ntold/<@plugin.js:66:14\n\ninvalid variant tag value `undefined` (received `{thrown}`) specified for `CallError`\nStack:\n  export_generator_0_1_0$generate@/bundle/sources/initializer.js:1559:17\n\nRedirecting call to abort()"
         );
         assert_eq!(told(&printed), format!("{thrown} at roll@plugin.js:59:3"));
     }

@@ -96,9 +96,7 @@ impl PluginState {
     pub(crate) fn expire(&self, key: &str, after: Duration) -> bool {
         let at = self.clock.now() + after;
         let mut state = self.lock();
-        let Some((key, entry)) = state.entries.remove_entry(key) else { return false };
-        let before = state.unlinked(&key, &entry);
-        state.bytes -= before;
+        let Some((key, entry)) = state.take(key) else { return false };
         state.link(key, Entry { expires_at: Some(at), ..entry });
         true
     }
@@ -181,9 +179,16 @@ impl Entries {
     }
 
     fn remove(&mut self, key: &str) {
-        if let Some((key, entry)) = self.entries.remove_entry(key) {
-            self.bytes -= self.unlinked(&key, &entry);
+        drop(self.take(key));
+    }
+
+    fn take(&mut self, key: &str) -> Option<(String, Entry)> {
+        let (key, entry) = self.entries.remove_entry(key)?;
+        if let Some(at) = entry.expires_at {
+            self.expiries.remove(&(at, key.clone()));
         }
+        self.bytes -= entry_bytes(&key, &entry);
+        Some((key, entry))
     }
 
     fn link(&mut self, key: String, entry: Entry) {
@@ -192,14 +197,6 @@ impl Entries {
             self.expiries.insert((at, key.clone()));
         }
         self.entries.insert(key, entry);
-    }
-
-    /// Forgets when an entry expires that is no longer there, and returns what it took.
-    fn unlinked(&mut self, key: &str, entry: &Entry) -> usize {
-        if let Some(at) = entry.expires_at {
-            self.expiries.remove(&(at, key.to_owned()));
-        }
-        entry_bytes(key, entry)
     }
 }
 

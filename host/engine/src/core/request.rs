@@ -66,13 +66,16 @@ impl Request {
 
     /// It has ended, its client has everything.
     pub(super) fn completed(self) -> Arc<RequestReport> {
-        let end = RequestEnd::Completed(self.finish);
-        Arc::new(RequestReport { choice: self.first, history: self.history, end, on_purpose: false })
+        let end = RequestEnd::Completed(self.finish.clone());
+        self.report(end, false)
     }
 
     /// It has ended before its time: with an error, or because its client has gone away.
     pub(super) fn cut_off(self, error: Option<StrategyError>, on_purpose: bool) -> Arc<RequestReport> {
-        let end = error.map_or(RequestEnd::Aborted, RequestEnd::Failed);
+        self.report(error.map_or(RequestEnd::Aborted, RequestEnd::Failed), on_purpose)
+    }
+
+    fn report(self, end: RequestEnd, on_purpose: bool) -> Arc<RequestReport> {
         Arc::new(RequestReport { choice: self.first, history: self.history, end, on_purpose })
     }
 

@@ -71,7 +71,7 @@ impl Timing {
     }
 
     /// The same for an output whose `n_thought` tokens of reasoning became content, with so many tokens before and after
-    /// them that nobody has timed.
+    /// them, whose time is not said.
     pub(super) fn of_merged(self, before: usize, n_thought: usize, after: usize) -> Self {
         let delays = match self.delays {
             Delays::OfTokens(mut delays) => {

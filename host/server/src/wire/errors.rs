@@ -232,19 +232,16 @@ impl ApiError {
             Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "BadRequestError"),
             Self::Stopping | Self::Paused => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableError"),
             Self::QueueFull(_) => (StatusCode::TOO_MANY_REQUESTS, "RateLimitError"),
-            Self::Strategy(error) => match error {
-                StrategyError::Rejected(rejection) => {
-                    let status = StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                    (status, usual_type(status))
-                }
-                StrategyError::Plugin(PluginFault { fault: Fault::Saturated { .. }, .. }) => {
-                    (StatusCode::SERVICE_UNAVAILABLE, "plugin_error")
-                }
-                StrategyError::Plugin(_) => (StatusCode::INTERNAL_SERVER_ERROR, "plugin_error"),
-                // A connection that is cut and a body that cannot be read have the status of the answer they replace.
-                StrategyError::Disconnected | StrategyError::Malformed => (StatusCode::OK, ""),
-                StrategyError::Lost => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
-            },
+            Self::Strategy(error) => {
+                let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let kind = match error {
+                    StrategyError::Rejected(_) => usual_type(status),
+                    StrategyError::Plugin(_) => "plugin_error",
+                    StrategyError::Disconnected | StrategyError::Malformed => "",
+                    StrategyError::Lost => "InternalServerError",
+                };
+                (status, kind)
+            }
         }
     }
 
