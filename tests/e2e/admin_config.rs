@@ -29,22 +29,22 @@ async fn all_keys_are_shown_and_no_secret() {
 #[tokio::test]
 async fn latencies_change_at_once() {
     let server = serve("--mode echo").await;
-    assert!(took(&server).await < Duration::from_millis(150));
-    let change = json!({ "time-to-first-token": 200, "inter-token-latency": "100ms" });
+    assert!(took(&server).await < Duration::from_secs(1));
+    let change = json!({ "time-to-first-token": 1500, "inter-token-latency": "500ms" });
     let answer = server.post(CONFIG, &change).await;
-    assert_eq!((answer.status, &answer.json["time-to-first-token"]), (200, &json!(200)), "{}", answer.text);
-    assert!(took(&server).await >= Duration::from_millis(300));
+    assert_eq!((answer.status, &answer.json["time-to-first-token"]), (200, &json!(1500)), "{}", answer.text);
+    assert!(took(&server).await >= Duration::from_secs(2));
     // Null takes back what was said.
     let answer = server.post(CONFIG, &json!({ "time-to-first-token": null, "inter-token-latency": null })).await;
     assert_eq!(answer.json["time-to-first-token"], "0");
-    assert!(took(&server).await < Duration::from_millis(150));
+    assert!(took(&server).await < Duration::from_secs(1));
 }
 
 #[tokio::test]
 async fn what_is_wrong_changes_nothing_and_is_told_whole() {
     let server = serve("--mode echo --inter-token-latency 10ms").await;
     let change = json!({
-        "time-to-first-token": "200ms",
+        "time-to-first-token": "2s",
         "inter-token-latency-std-dev": "9ms",
         "max-num-seqs": 7,
         "time-to-frist-token": 1,
@@ -63,7 +63,7 @@ async fn what_is_wrong_changes_nothing_and_is_told_whole() {
         assert!(message.contains(problem), "{problem}: {message}");
     }
     assert_eq!(server.get(CONFIG).await.json["time-to-first-token"], "0");
-    assert!(took(&server).await < Duration::from_millis(150));
+    assert!(took(&server).await < Duration::from_secs(1));
 }
 
 #[tokio::test]

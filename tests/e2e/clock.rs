@@ -34,6 +34,29 @@ pub(crate) async fn queued(server: &Server, n_sequences: usize) {
     }
 }
 
+/// Asks one after the other, a path and a body each, once the one before has arrived, and then lets time pass until all
+/// have ended.
+pub(crate) async fn ended<const N: usize>(server: &Arc<Server>, requests: [(&'static str, Value); N]) -> [String; N] {
+    let mut asked = Vec::new();
+    for (arrived, (path, body)) in requests.into_iter().enumerate() {
+        let of_task = server.clone();
+        asked.push(tokio::spawn(async move { of_task.post(path, &body).await.text }));
+        queued(server, arrived + 1).await;
+    }
+    advance(server, &json!({ "until-idle": true })).await;
+    let answers = futures::future::join_all(asked).await.into_iter().map(Result::unwrap);
+    answers.collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// As [`ended`], for chats of `extra` each: milliseconds in the queue, by a clock that is advanced by hand.
+pub(crate) async fn queue_times<const N: usize>(server: &Arc<Server>, extra: [Value; N]) -> [f64; N] {
+    let chats = extra.map(|extra| ("/v1/chat/completions", Server::chat("one two three four five six", &extra)));
+    ended(server, chats).await.map(|answer| {
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        answer["metrics"]["queue_time_ms"].as_f64().unwrap_or_else(|| panic!("{answer}"))
+    })
+}
+
 /// What 1,000 requests get that take ten hours together, and what is measured of them.
 async fn hours() -> (Vec<String>, Vec<String>) {
     let flags = "--seed 3 --enable-kvcache --zmq-endpoint= --kv-cache-size 64 --max-num-seqs 20 --max-loras 2";

@@ -1,11 +1,11 @@
 //! LoRA adapters: loaded, listed, asked for, and never more of them running than may.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use futures::future::join_all;
 use rehearsal_tests::{Answer, Server, content_of};
 use serde_json::{Value, json};
 
+use crate::clock::{queue_times, queued};
 use crate::{EXE, serve};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -105,18 +105,10 @@ async fn what_cannot_be_done_with_adapters_is_said_as_vllm_says_it() {
 /// Six requests over three adapters, one of which may run: those of one adapter run together, the others wait.
 #[tokio::test]
 async fn never_more_adapters_run_than_may() {
-    let args = "--mode echo --time-to-first-token 300ms --lora-modules a=/a b=/b c=/c --max-num-seqs 6";
-    let server = serve(args).await;
-    let start = Instant::now();
-    let ask = async |at: u64, model: &'static str| {
-        tokio::time::sleep(Duration::from_millis(20 * at)).await;
-        let answer = server.post(CHAT, &Server::chat("hi", &json!({ "model": model }))).await;
-        assert_eq!(answer.status, 200);
-        (start.elapsed(), model)
-    };
-    let mut ended = join_all((0..).zip(["a", "b", "c", "a", "b", "c"]).map(|(at, model)| ask(at, model))).await;
-    ended.sort();
-    assert_eq!(ended.iter().map(|(_, model)| *model).collect::<String>(), "aabbcc", "{ended:?}");
+    let args = "--mode echo --clock manual --enable-per-request-metrics --time-to-first-token 300ms --max-num-seqs 6";
+    let server = Arc::new(serve(&format!("{args} --lora-modules a=/a b=/b c=/c")).await);
+    let adapters = ["a", "b", "c", "a", "b", "c"].map(|model| json!({ "model": model }));
+    assert_eq!(queue_times(&server, adapters).await, [0.0, 300.0, 600.0, 0.0, 300.0, 600.0]);
 }
 
 /// A request keeps its adapter while others unload it.
@@ -126,7 +118,7 @@ async fn an_adapter_that_runs_can_be_unloaded() {
     let body = Server::chat("hi", &json!({ "model": "a" }));
     let asked = server.post(CHAT, &body);
     let unloaded = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        queued(&server, 1).await;
         server.post(UNLOAD, &json!({ "lora_name": "a" })).await
     };
     let (asked, unloaded) = tokio::join!(asked, unloaded);

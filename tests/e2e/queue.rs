@@ -1,41 +1,25 @@
-//! Places, order and pace through sockets: lower bounds and order only, exact times are the engine's tests'.
+//! Places, order and pace through sockets: exact times by a clock that is advanced by hand, else lower bounds only.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rehearsal_tests::Server;
 use serde_json::json;
 
+use crate::clock::{queue_times, queued};
 use crate::serve;
 
 const CHAT: &str = "/v1/chat/completions";
 
+/// For what is exact: requests tell how long they waited, on a clock that is advanced by hand.
+const BY_HAND: &str = "--mode echo --clock manual --enable-per-request-metrics";
+
 #[tokio::test]
-async fn two_places_serve_six_streams_two_at_a_time_in_order() {
-    let server = serve("--mode echo --max-num-seqs 2 --time-to-first-token 40 --inter-token-latency 20").await;
-    let start = Instant::now();
-    let streams = (0..6).map(|index| {
-        let server = &server;
-        async move {
-            // Apart enough to arrive in order.
-            tokio::time::sleep(Duration::from_millis(4 * index)).await;
-            let sent = start.elapsed();
-            let stream = server.stream(CHAT, &Server::chat("one two three four five six", &json!({}))).await;
-            let times = stream.token_times();
-            assert_eq!(times.len(), 6);
-            (sent + times[0], sent + times[5])
-        }
-    });
-    let runs = futures::future::join_all(streams).await;
-    for (index, (first, _)) in runs.iter().enumerate() {
-        // A run begins its prefill 40 ms before its first token; so many others are still sending then.
-        let running = runs.iter().filter(|(_, last)| *last > *first).filter(|(other, _)| other <= first).count();
-        assert!(running <= 2, "{running} run when stream {index} starts: {runs:?}");
-    }
-    // Those of one round start together, to the timer's millisecond; which of them is read first is not ours to say.
-    let slack = Duration::from_millis(10);
-    assert!(runs.is_sorted_by(|one, next| one.0 <= next.0 + slack), "{runs:?}");
-    // Three rounds of 40 + 5 * 20 ms.
-    assert!(runs[5].1 >= Duration::from_millis(3 * 140 - 1), "{runs:?}");
+async fn two_places_serve_six_requests_two_at_a_time_in_order() {
+    let flags = "--max-num-seqs 2 --time-to-first-token 40 --inter-token-latency 20";
+    let server = Arc::new(serve(&format!("{BY_HAND} {flags}")).await);
+    // Rounds of 40 + 5 * 20 ms.
+    assert_eq!(queue_times(&server, [(); 6].map(|()| json!({}))).await, [0.0, 0.0, 140.0, 140.0, 280.0, 280.0]);
 }
 
 #[tokio::test]
@@ -83,7 +67,7 @@ async fn sigterm_ends_the_server_and_what_runs() {
     let server = serve("--mode echo --time-to-first-token 60s").await;
     let request = server.http.post(format!("{}{CHAT}", server.url)).json(&Server::chat("hi", &json!({}))).send();
     let request = tokio::spawn(request);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    queued(&server, 1).await;
     assert_eq!(server.terminate().await, Some(0));
     assert!(request.await.unwrap().is_err(), "the connection is closed");
 }
@@ -93,29 +77,39 @@ async fn with_a_shutdown_timeout_running_requests_end_by_themselves() {
     let server = serve("--mode echo --time-to-first-token 1s --shutdown-timeout 30").await;
     let request = server.http.post(format!("{}{CHAT}", server.url)).json(&Server::chat("hi", &json!({}))).send();
     let request = tokio::spawn(request);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    queued(&server, 1).await;
     assert_eq!(server.terminate().await, Some(0));
     assert_eq!(request.await.unwrap().unwrap().status(), 200);
 }
 
 #[tokio::test]
 async fn with_a_policy_of_priorities_the_lowest_comes_first() {
-    for (policy, order) in [("fcfs", [0, 1, 2, 3]), ("priority", [0, 3, 2, 1])] {
-        let args = format!("--mode echo --max-num-seqs 1 --time-to-first-token 50 --scheduling-policy {policy}");
-        let server = serve(&args).await;
-        let start = Instant::now();
-        let answers = [(0, 0, ""), (1, 5, ""), (2, 0, ""), (3, 5, "-1")].map(|(index, priority, header)| {
-            let server = &server;
-            async move {
-                // Apart enough to arrive in order.
-                tokio::time::sleep(Duration::from_millis(10 * index)).await;
-                let body = Server::chat("one", &json!({ "priority": priority })).to_string();
-                server.post_text(CHAT, "application/json", &body, &[("x-vllm-priority", header)]).await;
-                (start.elapsed(), index)
-            }
-        });
-        let mut ends = futures::future::join_all(answers).await;
-        ends.sort();
-        assert_eq!(ends.iter().map(|(_, index)| *index).collect::<Vec<_>>(), order, "{policy}: {ends:?}");
+    for (policy, times) in [("fcfs", [0.0, 50.0, 100.0, 150.0]), ("priority", [0.0, 150.0, 50.0, 100.0])] {
+        let flags = "--max-num-seqs 1 --time-to-first-token 50";
+        let server = Arc::new(serve(&format!("{BY_HAND} {flags} --scheduling-policy {policy}")).await);
+        let priorities = [0, 5, -1, 2].map(|priority| json!({ "priority": priority }));
+        assert_eq!(queue_times(&server, priorities).await, times, "{policy}");
     }
+}
+
+/// The header weighs more than the body.
+#[tokio::test]
+async fn a_priority_may_come_in_a_header() {
+    let server = Arc::new(
+        serve(&format!("{BY_HAND} --max-num-seqs 1 --time-to-first-token 50 --scheduling-policy priority")).await,
+    );
+    let mut asked = Vec::new();
+    for (arrived, header) in ["0", "5", "-1"].into_iter().enumerate() {
+        let server_of_task = server.clone();
+        asked.push(tokio::spawn(async move {
+            let body = Server::chat("one", &json!({ "priority": 3 })).to_string();
+            let headers = [("x-vllm-priority", header)];
+            server_of_task.post_text(CHAT, "application/json", &body, &headers).await.json["metrics"]["queue_time_ms"]
+                .clone()
+        }));
+        queued(&server, arrived + 1).await;
+    }
+    server.post("/admin/clock", &json!({ "until-idle": true })).await;
+    let times = futures::future::join_all(asked).await.into_iter().map(Result::unwrap);
+    assert_eq!(times.collect::<Vec<_>>(), [0.0, 100.0, 50.0]);
 }

@@ -5,26 +5,11 @@ use std::sync::Arc;
 use rehearsal_tests::Server;
 use serde_json::{Value, json};
 
+use crate::clock::ended;
 use crate::{EXE, serve};
 
 const FLAGS: &str = "--enable-per-request-metrics --clock manual --mode echo --time-to-first-token 100 \
                      --inter-token-latency 20 --max-num-seqs 1";
-
-/// Asks for each at once, and lets all end.
-async fn ended<const N: usize>(server: &Arc<Server>, requests: [(&'static str, Value); N]) -> [String; N] {
-    let mut asked = Vec::new();
-    for (arrived, (path, body)) in requests.into_iter().enumerate() {
-        let of_task = server.clone();
-        asked.push(tokio::spawn(async move { of_task.post(path, &body).await.text }));
-        crate::clock::queued(server, arrived + 1).await;
-    }
-    server.post("/admin/clock", &json!({ "until-idle": true })).await;
-    let mut answers = Vec::new();
-    for answer in asked {
-        answers.push(answer.await.unwrap());
-    }
-    answers.try_into().unwrap()
-}
 
 #[tokio::test]
 async fn an_answer_tells_how_long_it_waited_and_took() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rehearsal_tests::{Server, content_of};
 use serde_json::{Value, json};
 
+use crate::clock::queued;
 use crate::{EXE, serve};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -66,13 +67,15 @@ async fn answers_carry_the_requests_id_or_one_of_their_own() {
 
 #[tokio::test]
 async fn the_load_is_the_number_of_requests_that_are_answered() {
-    let server = serve("--enable-server-load-tracking --time-to-first-token 1s").await;
+    let server = serve("--enable-server-load-tracking --clock manual --time-to-first-token 1s").await;
     let load = async || server.get("/load").await.json["server_load"].clone();
     assert_eq!(load().await, 0);
     let body = json!({ "prompt": "hi", "max_tokens": 1 });
     let (_, _, during) = tokio::join!(server.post(COMPLETIONS, &body), server.stream(COMPLETIONS, &body), async {
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        load().await
+        queued(&server, 2).await;
+        let load = load().await;
+        server.post("/admin/clock", &json!({ "until-idle": true })).await;
+        load
     });
     assert_eq!(during, 2);
     for _ in 0..50 {

@@ -4,6 +4,7 @@ use rehearsal_tests::{Server, content_of};
 use serde_json::{Value, json};
 
 use crate::EXE;
+use crate::clock::queued;
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -50,14 +51,14 @@ async fn sleep_is_spoken_of_as_vllm_speaks_of_it() {
 
 #[tokio::test]
 async fn what_runs_ends_with_what_it_has_or_goes_on() {
-    let server = serve(&["--inter-token-latency", "200"]).await;
+    let server = serve(&["--inter-token-latency", "1000"]).await;
     for (mode, text, reason) in
         [("abort", "one ", "abort"), ("keep", "one two three", "stop"), ("wait", "one two three", "stop")]
     {
         let body = Server::chat("one two three", &json!({}));
         let chat = server.post(CHAT, &body);
         let sleep = async {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            queued(&server, 1).await;
             let path = format!("/sleep?mode={mode}");
             assert_eq!(post(&server, &path).await.0, 200);
             // What comes now waits for the end of it.

