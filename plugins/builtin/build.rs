@@ -15,7 +15,10 @@ const PLUGINS: [(&str, &str); 4] = [
 
 fn main() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    guest_build::rerun_if_changed(&workspace, &["wit", "plugins/sdk", "plugins/builtin", "Cargo.lock", "Cargo.toml"]);
+    guest_build::rerun_if_changed(
+        &workspace,
+        &["wit", "plugins/sdk", "plugins/synthesis", "plugins/builtin", "Cargo.lock", "Cargo.toml"],
+    );
     println!("cargo::rerun-if-env-changed=BUILTIN_PLUGINS_DIR");
     // For image builds in layers: components that were compiled elsewhere, `<name>.wasm` each.
     let prebuilt = env::var_os("BUILTIN_PLUGINS_DIR").map(PathBuf::from);

@@ -1,26 +1,27 @@
 //! Answers with the text of the request, unchanged to the byte, unless a format is asked for. The host cuts it at
 //! `max-tokens`.
 
-use rehearsal_sdk::{CallError, Completion, Description, Generator, Plugin, Request, export, rng};
+use rehearsal_sdk::{CallError, Completion, Description, Generator, NoConfig, Plugin, Request, export, rng};
+use rehearsal_synthesis::structured;
 
 /// The plugin; it has nothing to configure.
 pub struct Echo;
 
 impl Plugin for Echo {
+    type Config = NoConfig;
+
     fn describe() -> Description {
         Description::new("echo", env!("CARGO_PKG_VERSION"), "repeats the user's text")
-            .with_config_schema(r#"{"type": "object", "additionalProperties": false}"#)
     }
 
-    fn new(_config: &str) -> Result<Self, String> {
+    fn new(_: NoConfig) -> Result<Self, String> {
         Ok(Self)
     }
 }
 
 impl Generator for Echo {
     fn generate(&self, request: &Request) -> Result<Completion, CallError> {
-        Completion::structured(request, &mut rng(request.seed))
-            .unwrap_or_else(|| Ok(Completion::text(request.last_user_text())))
+        structured(request, &mut rng(request.seed)).unwrap_or_else(|| Ok(Completion::text(request.last_user_text())))
     }
 }
 

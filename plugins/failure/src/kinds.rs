@@ -39,6 +39,6 @@ pub(crate) fn error(kind: &str, model: &str) -> ApiError {
 
 /// An error whose type the host knows by its status. One that asks for patience says for how long.
 pub(crate) fn plain(status: u16, message: String) -> ApiError {
-    let headers = if status == 429 { vec![("retry-after".into(), "1".into())] } else { Vec::new() };
-    ApiError { status, message, kind: None, code: None, param: None, headers }
+    let error = ApiError::new(status, message);
+    if status == 429 { error.with_header("retry-after", "1") } else { error }
 }

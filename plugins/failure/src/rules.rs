@@ -8,7 +8,7 @@
 use rehearsal_sdk::{ApiError, Arrival, Failure, Moment, Outcome, Rng, RngExt};
 use serde_json::{Map, Value};
 
-use crate::{header, kinds};
+use crate::kinds;
 
 /// One rule.
 pub(crate) struct Rule {
@@ -29,8 +29,7 @@ enum What {
 
 impl Rule {
     /// Reads a rule, or says what is wrong with it.
-    pub(crate) fn read(rule: &Value) -> Result<Self, String> {
-        let rule = rule.as_object().ok_or("a rule must be an object")?;
+    pub(crate) fn read(rule: &Map<String, Value>) -> Result<Self, String> {
         let known = ["rate", "types", "failure", "moment", "header"];
         if let Some(key) = rule.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(format!("unknown key {key:?}; known are {}", known.join(", ")));
@@ -55,7 +54,7 @@ impl Rule {
         // Drawn in any case, so that one rule's header does not change another rule's luck.
         let is_hit = rng.random_range(0..100) < u32::from(self.rate);
         let is_for = self.header.as_ref().is_none_or(|(name, value)| {
-            header(arrival, name).is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+            arrival.header(name).is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
         });
         let failure = match &self.what {
             What::Failure(failure) => failure.clone(),

@@ -1,29 +1,16 @@
 //! What fails, how often, and how.
 
-use rehearsal_sdk::Endpoint;
+use rehearsal_sdk::{Failure, Moment, config};
 
 use super::*;
 
 fn arrival(seed: u64, headers: &[(&str, &str)]) -> Arrival {
-    Arrival {
-        id: "test".into(),
-        number: seed,
-        endpoint: Endpoint::ChatCompletions,
-        model: "m".into(),
-        streaming: false,
-        choices: 1,
-        prompt_tokens: 1,
-        max_tokens: 100,
-        seed,
-        headers: headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
-        prompt: None,
-        raw_body: None,
-        extras: Vec::new(),
-    }
+    let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    Arrival { number: seed, model: "m".into(), seed, headers, ..Arrival::default() }
 }
 
 fn select(config: &str, seed: u64, headers: &[(&str, &str)]) -> Vec<Outcome> {
-    Failures::new(config).unwrap().select(&arrival(seed, headers)).unwrap()
+    Failures::new(config::read(config).unwrap()).unwrap().select(&arrival(seed, headers)).unwrap()
 }
 
 fn statuses(config: &str) -> Vec<u16> {
@@ -96,7 +83,7 @@ fn a_wrong_configuration_is_named() {
         (r#"{"rules": [{"types": []}]}"#, "must not be empty"),
         (r#"{"rules": [{"failure": {"stall": -1}}]}"#, "-1 is not a whole number of milliseconds"),
     ] {
-        let error = Failures::new(config).err().unwrap();
+        let error = config::read(config).and_then(Failures::new).err().unwrap();
         assert!(error.contains(problem), "{error}");
     }
 }

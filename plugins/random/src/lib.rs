@@ -3,33 +3,31 @@
 mod length;
 
 use rehearsal_sdk::{
-    CallError, Completion, Content, Description, Generator, Plugin, Request, Rng, RngExt, export, rng, sentences,
-    tokenizer,
+    CallError, Completion, Content, Description, Generator, Plugin, Request, Rng, RngExt, export, rng, tokenizer,
 };
+use rehearsal_synthesis::{sentences, structured};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-/// The plugin, with its configuration.
-#[derive(Default)]
+/// The plugin, which is its configuration.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Random {
     /// Chance, in percent, of an answer that is thought over first.
+    #[serde(rename = "reasoning-probability")]
+    #[schemars(range(max = 100))]
     reasoning: u32,
 }
 
-const CONFIG_SCHEMA: &str = r#"{
-  "type": "object",
-  "additionalProperties": false,
-  "properties": {"reasoning-probability": {"type": "integer", "minimum": 0, "maximum": 100}}
-}"#;
-
 impl Plugin for Random {
+    type Config = Self;
+
     fn describe() -> Description {
         Description::new("random", env!("CARGO_PKG_VERSION"), "sentences from a bank, of random length")
-            .with_config_schema(CONFIG_SCHEMA)
     }
 
-    fn new(config: &str) -> Result<Self, String> {
-        let config: serde_json::Value = serde_json::from_str(config).map_err(|error| error.to_string())?;
-        let percent = config.get("reasoning-probability").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        Ok(Self { reasoning: percent.min(100) as u32 })
+    fn new(config: Self) -> Result<Self, String> {
+        Ok(config)
     }
 }
 
@@ -37,9 +35,9 @@ impl Generator for Random {
     fn generate(&self, request: &Request) -> Result<Completion, CallError> {
         let mut rng = rng(request.seed);
         let n_tokens = length::draw(request, &mut rng);
-        let completion = match Completion::structured(request, &mut rng) {
+        let completion = match structured(request, &mut rng) {
             Some(structured) => structured?,
-            None => Completion::sentences(n_tokens, &mut rng),
+            None => Completion::text(sentences(n_tokens, &mut rng)).limited_to(n_tokens),
         };
         Ok(self.with_reasoning(completion, n_tokens, request, &mut rng))
     }

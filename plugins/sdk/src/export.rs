@@ -19,11 +19,15 @@ macro_rules! export {
 
             impl $crate::bindings::lifecycle::exports::rehearsal::strategy::lifecycle::Guest for Exports {
                 fn describe() -> $crate::Description {
-                    <$plugin as $crate::Plugin>::describe()
+                    let schema = $crate::config::schema::<<$plugin as $crate::Plugin>::Config>();
+                    $crate::Description {
+                        config_schema: ::std::option::Option::Some(schema),
+                        ..<$plugin as $crate::Plugin>::describe()
+                    }
                 }
 
                 fn init(config: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
-                    let plugin = <$plugin as $crate::Plugin>::new(&config)?;
+                    let plugin = <$plugin as $crate::Plugin>::new($crate::config::read(&config)?)?;
                     // The host calls `init` once per instance.
                     PLUGIN.set(plugin).map_err(|_| "init was called twice".into())
                 }

@@ -6,16 +6,18 @@
 //! natively, without a server:
 //!
 //! ```
-//! use rehearsal_sdk::{CallError, Completion, Description, Generator, Plugin, Request, export};
+//! use rehearsal_sdk::{CallError, Completion, Description, Generator, NoConfig, Plugin, Request, export};
 //!
 //! struct Shout;
 //!
 //! impl Plugin for Shout {
+//!     type Config = NoConfig;
+//!
 //!     fn describe() -> Description {
 //!         Description::new("shout", env!("CARGO_PKG_VERSION"), "says it louder")
 //!     }
 //!
-//!     fn new(_config: &str) -> Result<Self, String> {
+//!     fn new(_: NoConfig) -> Result<Self, String> {
 //!         Ok(Self)
 //!     }
 //! }
@@ -29,7 +31,7 @@
 //! export!(Shout: generator);
 //!
 //! let request = Request::chat("be quick");
-//! assert_eq!(Shout::new("{}").unwrap().generate(&request).unwrap(), Completion::text("BE QUICK"));
+//! assert_eq!(Shout.generate(&request), Ok(Completion::text("BE QUICK")));
 //! ```
 //!
 //! The host paces, cuts at `max-tokens` and at stop strings, counts tokens and decides the finish reason: a plugin
@@ -39,14 +41,13 @@
 pub mod bindings;
 
 mod completion;
+pub mod config;
 mod export;
 mod extras;
+mod failure;
 mod host;
-pub mod json_schema;
 mod request;
 mod rng;
-mod sentences;
-mod structured;
 
 pub use bindings::failure_selector::exports::rehearsal::strategy::failure_selector::{Failure, Moment, Outcome};
 pub use bindings::generator::exports::rehearsal::strategy::generator::{Completion, Content, FinishReason, SplitText};
@@ -56,19 +57,23 @@ pub use bindings::host::rehearsal::strategy::types::{
 };
 pub use bindings::lifecycle::exports::rehearsal::strategy::lifecycle::Description;
 pub use bindings::observer::exports::rehearsal::strategy::observer::{Ending, Outcome as EndingOutcome};
+pub use config::{Config, NoConfig};
 pub use extras::Load;
 pub use host::{log, state, tokenizer};
 pub use rng::{Rng, RngExt, rng};
-pub use sentences::sentences;
 
 /// What every plugin says of itself, and how one comes to be.
 pub trait Plugin: Sized + 'static {
-    /// Name, version, one line of summary, and what the host is to send. Does not depend on the configuration.
+    /// What it is configured with; [`NoConfig`] if with nothing. The host checks what a user writes against the schema of this type.
+    type Config: Config;
+
+    /// Name, version, one line of summary, and what the host is to send. Does not depend on the configuration; its schema is added
+    /// by [`export!`].
     fn describe() -> Description;
 
-    /// A plugin with its configuration: the JSON text of an object, `{}` if the user gave none. Called once per
-    /// instance, and the host may make a new one for each call. An error stops the server at its start.
-    fn new(config: &str) -> Result<Self, String>;
+    /// A plugin with its configuration. Called once per instance, and the host may make a new one for each call. An error stops the
+    /// server at its start.
+    fn new(config: Self::Config) -> Result<Self, String>;
 }
 
 /// Makes up tool calls for requests that offer tools.

@@ -3,13 +3,17 @@
 use std::borrow::Cow;
 
 use crate::{
-    Arrival, ContentPart, Ending, EndingOutcome, Endpoint, Message, OutputFormat, Prompt, Request, Role, ToolChoice,
-    tokenizer,
+    Arrival, ContentPart, Ending, EndingOutcome, Endpoint, Message, OutputFormat, Prompt, Request, Role, ToolCall,
+    ToolChoice, tokenizer,
 };
 
 impl Request {
     /// The text that the user wrote: of a conversation, its last message with the role `user`; else the prompt, token
     /// ids decoded. Empty if there is none.
+    ///
+    /// ```
+    /// assert_eq!(rehearsal_sdk::Request::chat("hello").last_user_text(), "hello");
+    /// ```
     pub fn last_user_text(&self) -> Cow<'_, str> {
         match &self.prompt {
             Prompt::Chat(messages) => messages
@@ -21,21 +25,74 @@ impl Request {
         }
     }
 
+    /// The texts of all messages with the role `system` or `developer`, joined by line breaks. Empty if there are none.
+    ///
+    /// ```
+    /// use rehearsal_sdk::{Message, Prompt, Request, Role};
+    ///
+    /// let mut request = Request::chat("hello");
+    /// assert_eq!(request.system_text(), "");
+    /// request.prompt = Prompt::Chat(vec![Message::new(Role::System, "Be brief."), Message::new(Role::User, "hello")]);
+    /// assert_eq!(request.system_text(), "Be brief.");
+    /// ```
+    pub fn system_text(&self) -> String {
+        let is_system = |message: &&Message| matches!(message.role, Role::System | Role::Developer);
+        self.messages().iter().filter(is_system).map(Message::text).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What tools have answered since the user last said something, in their order: the call, if a message before has it, and the
+    /// result's text. An agent's script is at the step that this has the length of.
+    ///
+    /// ```
+    /// use rehearsal_sdk::{Message, Prompt, Request, Role, ToolCall};
+    ///
+    /// let mut request = Request::chat("hello");
+    /// assert_eq!(request.tool_results().count(), 0);
+    /// let call = ToolCall { id: Some("call-1".into()), name: "add".into(), arguments: "{}".into() };
+    /// request.prompt = Prompt::Chat(vec![
+    ///     Message::new(Role::User, "What is 1 + 2?"),
+    ///     Message { tool_calls: vec![call], ..Message::new(Role::Assistant, "") },
+    ///     Message { tool_call_id: Some("call-1".into()), ..Message::new(Role::Tool, "3") },
+    /// ]);
+    /// let results: Vec<_> = request.tool_results().map(|(call, text)| (call.unwrap().name.as_str(), text)).collect();
+    /// assert_eq!(results, [("add", "3".into())]);
+    /// ```
+    pub fn tool_results(&self) -> impl Iterator<Item = (Option<&ToolCall>, Cow<'_, str>)> {
+        let messages = self.messages();
+        let since = messages.iter().rposition(|message| matches!(message.role, Role::User)).map_or(0, |at| at + 1);
+        let results = messages[since..].iter().filter(|message| matches!(message.role, Role::Tool));
+        results.map(|result| {
+            let mut calls = messages.iter().flat_map(|message| &message.tool_calls);
+            let is_answered = |call: &&ToolCall| call.id.is_some() && call.id == result.tool_call_id;
+            (calls.find(is_answered), result.text())
+        })
+    }
+
+    /// The conversation; empty if the prompt is none.
+    fn messages(&self) -> &[Message] {
+        match &self.prompt {
+            Prompt::Chat(messages) => messages,
+            Prompt::Text(_) | Prompt::TokenIds(_) => &[],
+        }
+    }
+
     /// A chat request with one user message, for tests.
+    ///
+    /// ```
+    /// use rehearsal_sdk::Request;
+    ///
+    /// let request = Request { seed: 7, ..Request::chat("be quick") };
+    /// assert_eq!(request.last_user_text(), "be quick");
+    /// ```
     pub fn chat(text: &str) -> Self {
-        Self::with_prompt(
-            Endpoint::ChatCompletions,
-            Prompt::Chat(vec![Message {
-                role: Role::User,
-                name: None,
-                parts: vec![ContentPart::Text(text.into())],
-                tool_calls: Vec::new(),
-                tool_call_id: None,
-            }]),
-        )
+        Self::with_prompt(Endpoint::ChatCompletions, Prompt::Chat(vec![Message::new(Role::User, text)]))
     }
 
     /// A completions request, for tests.
+    ///
+    /// ```
+    /// assert_eq!(rehearsal_sdk::Request::completion("Once upon").last_user_text(), "Once upon");
+    /// ```
     pub fn completion(prompt: &str) -> Self {
         Self::with_prompt(Endpoint::Completions, Prompt::Text(prompt.into()))
     }
@@ -70,10 +127,24 @@ impl Request {
 }
 
 impl Arrival {
-    /// The arrival of a chat request, for tests.
-    pub fn with_id(id: &str) -> Self {
+    /// The arrival of a chat with one user message, for tests. Its prompt is there, as for a plugin that needs it.
+    ///
+    /// ```
+    /// use rehearsal_sdk::Arrival;
+    ///
+    /// let arrival = Arrival { id: "a".into(), ..Arrival::chat("be quick") };
+    /// assert!(arrival.prompt.is_some());
+    /// ```
+    pub fn chat(text: &str) -> Self {
+        Self { prompt: Some(Prompt::Chat(vec![Message::new(Role::User, text)])), ..Self::default() }
+    }
+}
+
+/// A chat's, for tests: `Arrival { id: "a".into(), ..Arrival::default() }`.
+impl Default for Arrival {
+    fn default() -> Self {
         Self {
-            id: id.into(),
+            id: "test".into(),
             number: 0,
             endpoint: Endpoint::ChatCompletions,
             model: "test-model".into(),
@@ -90,11 +161,11 @@ impl Arrival {
     }
 }
 
-impl Ending {
-    /// The end of a chat request that went well, for tests.
-    pub fn with_id(id: &str) -> Self {
+/// Of a chat that went well, for tests: `Ending { status: 500, ..Ending::default() }`.
+impl Default for Ending {
+    fn default() -> Self {
         Self {
-            id: id.into(),
+            id: "test".into(),
             number: 0,
             endpoint: Endpoint::ChatCompletions,
             model: "test-model".into(),
@@ -115,7 +186,33 @@ impl Ending {
     }
 }
 
+/// The same question to each.
+macro_rules! headers {
+    ($($record:ident)+) => {$(
+        impl $record {
+            /// The value of a header, by its name in lower case. Needs `header:` and that name, or a pattern that it fits.
+            pub fn header(&self, name: &str) -> Option<&str> {
+                self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+            }
+        }
+    )+};
+}
+
+headers!(Request Arrival Ending);
+
 impl Message {
+    /// A message of one text, for tests.
+    ///
+    /// ```
+    /// use rehearsal_sdk::{Message, Role};
+    ///
+    /// assert_eq!(Message::new(Role::User, "hello").text(), "hello");
+    /// ```
+    pub fn new(role: Role, text: &str) -> Self {
+        let parts = vec![ContentPart::Text(text.into())];
+        Self { role, name: None, parts, tool_calls: Vec::new(), tool_call_id: None }
+    }
+
     /// The text of the message; several text parts are joined by line breaks, as vLLM joins them.
     pub fn text(&self) -> Cow<'_, str> {
         let mut texts = self.parts.iter().filter_map(|part| match part {
@@ -133,7 +230,7 @@ mod tests {
 
     fn message(role: Role, texts: &[&str]) -> Message {
         let parts = texts.iter().map(|text| ContentPart::Text(text.to_string())).collect();
-        Message { role, name: None, parts, tool_calls: Vec::new(), tool_call_id: None }
+        Message { parts, ..Message::new(role, "") }
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 mod spaced;
 
-use rehearsal_sdk::json_schema::{self, Bounds};
 use rehearsal_sdk::{
     CallError, Description, Plugin, Prompt, Request, Rng, RngExt, Role, Tool, ToolCall, ToolCaller, ToolChoice, export,
     rng,
 };
+use rehearsal_synthesis::json_schema::{self, Bounds};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// The plugin, with its configuration.
@@ -16,53 +18,58 @@ pub struct ToolCalls {
     extra_call: u8,
 }
 
-const CONFIG_SCHEMA: &str = r#"{
-  "type": "object",
-  "additionalProperties": false,
-  "properties": {
-    "max-tool-call-integer-param": {"type": "integer"},
-    "min-tool-call-integer-param": {"type": "integer"},
-    "max-tool-call-number-param": {"type": "number"},
-    "min-tool-call-number-param": {"type": "number"},
-    "max-tool-call-array-param-length": {"type": "integer", "minimum": 0},
-    "min-tool-call-array-param-length": {"type": "integer", "minimum": 0},
-    "tool-call-not-required-param-probability": {"type": "integer", "minimum": 0, "maximum": 100},
-    "object-tool-call-not-required-field-probability": {"type": "integer", "minimum": 0, "maximum": 100},
-    "tool-call-extra-call-probability": {"type": "integer", "minimum": 0, "maximum": 100}
-  }
-}"#;
+/// What it can be configured with; what is left out is as [`Bounds`] has it. Chances are in percent.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Config {
+    max_tool_call_integer_param: Option<i64>,
+    min_tool_call_integer_param: Option<i64>,
+    max_tool_call_number_param: Option<f64>,
+    min_tool_call_number_param: Option<f64>,
+    max_tool_call_array_param_length: Option<u32>,
+    min_tool_call_array_param_length: Option<u32>,
+    #[schemars(range(max = 100))]
+    tool_call_not_required_param_probability: Option<u8>,
+    #[schemars(range(max = 100))]
+    object_tool_call_not_required_field_probability: Option<u8>,
+    #[schemars(range(max = 100))]
+    tool_call_extra_call_probability: Option<u8>,
+}
+
+/// Chance, in percent, of one more call, where nothing is said of it.
+const EXTRA_CALL: u8 = 45;
 
 impl Plugin for ToolCalls {
+    type Config = Config;
+
     fn describe() -> Description {
         let summary = "calls offered tools with arguments made up from their schemas";
-        Description::new("tool-call", env!("CARGO_PKG_VERSION"), summary).with_config_schema(CONFIG_SCHEMA)
+        Description::new("tool-call", env!("CARGO_PKG_VERSION"), summary)
     }
 
-    fn new(config: &str) -> Result<Self, String> {
-        let config: Value = serde_json::from_str(config).map_err(|error| error.to_string())?;
+    fn new(config: Config) -> Result<Self, String> {
         let usual = Bounds::default();
-        let integer = |key: &str, usual: i64| config.get(key).and_then(Value::as_i64).unwrap_or(usual);
-        let number = |key: &str, usual: f64| config.get(key).and_then(Value::as_f64).unwrap_or(usual);
+        let length = |given: Option<u32>, usual| given.map_or(usual, |length| length as usize);
         let bounds = Bounds {
             integer: (
-                integer("min-tool-call-integer-param", usual.integer.0),
-                integer("max-tool-call-integer-param", usual.integer.1),
+                config.min_tool_call_integer_param.unwrap_or(usual.integer.0),
+                config.max_tool_call_integer_param.unwrap_or(usual.integer.1),
             ),
             number: (
-                number("min-tool-call-number-param", usual.number.0),
-                number("max-tool-call-number-param", usual.number.1),
+                config.min_tool_call_number_param.unwrap_or(usual.number.0),
+                config.max_tool_call_number_param.unwrap_or(usual.number.1),
             ),
             array_length: (
-                integer("min-tool-call-array-param-length", usual.array_length.0 as i64) as usize,
-                integer("max-tool-call-array-param-length", usual.array_length.1 as i64) as usize,
+                length(config.min_tool_call_array_param_length, usual.array_length.0),
+                length(config.max_tool_call_array_param_length, usual.array_length.1),
             ),
-            optional_property: integer("tool-call-not-required-param-probability", 50) as u8,
-            optional_field: integer("object-tool-call-not-required-field-probability", 50) as u8,
+            optional_property: config.tool_call_not_required_param_probability.unwrap_or(usual.optional_property),
+            optional_field: config.object_tool_call_not_required_field_probability.unwrap_or(usual.optional_field),
         };
         in_order("tool-call-integer-param", bounds.integer.0, bounds.integer.1)?;
         in_order("tool-call-number-param", bounds.number.0, bounds.number.1)?;
         in_order("tool-call-array-param-length", bounds.array_length.0, bounds.array_length.1)?;
-        Ok(Self { bounds, extra_call: integer("tool-call-extra-call-probability", 45) as u8 })
+        Ok(Self { bounds, extra_call: config.tool_call_extra_call_probability.unwrap_or(EXTRA_CALL) })
     }
 }
 
@@ -148,10 +155,12 @@ export!(ToolCalls: tool_caller);
 
 #[cfg(test)]
 mod tests {
+    use rehearsal_sdk::config;
+
     use super::*;
 
     fn plugin(config: &str) -> ToolCalls {
-        ToolCalls::new(config).unwrap()
+        ToolCalls::new(config::read(config).unwrap()).unwrap()
     }
 
     fn offering(n_tools: usize, tool_choice: ToolChoice) -> Request {
@@ -212,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_configuration_that_contradicts_itself_is_refused() {
-        let error = ToolCalls::new(r#"{"min-tool-call-integer-param": 200}"#).err().unwrap();
+        let config = config::read(r#"{"min-tool-call-integer-param": 200}"#).unwrap();
+        let error = ToolCalls::new(config).err().unwrap();
         assert_eq!(error, "min-tool-call-integer-param is 200, which is more than max-tool-call-integer-param, 100");
     }
 }

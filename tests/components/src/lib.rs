@@ -1,8 +1,9 @@
 //! A guest that does what its prompt tells it, so that a test can see what the host makes of it.
 
 use rehearsal_sdk::{
-    CallError, Completion, Content, Description, Generator, Plugin, Request, SplitText, export, log, state,
+    ApiError, CallError, Completion, Content, Description, Generator, Plugin, Request, SplitText, export, log, state,
 };
+use serde_json::Value;
 
 /// The plugin. Its configuration may tell it to misbehave before it has a prompt.
 pub struct Misbehave {
@@ -11,16 +12,17 @@ pub struct Misbehave {
 }
 
 impl Plugin for Misbehave {
+    type Config = Value;
+
     fn describe() -> Description {
-        let mut description = Description::new("misbehave", env!("CARGO_PKG_VERSION"), "does what its prompt says");
         let facts = ["arrival-ms", "load", "adapter", "rank", "trace", "cached-tokens"];
-        description.needs = vec!["header:x-tenant-*".into(), "raw-body".into()];
-        description.needs.extend(facts.map(|fact| format!("extras:{fact}")));
-        description
+        Description::new("misbehave", env!("CARGO_PKG_VERSION"), "does what its prompt says")
+            .needing(["header:x-tenant-*", "raw-body"])
+            .needing(facts.map(|fact| format!("extras:{fact}")))
     }
 
-    fn new(config: &str) -> Result<Self, String> {
-        match config {
+    fn new(config: Value) -> Result<Self, String> {
+        match config.to_string().as_str() {
             r#"{"init":"refuse"}"# => Err("this configuration will not do".into()),
             r#"{"init":"panic"}"# => {
                 println!("about to read {config}");
@@ -77,10 +79,7 @@ impl Generator for Misbehave {
             "go back" => return Ok(split("four", &[3, 2, 4])),
             "stop short" => return Ok(split("four", &[1])),
             "think" => {
-                return Ok(Completion {
-                    reasoning: Some(Content::Text("Let me see. ".into())),
-                    ..Completion::text("Two.")
-                });
+                return Ok(Completion::text("Two.").with_reasoning("Let me see. "));
             }
             "internal" => return Err(CallError::Internal("out of ideas".into())),
             "reject" => return Err(reject()),
@@ -108,11 +107,8 @@ fn split(text: &str, ends: &[u32]) -> Completion {
 }
 
 fn reject() -> CallError {
-    let CallError::Reject(mut error) = CallError::reject(429, "not so fast") else { unreachable!() };
-    error.kind = Some("tokens".into());
-    error.code = Some("rate_limit_exceeded".into());
-    error.headers = vec![("retry-after".into(), "7".into()), ("content-length".into(), "3".into())];
-    CallError::Reject(error)
+    let error = ApiError::new(429, "not so fast").with_kind("tokens").with_code("rate_limit_exceeded");
+    CallError::Reject(error.with_header("retry-after", "7").with_header("content-length", "3"))
 }
 
 /// What a guest can find out about the world: nothing that is not in its request.

@@ -1,16 +1,18 @@
 //! A guest that is told how requests ended, and keeps each in its state. It takes its time over a model named `slow`.
 
-use rehearsal_sdk::{Description, Ending, Observer, Plugin, export, state};
+use rehearsal_sdk::{Description, Ending, NoConfig, Observer, Plugin, export, state};
 
 /// The plugin.
 pub struct Witness;
 
 impl Plugin for Witness {
+    type Config = NoConfig;
+
     fn describe() -> Description {
         Description::new("witness", env!("CARGO_PKG_VERSION"), "remembers how requests ended")
     }
 
-    fn new(_: &str) -> Result<Self, String> {
+    fn new(_: NoConfig) -> Result<Self, String> {
         Ok(Self)
     }
 }

@@ -5,43 +5,42 @@
 //! the request that may close it.
 
 use rehearsal_sdk::{
-    ApiError, Arrival, CallError, Description, Ending, Failure, FailureSelector, Moment, Observer, Outcome, Plugin,
-    export, state,
+    ApiError, Arrival, CallError, Description, Ending, FailureSelector, Observer, Outcome, Plugin, export, state,
 };
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 const FAILURES: &str = "failures";
 const OPEN: &str = "open";
 const ON_TRIAL: &str = "on trial";
 
-/// The plugin, with its configuration.
+/// The plugin, which is its configuration.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Breaker {
+    /// As many in a row open it.
+    #[schemars(range(min = 1, max = 1_000_000))]
     failures: i64,
+    /// For how long nothing is let through then, in milliseconds of the engine's clock.
+    #[schemars(range(min = 1, max = 86_400_000))]
     open_ms: u64,
 }
 
-const CONFIG_SCHEMA: &str = r#"{
-  "type": "object",
-  "additionalProperties": false,
-  "properties": {
-    "failures": {"type": "integer", "minimum": 1, "maximum": 1000000},
-    "open_ms": {"type": "integer", "minimum": 1, "maximum": 86400000}
-  }
-}"#;
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 5, open_ms: 30_000 }
+    }
+}
 
 impl Plugin for Breaker {
+    type Config = Self;
+
     fn describe() -> Description {
         Description::new("breaker", env!("CARGO_PKG_VERSION"), "refuses requests while too many fail")
-            .with_config_schema(CONFIG_SCHEMA)
     }
 
-    fn new(config: &str) -> Result<Self, String> {
-        // The host has checked it against the schema.
-        let config: Value = serde_json::from_str(config).map_err(|error| error.to_string())?;
-        Ok(Self {
-            failures: config["failures"].as_i64().unwrap_or(5),
-            open_ms: config["open_ms"].as_u64().unwrap_or(30_000),
-        })
+    fn new(config: Self) -> Result<Self, String> {
+        Ok(config)
     }
 }
 
@@ -69,15 +68,9 @@ impl FailureSelector for Breaker {
             state::expire(ON_TRIAL, self.open_ms);
             return Ok(Vec::new());
         }
-        let error = ApiError {
-            status: 503,
-            message: "the circuit is open".into(),
-            kind: None,
-            code: Some("circuit_open".into()),
-            param: None,
-            headers: vec![("retry-after".into(), self.open_ms.div_ceil(1000).to_string())],
-        };
-        Ok(vec![Outcome { failure: Failure::Error(error), moment: Moment::OnArrival }])
+        let seconds = self.open_ms.div_ceil(1000).to_string();
+        let error = ApiError::new(503, "the circuit is open").with_code("circuit_open");
+        Ok(vec![Outcome::now(error.with_header("retry-after", seconds))])
     }
 }
 
@@ -110,22 +103,22 @@ mod tests {
     use super::*;
 
     fn arrives(breaker: &Breaker, id: &str) -> bool {
-        breaker.select(&Arrival::with_id(id)).unwrap().is_empty()
+        breaker.select(&Arrival { id: id.into(), ..Arrival::default() }).unwrap().is_empty()
     }
 
     fn ends(breaker: &Breaker, id: &str, status: u16) {
-        breaker.finished(&Ending { status, ..Ending::with_id(id) });
+        breaker.finished(&Ending { id: id.into(), status, ..Ending::default() });
     }
 
     #[test]
     fn it_opens_after_failures_in_a_row_and_one_on_trial_decides() {
-        let breaker = Breaker::new(r#"{"failures": 2}"#).unwrap();
+        let breaker = Breaker { failures: 2, ..Breaker::default() };
         for (id, status) in [("a", 500), ("b", 200), ("c", 503), ("d", 500)] {
             assert!(arrives(&breaker, id));
             ends(&breaker, id, status);
         }
         assert!(!arrives(&breaker, "e"), "c and d have failed");
-        breaker.finished(&Ending { status: 503, on_purpose: true, ..Ending::with_id("e") });
+        breaker.finished(&Ending { id: "e".into(), status: 503, on_purpose: true, ..Ending::default() });
         // Natively nothing expires.
         state::remove(OPEN);
         assert!(arrives(&breaker, "f") && !arrives(&breaker, "g"), "one is on trial");

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use rehearsal_sdk::{CallError, Completion, Content, Description, Generator, Plugin, Request, export};
-use serde_json::Value;
+use rehearsal_sdk::{CallError, Completion, Description, Generator, Plugin, Request, export};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// The plugin, with its recording.
 pub struct Recorded {
@@ -14,37 +15,40 @@ pub struct Recorded {
     delays: Vec<Duration>,
 }
 
-const CONFIG_SCHEMA: &str = r#"{
-  "type": "object",
-  "required": ["stream"],
-  "additionalProperties": false,
-  "properties": {
-    "stream": {"type": "array", "minItems": 1, "items": {
-      "type": "object", "required": ["at_us", "text"], "additionalProperties": false,
-      "properties": {"at_us": {"type": "integer", "minimum": 0}, "text": {"type": "string"}}
-    }}
-  }
-}"#;
+/// What was recorded.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recording {
+    #[schemars(length(min = 1))]
+    stream: Vec<Token>,
+}
+
+/// One token.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// When it came, in microseconds.
+    at_us: u64,
+    text: String,
+}
 
 impl Plugin for Recorded {
+    type Config = Recording;
+
     fn describe() -> Description {
         Description::new("recorded", env!("CARGO_PKG_VERSION"), "plays a recorded stream")
-            .with_config_schema(CONFIG_SCHEMA)
     }
 
-    fn new(config: &str) -> Result<Self, String> {
-        // The host has checked it against the schema.
-        let config: Value = serde_json::from_str(config).map_err(|error| error.to_string())?;
-        let stream = config["stream"].as_array().map_or(&[][..], Vec::as_slice);
-        let at = |token: &Value| Duration::from_micros(token["at_us"].as_u64().unwrap_or_default());
+    fn new(Recording { stream }: Recording) -> Result<Self, String> {
+        let at = |token: &Token| Duration::from_micros(token.at_us);
         let mut delays = Vec::new();
         for (index, pair) in stream.windows(2).enumerate() {
             let delay = at(&pair[1]).checked_sub(at(&pair[0]));
             delays.push(delay.ok_or_else(|| format!("stream[{}] comes before stream[{index}]", index + 1))?);
         }
         Ok(Self {
-            pieces: stream.iter().filter_map(|token| token["text"].as_str()).map(str::to_owned).collect(),
             ttft: stream.first().map(at).unwrap_or_default(),
+            pieces: stream.into_iter().map(|token| token.text).collect(),
             delays,
         })
     }
@@ -52,8 +56,10 @@ impl Plugin for Recorded {
 
 impl Generator for Recorded {
     fn generate(&self, _: &Request) -> Result<Completion, CallError> {
-        let completion = Completion { content: Some(Content::Pieces(self.pieces.clone())), ..Completion::text("") };
-        Ok(completion.with_ttft(self.ttft).with_delays(&self.delays).replacing_the_latency_model())
+        Ok(Completion::pieces(self.pieces.clone())
+            .with_ttft(self.ttft)
+            .with_delays(&self.delays)
+            .replacing_the_latency_model())
     }
 }
 
@@ -61,13 +67,19 @@ export!(Recorded: generator);
 
 #[cfg(test)]
 mod tests {
+    use rehearsal_sdk::{Content, config};
+
     use super::*;
+
+    fn recorded(stream: &str) -> Result<Recorded, String> {
+        Recorded::new(config::read(stream)?)
+    }
 
     #[test]
     fn a_recording_becomes_tokens_and_delays() {
         let stream =
             r#"{"stream": [{"at_us": 40, "text": "It"}, {"at_us": 53, "text": " was"}, {"at_us": 53, "text": "."}]}"#;
-        let completion = Recorded::new(stream).unwrap().generate(&Request::chat("play")).unwrap();
+        let completion = recorded(stream).unwrap().generate(&Request::chat("play")).unwrap();
         assert_eq!(completion.content, Some(Content::Pieces(vec!["It".into(), " was".into(), ".".into()])));
         let extras = [("ttft-us", "40"), ("delays-us", "[13,0]"), ("timing", "\"replace\"")];
         assert_eq!(completion.extras, extras.map(|(name, text)| (name.to_owned(), text.to_owned())));
@@ -76,6 +88,6 @@ mod tests {
     #[test]
     fn time_that_goes_back_is_refused() {
         let stream = r#"{"stream": [{"at_us": 40, "text": "a"}, {"at_us": 39, "text": "b"}]}"#;
-        assert_eq!(Recorded::new(stream).err().as_deref(), Some("stream[1] comes before stream[0]"));
+        assert_eq!(recorded(stream).err().as_deref(), Some("stream[1] comes before stream[0]"));
     }
 }

@@ -1,16 +1,18 @@
 //! The smallest plugin: says what the user said, louder.
 
-use rehearsal_sdk::{CallError, Completion, Description, Generator, Plugin, Request, export};
+use rehearsal_sdk::{CallError, Completion, Description, Generator, NoConfig, Plugin, Request, export};
 
 /// The plugin; it has nothing to configure.
 pub struct Shout;
 
 impl Plugin for Shout {
+    type Config = NoConfig;
+
     fn describe() -> Description {
         Description::new("shout", env!("CARGO_PKG_VERSION"), "says it louder")
     }
 
-    fn new(_config: &str) -> Result<Self, String> {
+    fn new(_: NoConfig) -> Result<Self, String> {
         Ok(Self)
     }
 }

@@ -1,11 +1,10 @@
 //! Content that has the format a request asks for: JSON, one of several texts, a text that an expression matches.
 
-use rand::{Rng, RngExt};
 use regex_lite::Regex;
+use rehearsal_sdk::{CallError, Completion, OutputFormat, Request, Rng, RngExt};
 use serde_json::{Map, Value};
 
 use crate::json_schema::{self, Bounds, TRIES};
-use crate::{CallError, Completion, OutputFormat, Request};
 
 /// Keys of an object that may have any, and what kind of value each is likely to have.
 const KEYS: [(&str, &str); 8] = [
@@ -19,33 +18,31 @@ const KEYS: [(&str, &str); 8] = [
     ("tags", "array"),
 ];
 
-impl Completion {
-    /// An answer of the format that `request` asks for, drawn with `rng`; `None` if it asks for none. A format that no
-    /// answer can have, or of a kind that nothing is known of, is rejected.
-    ///
-    /// ```
-    /// use rehearsal_sdk::{Completion, Content, OutputFormat, Request, rng};
-    ///
-    /// let request = Request { format: OutputFormat::Regex("[0-9]{3}".into()), ..Request::chat("hi") };
-    /// let completion = Completion::structured(&request, &mut rng(7)).unwrap().unwrap();
-    /// let Some(Content::Text(text)) = completion.content else { panic!() };
-    /// assert!(text.len() == 3 && text.parse::<u32>().is_ok());
-    /// ```
-    pub fn structured(request: &Request, rng: &mut impl Rng) -> Option<Result<Self, CallError>> {
-        let text = match &request.format {
-            OutputFormat::Free => return None,
-            OutputFormat::JsonObject => Ok(object(rng)),
-            OutputFormat::JsonSchema(schema) => json(schema, rng),
-            OutputFormat::Choice(choices) if choices.is_empty() => Err("there is nothing to choose from".into()),
-            OutputFormat::Choice(choices) => Ok(choices[rng.random_range(0..choices.len())].clone()),
-            OutputFormat::Regex(pattern) => matching(pattern, rng),
-            OutputFormat::Other((kind, _)) => Err(format!("nothing is known of formats of the kind {kind:?}")),
-        };
-        let rejected = |reason| {
-            CallError::reject(400, format!("no answer was made up that has the format that is asked for: {reason}"))
-        };
-        Some(text.map(Self::text).map_err(rejected))
-    }
+/// An answer of the format that `request` asks for, drawn with `rng`; `None` if it asks for none. A format that no answer can have,
+/// or of a kind that nothing is known of, is rejected.
+///
+/// ```
+/// use rehearsal_sdk::{Content, OutputFormat, Request, rng};
+///
+/// let request = Request { format: OutputFormat::Regex("[0-9]{3}".into()), ..Request::chat("hi") };
+/// let completion = rehearsal_synthesis::structured(&request, &mut rng(7)).unwrap().unwrap();
+/// let Some(Content::Text(text)) = completion.content else { panic!() };
+/// assert!(text.len() == 3 && text.parse::<u32>().is_ok());
+/// ```
+pub fn structured(request: &Request, rng: &mut impl Rng) -> Option<Result<Completion, CallError>> {
+    let text = match &request.format {
+        OutputFormat::Free => return None,
+        OutputFormat::JsonObject => Ok(object(rng)),
+        OutputFormat::JsonSchema(schema) => json(schema, rng),
+        OutputFormat::Choice(choices) if choices.is_empty() => Err("there is nothing to choose from".into()),
+        OutputFormat::Choice(choices) => Ok(choices[rng.random_range(0..choices.len())].clone()),
+        OutputFormat::Regex(pattern) => matching(pattern, rng),
+        OutputFormat::Other((kind, _)) => Err(format!("nothing is known of formats of the kind {kind:?}")),
+    };
+    let rejected = |reason| {
+        CallError::reject(400, format!("no answer was made up that has the format that is asked for: {reason}"))
+    };
+    Some(text.map(Completion::text).map_err(rejected))
 }
 
 /// As any model that was told to answer in JSON might.
@@ -83,12 +80,13 @@ fn matching(pattern: &str, rng: &mut impl Rng) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use rehearsal_sdk::{Content, rng};
+
     use super::*;
-    use crate::{Content, rng};
 
     fn texts(format: OutputFormat) -> Vec<String> {
         let request = Request { format, ..Request::chat("hi") };
-        let text = |seed| match Completion::structured(&request, &mut rng(seed)).unwrap().unwrap().content {
+        let text = |seed| match structured(&request, &mut rng(seed)).unwrap().unwrap().content {
             Some(Content::Text(text)) => text,
             _ => panic!("a text was expected"),
         };
@@ -123,8 +121,8 @@ mod tests {
     fn what_cannot_be_had_is_rejected_with_the_reason() {
         let format = OutputFormat::Other(("grammar".into(), "root ::= x".into()));
         let request = Request { format, ..Request::chat("hi") };
-        let Err(CallError::Reject(error)) = Completion::structured(&request, &mut rng(1)).unwrap() else { panic!() };
+        let Err(CallError::Reject(error)) = structured(&request, &mut rng(1)).unwrap() else { panic!() };
         assert!(error.status == 400 && error.message.contains("\"grammar\""), "{}", error.message);
-        assert_eq!(Completion::structured(&Request::chat("hi"), &mut rng(1)), None);
+        assert_eq!(structured(&Request::chat("hi"), &mut rng(1)), None);
     }
 }

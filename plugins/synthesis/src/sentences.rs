@@ -2,15 +2,13 @@
 
 mod bank;
 
-use rand::{Rng, RngExt};
-
-use crate::Completion;
+use rehearsal_sdk::{Rng, RngExt};
 
 /// Sentences from a bank, drawn with `rng`, with at least `n_tokens` words: and so at least as many tokens, in every
 /// tokenizer that splits words from each other.
 ///
 /// ```
-/// let text = rehearsal_sdk::sentences(12, &mut rehearsal_sdk::rng(7));
+/// let text = rehearsal_synthesis::sentences(12, &mut rehearsal_sdk::rng(7));
 /// assert!(text.split_whitespace().count() >= 12);
 /// ```
 pub fn sentences(n_tokens: u32, rng: &mut impl Rng) -> String {
@@ -25,19 +23,4 @@ pub fn sentences(n_tokens: u32, rng: &mut impl Rng) -> String {
         words += sentence.split_whitespace().count() as u32;
     }
     text
-}
-
-impl Completion {
-    /// Sentences of exactly `n_tokens` tokens: the host cuts them there.
-    ///
-    /// ```
-    /// use rehearsal_sdk::{Completion, rng};
-    ///
-    /// let completion = Completion::sentences(12, &mut rng(7));
-    /// assert_eq!(completion.token_limit, Some(12));
-    /// assert_eq!(completion, Completion::sentences(12, &mut rng(7)));
-    /// ```
-    pub fn sentences(n_tokens: u32, rng: &mut impl Rng) -> Self {
-        Self::text(sentences(n_tokens, rng)).limited_to(n_tokens)
-    }
 }

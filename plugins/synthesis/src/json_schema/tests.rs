@@ -3,7 +3,7 @@
 use serde_json::{Map, json};
 
 use super::*;
-use crate::rng;
+use rehearsal_sdk::rng;
 
 fn check(schema: Value) {
     let validator = jsonschema::validator_for(&schema).unwrap();

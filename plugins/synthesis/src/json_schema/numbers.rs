@@ -1,6 +1,6 @@
 //! Integers and numbers within bounds, in steps.
 
-use rand::{Rng, RngExt};
+use rehearsal_sdk::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 
 use super::Bounds;

@@ -1,7 +1,7 @@
 //! Strings: words, formats, patterns.
 
-use rand::{Rng, RngExt};
 use regex_syntax::hir::{Class, Hir, HirKind};
+use rehearsal_sdk::{Rng, RngExt};
 use serde_json::{Map, Value};
 
 use super::lengths::lengths;

@@ -1,6 +1,6 @@
 //! Draws a value keyword by keyword.
 
-use rand::{Rng, RngExt};
+use rehearsal_sdk::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 
 use super::lengths::lengths;

@@ -10,7 +10,7 @@ mod numbers;
 mod text;
 mod validate;
 
-use rand::Rng;
+use rehearsal_sdk::Rng;
 use serde_json::Value;
 
 pub use validate::is_valid;
@@ -51,7 +51,9 @@ impl Default for Bounds {
 /// Why there is none, or why none was found.
 ///
 /// ```
-/// use rehearsal_sdk::{json_schema, rng};
+/// use rehearsal_sdk::rng;
+/// use rehearsal_synthesis::json_schema;
+///
 /// let schema = serde_json::json!({ "type": "integer", "minimum": 5, "multipleOf": 3, "maximum": 8 });
 /// let value = json_schema::value_for(&schema, &Default::default(), &mut rng(1)).unwrap();
 /// assert_eq!(value, 6);
