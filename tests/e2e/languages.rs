@@ -1,7 +1,8 @@
 //! What `plugin new` makes, in every language, builds without a checkout of ours, conforms and answers over HTTP.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rehearsal_tests::{Server, content_of};
 use serde_json::json;
@@ -20,14 +21,24 @@ struct Project {
 }
 
 impl Project {
-    /// A fresh one, like the example `like`. What builds leave behind in the folder is kept.
-    fn new(name: &str, like: &str, component: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("projects").join(name);
+    /// A fresh one, like the example `like` in `language`. What builds leave behind in the folder is kept.
+    fn new(name: &str, like: &str, language: &str) -> Self {
+        let projects = Path::new(env!("CARGO_TARGET_TMPDIR")).join("projects");
+        let folder = projects.join(name);
         let fresh = tempfile::tempdir().unwrap();
         let fresh = fresh.path().join(name);
-        run(Command::new(EXE).args(["plugin", "new", fresh.to_str().unwrap(), "--like", like]));
+        run(Command::new(EXE).args(["plugin", "new", fresh.to_str().unwrap(), "--like", like, "--language", language]));
         std::fs::create_dir_all(&folder).unwrap();
         run(Command::new("cp").arg("-rT").arg(&fresh).arg(&folder));
+        let component = match language {
+            "rust" => {
+                // What all of them need is compiled once.
+                let _ = std::os::unix::fs::symlink(projects.join("target"), folder.join("target"));
+                std::fs::create_dir_all(projects.join("target")).unwrap();
+                format!("target/wasm32-wasip2/release/{}.wasm", name.replace('-', "_"))
+            }
+            _ => format!("{name}.wasm"),
+        };
         Self { component: folder.join(component), folder, hash: hash(&fresh) }
     }
 
@@ -55,25 +66,44 @@ impl Project {
         std::fs::read_to_string(self.stamp()).is_ok_and(|built| built == self.hash) && self.component.exists()
     }
 
-    /// Does what its README says builds it, with the programs in `path` first.
-    fn build(&self, path: Option<&Path>) {
+    /// The commands of its README: those that build it, those that try it, the one that serves it.
+    fn commands(&self) -> [String; 3] {
         let readme = std::fs::read_to_string(self.folder.join("README.md")).unwrap();
-        let commands = blocks(&readme, "sh").remove(0);
-        let mut bash = Command::new("bash");
-        bash.current_dir(&self.folder).args(["-euc", &commands]).env_remove("CARGO_TARGET_DIR");
-        if let Some(path) = path {
-            bash.env("PATH", format!("{}:{}", path.display(), std::env::var("PATH").unwrap_or_default()));
-        }
-        run(&mut bash);
-        std::fs::write(self.stamp(), &self.hash).unwrap();
-        assert!(self.component.exists(), "{}", self.component.display());
+        blocks(&readme, "sh").try_into().unwrap()
     }
 
-    /// Judges the component, then asks it the same twice, in two servers.
+    /// Bash in its folder, with the server's program and those in `path` first.
+    fn bash(&self, commands: &str, path: Option<&Path>) -> Command {
+        let first = [Path::new(EXE).parent(), path].into_iter().flatten().map(|path| path.display().to_string());
+        let path = first.chain([std::env::var("PATH").unwrap_or_default()]).collect::<Vec<_>>().join(":");
+        let mut bash = Command::new("bash");
+        bash.current_dir(&self.folder).args(["-euc", commands]).env("PATH", path).env_remove("CARGO_TARGET_DIR");
+        bash
+    }
+
+    /// Does what its README says builds it.
+    fn build(&self, path: Option<&Path>) {
+        let [build, ..] = self.commands();
+        run(&mut self.bash(&build, path));
+        assert!(self.component.exists(), "{}", self.component.display());
+        std::fs::write(self.stamp(), &self.hash).unwrap();
+    }
+
+    /// Does all else that its README says.
+    fn try_and_serve(&self) {
+        let [_, tries, serves] = self.commands();
+        run(&mut self.bash(&tries, None));
+        let mut serves = self.bash(&format!("exec {} --port 0", serves.trim_end()), None);
+        let mut server = serves.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert!(line.starts_with("listening on http://"), "{line}");
+    }
+
+    /// Asks it the same twice, in two servers.
     async fn check(&self, says: impl Fn(&str) -> bool) {
-        // 128,000 tokens take a JavaScript runtime half a second to read.
-        let limits = r#"{"cpu": "5s", "wall": "20s"}"#;
-        run(Command::new(EXE).args(["plugin", "test"]).arg(&self.component).args(["--limits", limits]));
         let plugin = format!("mine={}", self.component.display());
         let mut answers = Vec::new();
         for _ in 0..2 {
@@ -92,6 +122,26 @@ impl Project {
         let (first, second) = answers.split_at(3);
         assert_eq!(first, second);
     }
+}
+
+/// Projects like all examples that are there in `language`: built, tried and served as their README says. `setup` gives the folder of
+/// further programs.
+fn like_every_example(language: &str, setup: impl Fn(&Project) -> Option<PathBuf>) -> Vec<Project> {
+    let list = Command::new(EXE).args(["plugin", "new", "--list"]).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    let examples = list.lines().filter(|line| line.contains(language)).filter_map(|line| line.split(' ').next());
+    let projects: Vec<_> = examples
+        .map(|example| {
+            let project = Project::new(&format!("my-{example}-{language}"), example, language);
+            if !project.is_built() {
+                project.build(setup(&project).as_deref());
+            }
+            project.try_and_serve();
+            project
+        })
+        .collect();
+    assert!(projects.len() >= 4, "{list}");
+    projects
 }
 
 /// Of every file's path and text.
@@ -132,22 +182,21 @@ pub(crate) fn is_here(program: &str) -> bool {
 
 #[tokio::test]
 async fn rust() {
-    let project = Project::new("my-shout", "shout", "target/wasm32-wasip2/release/my_shout.wasm");
-    if !project.is_built() {
-        project.build(None);
-        run(Command::new(env!("CARGO")).arg("test").current_dir(&project.folder).env_remove("CARGO_TARGET_DIR"));
-    }
-    project.check(|text| text.starts_with("ONE TWO THREE")).await;
+    let projects = like_every_example("rust", |_| None);
+    run(Command::new(env!("CARGO")).arg("test").current_dir(&projects[0].folder).env_remove("CARGO_TARGET_DIR"));
+    projects[0].check(|text| text.starts_with("ONE TWO THREE")).await;
 }
 
 #[tokio::test]
 async fn python() {
-    let project = Project::new("my-dice", "dice", "my-dice.wasm");
-    if !project.is_built() {
-        let python = environment("componentize", &project.folder.join("requirements.txt"));
-        project.build(python.parent());
-    }
-    project.check(|text| text.split(' ').count() == 8 && text.bytes().all(|byte| b" 123456".contains(&byte))).await;
+    let projects = like_every_example("python", |project| python_of(project).parent().map(Path::to_owned));
+    let is_dice = |text: &str| text.split(' ').count() == 8 && text.bytes().all(|byte| b" 123456".contains(&byte));
+    projects[0].check(is_dice).await;
+}
+
+/// The Python of an environment that has what the project requires.
+fn python_of(project: &Project) -> PathBuf {
+    environment("componentize", &project.folder.join("requirements.txt"))
 }
 
 #[tokio::test]
@@ -155,13 +204,10 @@ async fn javascript() {
     if !is_here("node") || !is_here("npm") {
         return;
     }
-    let project = Project::new("my-shuffle", "shuffle", "my-shuffle.wasm");
-    if !project.is_built() {
-        project.build(None);
-    }
+    let projects = like_every_example("javascript", |_| None);
     let mut sorted = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
     sorted.sort_unstable();
-    project
+    projects[0]
         .check(|text| {
             let mut words: Vec<_> = text.split(' ').collect();
             words.sort_unstable();
@@ -172,14 +218,13 @@ async fn javascript() {
 
 #[tokio::test]
 async fn a_wrong_type_in_python_is_told_by_its_field() {
-    let project = Project::new("wrong-dice", "dice", "wrong-dice.wasm").with_mistake(
+    let project = Project::new("wrong-dice", "dice", "python").with_mistake(
         "wrong_dice.py",
         "content=Content_Text(\" \".join(throws) or \"no dice\")",
         "content=Content_Text(17)",
     );
     if !project.is_built() {
-        let python = environment("componentize", &project.folder.join("requirements.txt"));
-        project.build(python.parent());
+        project.build(python_of(&project).parent());
     }
     let said = project.refusal();
     for part in [
@@ -195,7 +240,7 @@ async fn a_mistake_in_javascript_is_told_by_its_line() {
     if !is_here("node") || !is_here("npm") {
         return;
     }
-    let project = Project::new("wrong-shuffle", "shuffle", "wrong-shuffle.wasm").with_mistake(
+    let project = Project::new("wrong-shuffle", "shuffle", "javascript").with_mistake(
         "plugin.js",
         "seeded(req.seed)",
         "seeded(req.sead.value)",

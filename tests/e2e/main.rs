@@ -34,6 +34,7 @@ mod metrics;
 mod odd_files;
 mod openapi;
 mod page;
+mod plugin_dev;
 mod plugin_metrics;
 mod plugin_tools;
 mod pooling;

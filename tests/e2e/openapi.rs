@@ -11,7 +11,7 @@ use crate::{EXE, serve};
 /// The URL table's paths, as it has them.
 fn routes() -> BTreeSet<String> {
     let table = std::fs::read_to_string(Path::new(ROOT).join("host/server/src/routes.rs")).unwrap();
-    let paths = table.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+    let paths = table.split(".route(").skip(1).map(|rest| rest.split('"').nth(1).unwrap().to_owned());
     // One application of vLLM's, with and without its slash.
     paths.filter(|path| path != "/metrics/").collect()
 }

@@ -22,6 +22,21 @@ pub mod examples {
     pub const BREAKER: &str = env!("BREAKER_COMPONENT");
     /// Plays a recorded stream.
     pub const RECORDED: &str = env!("RECORDED_COMPONENT");
+    /// Calls the tools that it is told to call.
+    pub const DISPATCHER: &str = env!("DISPATCHER_COMPONENT");
+    /// Calls tools one after the other, then answers.
+    pub const AGENT: &str = env!("AGENT_COMPONENT");
+
+    /// All of them, by the name of their folder.
+    pub const ALL: [(&str, &str); 7] = [
+        ("shout", SHOUT),
+        ("scripted", SCRIPTED),
+        ("flaky", FLAKY),
+        ("breaker", BREAKER),
+        ("recorded", RECORDED),
+        ("dispatcher", DISPATCHER),
+        ("agent", AGENT),
+    ];
 }
 
 /// A guest that remembers how requests ended.

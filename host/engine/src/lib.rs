@@ -42,7 +42,7 @@ pub mod seed;
 pub mod tokenizer;
 
 pub use self::core::Pause;
-pub use clock::{Clock, EngineTime};
+pub use clock::{Clock, EngineTime, ManualClock};
 pub use config::EngineConfig;
 pub use engine::{Engine, QueueFull};
 pub use failure::{Arrival, Failure, FailurePolicy, Moment, Outcome};

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use rehearsal_engine::{EngineObserver, RequestReport, StepReport};
-use rehearsal_sync::BoundedCount;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -18,16 +17,12 @@ use crate::strategy::PluginStrategy;
 /// Endings that may wait for one plugin.
 const MOST_WAITING: usize = 1024;
 
-/// Bytes of their texts, which clients choose.
-const MOST_BYTES: usize = 4 << 20;
-
 /// The plugins of one replica that are told.
 pub(crate) struct Endings(Vec<Told>);
 
 struct Told {
     plugin: Arc<ReplicaPlugin>,
     queue: Sender<Ending>,
-    n_bytes: Arc<BoundedCount>,
 }
 
 impl Endings {
@@ -35,9 +30,8 @@ impl Endings {
     pub(crate) fn new(plugins: impl Iterator<Item = Arc<ReplicaPlugin>>, threads: &Handle) -> Self {
         let told = |plugin: Arc<ReplicaPlugin>| {
             let (queue, endings) = channel(MOST_WAITING);
-            let n_bytes = Arc::new(BoundedCount::new(MOST_BYTES));
-            threads.spawn(tell(plugin.clone(), endings, n_bytes.clone()));
-            Told { plugin, queue, n_bytes }
+            threads.spawn(tell(plugin.clone(), endings));
+            Told { plugin, queue }
         };
         Self(plugins.map(told).collect())
     }
@@ -65,7 +59,7 @@ impl Told {
         let Ok(place) = self.queue.try_reserve() else { return false };
         let current = self.plugin.current();
         let ending = convert::ending(ended, &current.version.needs, current.view());
-        let has_room = self.n_bytes.take(text_bytes(&ending));
+        let has_room = self.plugin.untold_bytes.take(text_bytes(&ending));
         if has_room {
             place.send(ending);
         }
@@ -73,13 +67,14 @@ impl Told {
     }
 }
 
-async fn tell(plugin: Arc<ReplicaPlugin>, mut endings: Receiver<Ending>, n_bytes: Arc<BoundedCount>) {
+async fn tell(plugin: Arc<ReplicaPlugin>, mut endings: Receiver<Ending>) {
     while let Some(ending) = endings.recv().await {
-        n_bytes.give_back(text_bytes(&ending));
+        let n_bytes = text_bytes(&ending);
         if let Some(observer) = PluginStrategy::new(&plugin, Interface::Observer) {
             // A fault is logged and counted as any other.
             let _ = observer.finished(ending).await;
         }
+        plugin.untold_bytes.give_back(n_bytes);
     }
 }
 

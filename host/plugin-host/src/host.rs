@@ -128,6 +128,11 @@ impl Plugins {
         Arc::new(Endings::new(others, self.host.runtime.guest_threads()))
     }
 
+    /// Whether a plugin is still to be told how requests ended, or is being told.
+    pub fn has_endings_to_tell(&self) -> bool {
+        self.plugins.values().any(|plugin| plugin.untold_bytes.taken() > 0)
+    }
+
     /// What the plugin `name` keeps under keys that begin so; `None` if it is not loaded.
     pub fn state(&self, name: &str, prefix: &str) -> Option<Vec<StateEntry>> {
         Some(self.plugins.get(name)?.state().list(prefix))

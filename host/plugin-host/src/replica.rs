@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rehearsal_engine::StrategyError;
+use rehearsal_sync::BoundedCount;
 
 use crate::contract::Interface;
 use crate::info::PluginStatus;
@@ -14,10 +15,15 @@ use crate::reload::Reloadable;
 use crate::shared::{PluginShared, Surroundings};
 use crate::state::PluginState;
 
+/// Bytes of the texts of endings that may wait to be told to one plugin. Clients choose them.
+const MOST_UNTOLD_BYTES: usize = 4 << 20;
+
 /// What strategies ask. Calls in flight keep the version that they began with.
 pub(crate) struct ReplicaPlugin {
     source: Arc<Reloadable>,
     shared: Arc<PluginShared>,
+    /// Text of the endings that wait to be told to it, and of the one that it is told.
+    pub(crate) untold_bytes: BoundedCount,
     /// Made anew when another version serves.
     serving: ArcSwap<Plugin>,
 }
@@ -29,7 +35,7 @@ impl ReplicaPlugin {
         let shared = Arc::new(shared);
         source.attach(&shared);
         let serving = ArcSwap::from_pointee(Plugin::new(source.current(), shared.clone()));
-        Self { source, shared, serving }
+        Self { source, shared, untold_bytes: BoundedCount::new(MOST_UNTOLD_BYTES), serving }
     }
 
     pub(crate) fn name(&self) -> &str {

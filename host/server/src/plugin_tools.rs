@@ -3,12 +3,16 @@
 mod bench;
 mod conformance;
 mod contract;
+mod dev;
+mod in_process;
 mod new;
 mod progress;
+mod project;
 mod run;
+mod scenarios;
 mod state;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Parser;
@@ -20,6 +24,7 @@ use serde_json::{Map, Value};
 
 use crate::config::plugins;
 use crate::said::{self, Said};
+use project::Project;
 
 /// Make, try, measure and judge plugins.
 #[derive(Debug, Parser)]
@@ -27,6 +32,8 @@ use crate::said::{self, Said};
 enum Tool {
     /// Make a project that builds by itself: contract, SDK and an example to begin with
     New(new::New),
+    /// Bring a project's contract and SDK to this server's
+    Upgrade(new::Upgrade),
     /// Tell what is built in, and what is given
     List {
         /// Further plugins
@@ -39,8 +46,10 @@ enum Tool {
     Run(run::Run),
     /// Measure what a call costs, in a fresh instance and in one that served before
     Bench(bench::Bench),
-    /// Judge plugins by what the contract demands of any
+    /// Judge plugins by what the contract demands of any, and by their scenarios
     Test(conformance::Test),
+    /// Build, test and serve a project, and again whenever a file of it changes
+    Dev(dev::Dev),
     /// Print the contract, or write its files into a folder
     Wit {
         /// Where to
@@ -53,10 +62,20 @@ enum Tool {
 struct Given {
     /// A component, or the name of a built-in plugin
     plugin: String,
-    /// Its configuration, a JSON object
-    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
-    config: Map<String, Value>,
-    /// Its limits, as in a configuration file, for example {"cpu": "500ms"}
+    /// Its project, with plugin.yaml and scenarios/*.yaml; if it is not given, this folder, if that is where the component is built
+    #[arg(long, value_name = "FOLDER")]
+    project: Option<PathBuf>,
+    #[command(flatten)]
+    with: With,
+}
+
+/// How a plugin is to find itself.
+#[derive(Debug, clap::Args)]
+struct With {
+    /// Its configuration, a JSON object; if it is not given, what its project's plugin.yaml has
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    config: Option<Map<String, Value>>,
+    /// Its limits, as in a configuration file, for example {"cpu": "500ms"}; if they are not given, what plugin.yaml has
     #[arg(long, value_name = "JSON", value_parser = limits)]
     limits: Option<Limits>,
     /// What it keeps between calls, as GET /rehearsal/plugins/{name}/state tells it; nothing if there is no such file
@@ -72,11 +91,13 @@ pub async fn run(args: &[String]) -> Result<Said, Vec<String>> {
     };
     match tool {
         Tool::New(new) => new.run().map(Said::Text),
+        Tool::Upgrade(upgrade) => upgrade.run().map(Said::Text),
         Tool::List { given } => list(&given).await.map(Said::Text),
         Tool::Check(check) => check.run().await.map(Said::Text),
         Tool::Run(run) => run.run().await,
         Tool::Bench(bench) => bench.run().await.map(Said::Text),
         Tool::Test(test) => test.run().await,
+        Tool::Dev(dev) => dev.run().await,
         Tool::Wit { folder: None } => Ok(Said::Text(contract::text())),
         Tool::Wit { folder: Some(folder) } => contract::write(&folder).map(Said::Text),
     }
@@ -105,7 +126,7 @@ struct Check {
 impl Check {
     async fn run(&self) -> Result<String, Vec<String>> {
         let others = self.plugins.iter().map(|plugin| spec(plugin));
-        let host = load(std::iter::once(self.given.spec()).chain(others).collect()).await.map_err(messages)?;
+        let host = load(std::iter::once(self.given.spec()?).chain(others).collect()).await.map_err(messages)?;
         self.given.restore(&host)?;
         Ok(format!("{}\nEvery trial passed.\n", table(host.statuses().map(|status| status.info))))
     }
@@ -121,19 +142,40 @@ fn spec(plugin: &str) -> PluginSpec {
 }
 
 fn name_of(file: &str) -> String {
-    let stem = std::path::Path::new(file).file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
     stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
 impl Given {
-    fn spec(&self) -> PluginSpec {
-        let limits = self.limits.clone().unwrap_or_default();
-        PluginSpec { config: self.config.clone(), limits, ..spec(&self.plugin) }
+    /// Fails if its project cannot be read.
+    fn spec(&self) -> Result<PluginSpec, Vec<String>> {
+        Ok(self.with.on(spec(&self.plugin), self.project()?.as_ref()))
+    }
+
+    /// The project that the plugin is of, if that is known.
+    fn project(&self) -> Result<Option<Project>, Vec<String>> {
+        let project =
+            Project::open(self.project.as_deref().unwrap_or(Path::new("."))).map_err(|problem| vec![problem])?;
+        let is_its_own = self.project.is_some() || project.makes(Path::new(&self.plugin));
+        Ok(is_its_own.then_some(project))
     }
 
     /// Lets the plugin, which is loaded, have what it is to find.
     fn restore(&self, plugins: &Plugins) -> Result<(), Vec<String>> {
-        self.state.as_ref().map_or(Ok(()), |file| state::restore(file, plugins, &self.spec().name))
+        self.with.restore(plugins, &spec(&self.plugin).name)
+    }
+}
+
+impl With {
+    /// The plugin as it is to find itself, in its project.
+    fn on(&self, spec: PluginSpec, project: Option<&Project>) -> PluginSpec {
+        let config = self.config.as_ref().or(project.and_then(Project::config)).cloned().unwrap_or_default();
+        let limits = self.limits.as_ref().or(project.and_then(Project::limits)).cloned().unwrap_or_default();
+        PluginSpec { config, limits, ..spec }
+    }
+
+    fn restore(&self, plugins: &Plugins, name: &str) -> Result<(), Vec<String>> {
+        self.state.as_ref().map_or(Ok(()), |file| state::restore(file, plugins, name))
     }
 }
 

@@ -101,7 +101,10 @@ pub fn router(replica: Arc<Replica>, origin: Origin) -> Router {
         .route("/rehearsal", get(page::page))
         .route("/rehearsal/events", get(page::events))
         .route("/rehearsal/plugins", get(plugins::list))
-        .route("/rehearsal/plugins/{name}/state", get(plugin_state::list).delete(plugin_state::forget))
+        .route(
+            "/rehearsal/plugins/{name}/state",
+            get(plugin_state::list).put(plugin_state::keep).delete(plugin_state::forget),
+        )
         .route("/rehearsal/requests", get(requests::list).delete(requests::forget))
         .route("/version", get(probes::version))
         .route("/health", get(probes::healthy))

@@ -125,6 +125,11 @@ const OPERATIONS: &[Operation] = &[
         ..get("/rehearsal/plugins/{name}/state", "What a plugin keeps between calls", Answer::Json)
     },
     Operation {
+        method: "put",
+        body: Body::Any,
+        ..get("/rehearsal/plugins/{name}/state", "Let it keep more", Answer::NoContent)
+    },
+    Operation {
         method: "delete",
         query: &[field("key", TEXT)],
         ..get("/rehearsal/plugins/{name}/state", "Forget a key of it, or everything", Answer::NoContent)

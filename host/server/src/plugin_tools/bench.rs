@@ -42,7 +42,7 @@ impl Bench {
             report += "this is a debug build: a release build is faster\n";
         }
         for (how, reuse) in [("fresh instance", 1), ("reused instance", REUSED)] {
-            let spec = self.given.spec();
+            let spec = self.given.spec()?;
             let spec = PluginSpec { limits: Limits { reuse, ..spec.limits }, ..spec };
             let name = spec.name.clone();
             let host = load(vec![spec]).await.map_err(messages)?;

@@ -1,15 +1,21 @@
-//! `plugin test`: what the contract demands of any plugin, asked one by one.
+//! `plugin test`: what the contract demands of any plugin, asked one by one, and what its own scenarios say.
 //!
 //! Every check is a call or two. What a plugin answers is its own affair; that it answers, within its limits, in a form
-//! that the host can serve, and twice the same, is not. A rejection is an answer.
+//! that the host can serve, in the format that was asked for, and twice the same, is not. A rejection is an answer. A project says
+//! which checks do not apply to it, and why.
 
 mod checks;
+mod formats;
 mod requests;
+
+use std::collections::BTreeMap;
 
 use rehearsal_plugin_host::{LoadError, PluginSpec, Plugins};
 use serde_json::{Map, Value, json};
 
-use super::{Given, Said, load, messages, progress, spec};
+use super::project::Project;
+use super::scenarios::{self, Verdict};
+use super::{Given, Said, With, load, messages, progress, spec};
 use checks::Subject;
 
 /// Arguments of `plugin test`.
@@ -21,37 +27,79 @@ pub(super) struct Test {
     plugins: Vec<String>,
 }
 
-/// How one check ended: what was checked, and what is wrong.
-type Verdict = (String, Result<(), String>);
+/// How all of a plugin's ended.
+pub(super) struct Judgement {
+    /// A line for each.
+    pub(super) report: String,
+    pub(super) n_checks: usize,
+    pub(super) n_failed: usize,
+}
 
 impl Test {
     pub(super) async fn run(&self) -> Result<Said, Vec<String>> {
+        let project = self.given.project()?;
         let mut report = String::new();
-        let mut failures = 0;
-        let given = (self.given.spec(), Some(&self.given));
-        for (spec, given) in std::iter::once(given).chain(self.plugins.iter().map(|plugin| (spec(plugin), None))) {
-            let verdicts = judge(&spec, given).await?;
-            report += &format!("{}\n", spec.name);
-            for (check, verdict) in &verdicts {
-                report += &match verdict {
-                    Ok(()) => format!("  ok    {check}\n"),
-                    Err(problem) => format!("  FAIL  {check}: {problem}\n"),
-                };
-            }
-            let failed = verdicts.iter().filter(|(_, verdict)| verdict.is_err()).count();
-            report += &format!("  {} checks, {failed} failed\n", verdicts.len());
-            failures += failed;
+        let mut n_failed = 0;
+        let given = (self.given.spec()?, Some(&self.given.with), project.as_ref());
+        let others = self.plugins.iter().map(|plugin| (spec(plugin), None, None));
+        for (spec, with, project) in std::iter::once(given).chain(others) {
+            let judgement = judgement(&spec, with, project).await?;
+            report += &format!("{}\n{}", spec.name, judgement.report);
+            n_failed += judgement.n_failed;
         }
-        Ok(if failures == 0 { Said::Text(report) } else { Said::NoGood(report) })
+        Ok(if n_failed == 0 { Said::Text(report) } else { Said::NoGood(report) })
     }
 }
 
-async fn judge(spec: &PluginSpec, given: Option<&Given>) -> Result<Vec<Verdict>, Vec<String>> {
+/// The checks that apply to a plugin, and the scenarios of its project. Fails if the project says of a check that is none that it
+/// does not apply.
+pub(super) async fn judgement(
+    spec: &PluginSpec,
+    with: Option<&With>,
+    project: Option<&Project>,
+) -> Result<Judgement, Vec<String>> {
+    let mut verdicts = judge(spec, with).await?;
+    let Some(project) = project else { return Ok(Judgement::new(&verdicts, &BTreeMap::new())) };
+    let not_applicable = project.not_applicable();
+    let unknown = not_applicable.keys().filter(|check| verdicts.iter().all(|(known, _)| known != *check));
+    let unknown: Vec<_> = unknown.map(|check| format!("not-applicable: {check:?} is none of its checks")).collect();
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    verdicts.extend(scenarios::run(&project.scenarios(), spec).await?);
+    Ok(Judgement::new(&verdicts, not_applicable))
+}
+
+impl Judgement {
+    fn new(verdicts: &[Verdict], not_applicable: &BTreeMap<String, String>) -> Self {
+        let (mut report, mut n_checks, mut n_failed) = (String::new(), 0, 0);
+        for (check, verdict) in verdicts {
+            if let Some(reason) = not_applicable.get(check) {
+                report += &format!("  n/a   {check}: {reason}\n");
+                continue;
+            }
+            n_checks += 1;
+            report += &match verdict {
+                Ok(()) => format!("  ok    {check}\n"),
+                Err(problem) => {
+                    n_failed += 1;
+                    format!("  FAIL  {check}: {problem}\n")
+                }
+            };
+        }
+        report += &format!("  {n_checks} checks, {n_failed} failed");
+        let n_others = verdicts.len() - n_checks;
+        report += &if n_others == 0 { "\n".to_owned() } else { format!(", {n_others} not applicable\n") };
+        Self { report, n_checks, n_failed }
+    }
+}
+
+async fn judge(spec: &PluginSpec, with: Option<&With>) -> Result<Vec<Verdict>, Vec<String>> {
     // Two hosts, each with a state of its own that no request has touched.
     let first = load(vec![spec.clone()]).await.map_err(messages)?;
     let second = load(vec![spec.clone()]).await.map_err(messages)?;
     for host in [&first, &second] {
-        given.map_or(Ok(()), |given| given.restore(host))?;
+        with.map_or(Ok(()), |with| with.restore(host, &spec.name))?;
     }
     let subject = |host: &Plugins| Subject::new(host, &spec.name);
     let (subject, twin) = (subject(&first), subject(&second));

@@ -15,7 +15,7 @@ pub(crate) struct StateEntries {
 }
 
 /// A key with its value in one form or several, which then say the same. The first of `base64`, `text` and `number` counts.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Written {
     key: String,

@@ -9,6 +9,8 @@ use rehearsal_engine::{
 };
 use rehearsal_plugin_host::{Plugins, quoted};
 
+use super::formats;
+
 /// What a plugin can do, in one host.
 pub(super) struct Subject {
     generator: Option<Arc<dyn ResponseStrategy>>,
@@ -55,6 +57,9 @@ async fn generated(
     for choice in choices(request) {
         let (first, second) = (output(generator, &choice).await?, output(twin, &choice).await?);
         same(&first, &second)?;
+        if let Some(output) = first {
+            formats::fits(output.text(), &request.wishes.format)?;
+        }
     }
     Ok(())
 }

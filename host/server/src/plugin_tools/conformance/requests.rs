@@ -6,6 +6,8 @@ use rehearsal_engine::request::{ContentPart, Message, Tool, ToolCall, ToolChoice
 use rehearsal_engine::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};
 use serde_json::{Value, json};
 
+use super::formats;
+
 /// Each with what is special about it.
 pub(super) fn all() -> Vec<(&'static str, Arc<GenerationRequest>)> {
     let sampled = |sampling: SamplingParams| GenerationRequest { sampling, ..chat("Tell me a story.") };
@@ -27,6 +29,11 @@ pub(super) fn all() -> Vec<(&'static str, Arc<GenerationRequest>)> {
         ("64 headers", headers()),
     ];
     requests.extend(offers());
+    requests.extend(formats::all().map(|(what, format)| {
+        let mut request = chat("Say it as I want it.");
+        request.wishes.format = format;
+        (what, request)
+    }));
     requests.into_iter().map(|(what, request)| (what, Arc::new(request))).collect()
 }
 
