@@ -18,7 +18,7 @@ fn main() {
     announce("WITNESS", &guest_build::build_guest(&workspace, "rehearsal-witness", "plugin"));
     announce("MISBEHAVE", &guest_build::build_guest(&workspace, "rehearsal-misbehave", "plugin"));
     let examples = workspace.join("plugins/example");
-    for example in ["shout", "scripted", "flaky", "recorded", "breaker", "dispatcher", "agent"] {
+    for example in ["shout", "scripted", "flaky", "recorded", "breaker", "dispatcher", "agent", "hashed"] {
         guest_build::rerun_if_changed(&examples, &[example]);
         announce(&example.to_uppercase(), &guest_build::build_guest(&examples, example, "release"));
     }

@@ -6,11 +6,12 @@ use std::{env, fs};
 use rehearsal_guest_build as guest_build;
 
 /// Name on the command line, and the crate that implements it.
-const PLUGINS: [(&str, &str); 4] = [
+const PLUGINS: [(&str, &str); 5] = [
     ("echo", "rehearsal-echo"),
     ("random", "rehearsal-random"),
     ("tool-call", "rehearsal-tool-call"),
     ("failure", "rehearsal-failure"),
+    ("embed", "rehearsal-embed"),
 ];
 
 fn main() {

@@ -3,9 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rehearsal_tests::Server;
+use rehearsal_tests::examples::HASHED;
 use serde_json::{Value, json};
 
-use crate::serve;
+use crate::{EXE, serve};
 
 async fn vectors(server: &Server, body: &Value) -> Vec<Vec<f64>> {
     let answer = server.post("/v1/embeddings", body).await;
@@ -52,6 +53,46 @@ async fn an_embedding_has_vllms_keys_in_vllms_order() {
         bytes.chunks(4).map(|bytes| f64::from(f32::from_le_bytes(bytes.try_into().unwrap()))).collect();
     let floats = vectors(&server, &json!({ "input": "one two", "dimensions": 2 })).await;
     assert!(decoded.iter().zip(&floats[0]).all(|(one, other)| (one - other).abs() < 1e-6), "{decoded:?} {floats:?}");
+}
+
+#[tokio::test]
+async fn a_plugin_makes_the_vectors_for_all_that_compares_texts() {
+    let plugin = format!("hashed={HASHED}");
+    let server = serve(&format!("--plugin {plugin} --embedding-plugin hashed --default-embedding-dimensions 4")).await;
+    // Knuth's hash of 1, 2 and 6 is odd by 1, 2 and 6; 2 and 6 share a place.
+    let third = (1.0_f64 / 5.0).sqrt();
+    let vector = &vectors(&server, &json!({ "input": [1, 2, 6] })).await[0];
+    let expected = [0.0, third, 2.0 * third, 0.0];
+    assert!(vector.iter().zip(expected).all(|(is, expected)| (is - expected).abs() < 1e-6), "{vector:?}");
+    assert_eq!(vectors(&server, &json!({ "input": "tea", "dimensions": 9 })).await[0].len(), 9);
+    let body = json!({ "text_1": "tea", "text_2": ["tea", "quite another text"] });
+    let scores = server.post("/score", &body).await.json;
+    assert!(scores["data"][0]["score"].as_f64().unwrap() > 0.999, "{scores}");
+    assert!(scores["data"][1]["score"].as_f64().unwrap() < 0.999, "{scores}");
+    let page = server.get("/metrics").await.text;
+    let calls = r#"rehearsal_plugin_calls_total{outcome="ok",plugin="hashed"} 4"#;
+    assert!(page.lines().any(|line| line == calls), "{page}");
+}
+
+#[tokio::test]
+async fn many_long_vectors_are_made_in_several_calls() {
+    let server = serve("").await;
+    let inputs: Vec<_> = (0..700).map(|n| format!("input {n}")).collect();
+    // 22 MB of numbers, where one result may have 16.
+    let body = json!({ "input": inputs, "dimensions": 8192, "encoding_format": "base64" });
+    let answer = server.post("/v1/embeddings", &body).await;
+    assert_eq!((answer.status, answer.json["data"].as_array().unwrap().len()), (200, 700));
+    assert_eq!(answer.json["data"][699]["index"], 699);
+    let long: Vec<u32> = (0..100_000).collect();
+    let server = serve("--max-model-len 200000").await;
+    assert_eq!(vectors(&server, &json!({ "input": long, "dimensions": 64 })).await[0].len(), 64);
+}
+
+#[tokio::test]
+async fn what_makes_no_vectors_is_no_embedding_plugin() {
+    let refusal = Server::refused(EXE, &["--model", "m", "--embedding-plugin", "echo"]).await;
+    let problem = r#"embedding-plugin: "echo" is no plugin that makes vectors; known are embed"#;
+    assert!(refusal.stderr.contains(problem), "{}", refusal.stderr);
 }
 
 /// An answer with 0 in place of its moment and of the numbers that are made of texts.

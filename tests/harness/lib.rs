@@ -26,9 +26,11 @@ pub mod examples {
     pub const DISPATCHER: &str = env!("DISPATCHER_COMPONENT");
     /// Calls tools one after the other, then answers.
     pub const AGENT: &str = env!("AGENT_COMPONENT");
+    /// Makes vectors that count tokens.
+    pub const HASHED: &str = env!("HASHED_COMPONENT");
 
     /// All of them, by the name of their folder.
-    pub const ALL: [(&str, &str); 7] = [
+    pub const ALL: [(&str, &str); 8] = [
         ("shout", SHOUT),
         ("scripted", SCRIPTED),
         ("flaky", FLAKY),
@@ -36,6 +38,7 @@ pub mod examples {
         ("recorded", RECORDED),
         ("dispatcher", DISPATCHER),
         ("agent", AGENT),
+        ("hashed", HASHED),
     ];
 }
 

@@ -58,5 +58,8 @@ pub use output::{
 pub use output_stream::OutputStream;
 pub use report::{AdapterNames, Counts, RequestEnd, RequestReport, SequenceEvent, SequenceReport, StepReport};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};
-pub use strategy::{Choice, Fault, PluginFault, ResponseStrategy, Strategies, StrategyError, ToolCallStrategy};
+pub use strategy::{
+    Choice, EmbeddingRequest, EmbeddingStrategy, Fault, PluginFault, ResponseStrategy, Strategies, StrategyError,
+    ToolCallStrategy,
+};
 pub use tokenizer::{BuiltinTokenizer, Encoded, HuggingFaceTokenizer, Tokenizer};

@@ -24,8 +24,8 @@ pub enum Purpose {
     Rank = 5,
     /// Log-probabilities.
     Logprobs = 6,
-    /// Embeddings.
-    Embedding = 7,
+    /// Classes of texts.
+    Classes = 7,
     /// Ids of traces and spans.
     Trace = 8,
 }

@@ -34,6 +34,29 @@ pub trait ToolCallStrategy: Send + Sync {
     fn call_tools<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Vec<ToolCall>, StrategyError>>;
 }
 
+/// Makes vectors of texts.
+pub trait EmbeddingStrategy: Send + Sync {
+    /// A vector for each input of the request, as long as it asks for.
+    fn embed<'a>(&'a self, request: &'a EmbeddingRequest) -> BoxFuture<'a, Result<Vec<Vec<f32>>, StrategyError>>;
+}
+
+/// What an embedder is asked.
+#[derive(Debug, Clone)]
+pub struct EmbeddingRequest {
+    /// The request's id on the wire.
+    pub request_id: Arc<str>,
+    /// As the client named it.
+    pub model: String,
+    /// Texts with their token ids, one or more of each.
+    pub inputs: Vec<Prompt>,
+    /// Numbers in each vector; 1 or more.
+    pub dimensions: u32,
+    /// The server's.
+    pub seed: u64,
+    /// Those that plugins need, names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
 /// Who decides what one request is answered with.
 #[derive(Clone)]
 pub struct Strategies {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use rehearsal_engine::request::ToolCall;
-use rehearsal_engine::{Arrival, Choice, Completion, Outcome, StrategyError};
+use rehearsal_engine::{Arrival, Choice, Completion, EmbeddingRequest, Outcome, StrategyError};
 use wasmtime::Store;
 
 use crate::bindings::observer::Ending;
@@ -53,6 +53,19 @@ pub(crate) async fn select(plugin: &Arc<Plugin>, arrival: &Arrival) -> Result<Ve
         })
     });
     convert::outcomes(answer.await?, plugin.instances.name())
+}
+
+/// A vector for each input.
+pub(crate) async fn embed(plugin: &Arc<Plugin>, request: &EmbeddingRequest) -> Result<Vec<Vec<f32>>, StrategyError> {
+    let caller = Caller::of(&request.request_id, request.seed);
+    let record = convert::embedding(request, &plugin.version.needs);
+    let answer = ask(plugin, caller, move |store, exports| {
+        Box::pin(async move {
+            let embedder = exports.embedder.as_ref().ok_or_else(|| absent(Interface::Embedder))?;
+            embedder.call_embed(store, &record).await
+        })
+    });
+    convert::vectors(answer.await?, request, plugin.instances.name())
 }
 
 /// Tells how a request ended.

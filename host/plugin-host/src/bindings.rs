@@ -15,6 +15,7 @@ mod generated {
                 export rehearsal:strategy/tool-caller@0.1.1;
                 export rehearsal:strategy/failure-selector@0.1.1;
                 export rehearsal:strategy/observer@0.1.1;
+                export rehearsal:strategy/embedder@0.1.1;
             }",
         imports: {
             // May take long for a large text: they yield first, which moves the call off the serving threads.
@@ -27,6 +28,6 @@ mod generated {
 }
 
 pub(crate) use generated::exports::rehearsal::strategy::{
-    failure_selector, generator, lifecycle, observer, tool_caller,
+    embedder, failure_selector, generator, lifecycle, observer, tool_caller,
 };
 pub(crate) use generated::rehearsal::strategy::{log, state, tokenizer, types};

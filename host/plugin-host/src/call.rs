@@ -187,12 +187,14 @@ impl Instances {
         let tool_caller = interfaces.tool_caller.as_ref().map(|indices| indices.load(&mut *store, &instance));
         let failure_selector = interfaces.failure_selector.as_ref().map(|indices| indices.load(&mut *store, &instance));
         let observer = interfaces.observer.as_ref().map(|indices| indices.load(&mut *store, &instance));
+        let embedder = interfaces.embedder.as_ref().map(|indices| indices.load(&mut *store, &instance));
         let exports = Exports {
             lifecycle,
             generator: generator.transpose()?,
             tool_caller: tool_caller.transpose()?,
             failure_selector: failure_selector.transpose()?,
             observer: observer.transpose()?,
+            embedder: embedder.transpose()?,
         };
         if init == Init::Before
             && let Err(refused) = exports.lifecycle.call_init(&mut *store, config).await?

@@ -20,11 +20,14 @@ pub enum Interface {
     FailureSelector,
     /// Is told how requests ended.
     Observer,
+    /// Makes vectors.
+    Embedder,
 }
 
 impl Interface {
     /// In the order in which they are told.
-    pub const ALL: [Self; 4] = [Self::Generator, Self::ToolCaller, Self::FailureSelector, Self::Observer];
+    pub const ALL: [Self; 5] =
+        [Self::Generator, Self::ToolCaller, Self::FailureSelector, Self::Observer, Self::Embedder];
 
     /// As the contract names it.
     pub fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Interface {
             Self::ToolCaller => "tool-caller",
             Self::FailureSelector => "failure-selector",
             Self::Observer => "observer",
+            Self::Embedder => "embedder",
         }
     }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use rehearsal_engine::request::{self, OutputFormat, ToolChoice};
 use rehearsal_engine::strategy::Rejection;
 use rehearsal_engine::{
-    Arrival, Choice, Completion, Content, Endpoint, EngineTime, Failure, Fault, FinishReason, GenerationRequest,
-    Moment, Outcome, PromptContent, RequestEnd, RequestReport, StrategyError,
+    Arrival, Choice, Completion, Content, EmbeddingRequest, Endpoint, EngineTime, Failure, Fault, FinishReason,
+    GenerationRequest, Moment, Outcome, Prompt, PromptContent, RequestEnd, RequestReport, StrategyError,
 };
 
-use crate::bindings::{failure_selector, generator, observer, types};
+use crate::bindings::{embedder, failure_selector, generator, observer, types};
 use crate::engine_view::EngineView;
 use crate::extras;
 use crate::needs::Needs;
@@ -113,8 +113,52 @@ pub(crate) fn ending(ended: &RequestReport, needs: &Needs, view: &EngineView) ->
     }
 }
 
+/// What an embedder is sent.
+pub(crate) fn embedding(request: &EmbeddingRequest, needs: &Needs) -> embedder::EmbeddingRequest {
+    let input = |input: &Prompt| embedder::EmbeddingInput {
+        prompt: prompt(&input.content),
+        token_ids: input.token_ids.clone(),
+    };
+    embedder::EmbeddingRequest {
+        id: request.request_id.to_string(),
+        model: request.model.clone(),
+        inputs: request.inputs.iter().map(input).collect(),
+        dimensions: request.dimensions,
+        seed: request.seed,
+        headers: wanted(&request.headers, needs),
+        extras: Vec::new(),
+    }
+}
+
+/// What an embedder answered.
+pub(crate) fn vectors(
+    answer: Result<Vec<Vec<f32>>, types::CallError>,
+    request: &EmbeddingRequest,
+    plugin: &str,
+) -> Result<Vec<Vec<f32>>, StrategyError> {
+    let vectors = answer.map_err(|error| call_error(error, plugin))?;
+    let invalid = |message: String| Err(Fault::InvalidOutput(message).of(plugin));
+    if vectors.len() != request.inputs.len() {
+        return invalid(format!("{} vectors for {} inputs", vectors.len(), request.inputs.len()));
+    }
+    let dimensions = request.dimensions as usize;
+    for (index, vector) in vectors.iter().enumerate() {
+        if vector.len() != dimensions {
+            return invalid(format!("vector {index} has {} numbers, and not {dimensions}", vector.len()));
+        }
+        if let Some(number) = vector.iter().find(|number| !number.is_finite()) {
+            return invalid(format!("vector {index} has {number}, which JSON has not"));
+        }
+    }
+    Ok(vectors)
+}
+
 fn headers(request: &GenerationRequest, needs: &Needs) -> Vec<(String, String)> {
-    request.headers.iter().filter(|(name, _)| needs.wants_header(name)).cloned().collect()
+    wanted(&request.headers, needs)
+}
+
+fn wanted(headers: &[(String, String)], needs: &Needs) -> Vec<(String, String)> {
+    headers.iter().filter(|(name, _)| needs.wants_header(name)).cloned().collect()
 }
 
 fn raw_body(request: &GenerationRequest, needs: &Needs) -> Option<String> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rehearsal_engine::{EngineObserver, FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy};
+use rehearsal_engine::{
+    EmbeddingStrategy, EngineObserver, FailurePolicy, ResponseStrategy, Tokenizer, ToolCallStrategy,
+};
 use tracing::{debug, info};
 
 use crate::contract::Interface;
@@ -167,6 +169,11 @@ impl Plugins {
     /// The failure policy of the plugin `name`, if it is loaded and exports `failure-selector`.
     pub fn failure_policy(&self, name: &str) -> Option<Arc<dyn FailurePolicy>> {
         Some(Arc::new(PluginStrategy::new(self.plugins.get(name)?, Interface::FailureSelector)?))
+    }
+
+    /// The embedder of the plugin `name`, if it is loaded and exports `embedder`.
+    pub fn embedder(&self, name: &str) -> Option<Arc<dyn EmbeddingStrategy>> {
+        Some(Arc::new(PluginStrategy::new(self.plugins.get(name)?, Interface::Embedder)?))
     }
 
     /// Names of all plugins that export `interface`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::bindings::{failure_selector, generator, lifecycle, observer, tool_caller};
+use crate::bindings::{embedder, failure_selector, generator, lifecycle, observer, tool_caller};
 use crate::contract::Interface;
 use crate::guest::Guest;
 use crate::limits::Limits;
@@ -32,6 +32,7 @@ pub(crate) struct Interfaces {
     pub(crate) tool_caller: Option<tool_caller::GuestIndices>,
     pub(crate) failure_selector: Option<failure_selector::GuestIndices>,
     pub(crate) observer: Option<observer::GuestIndices>,
+    pub(crate) embedder: Option<embedder::GuestIndices>,
 }
 
 impl Interfaces {
@@ -42,6 +43,7 @@ impl Interfaces {
             Interface::ToolCaller => self.tool_caller.is_some(),
             Interface::FailureSelector => self.failure_selector.is_some(),
             Interface::Observer => self.observer.is_some(),
+            Interface::Embedder => self.embedder.is_some(),
         };
         Interface::ALL.into_iter().filter(is_exported).collect()
     }
@@ -72,6 +74,7 @@ pub(crate) struct Exports {
     pub(crate) tool_caller: Option<tool_caller::Guest>,
     pub(crate) failure_selector: Option<failure_selector::Guest>,
     pub(crate) observer: Option<observer::Guest>,
+    pub(crate) embedder: Option<embedder::Guest>,
 }
 
 impl Instances {

@@ -6,8 +6,8 @@ use futures::future::BoxFuture;
 use rehearsal_engine::request::{OutputFormat, ToolCall};
 use rehearsal_engine::strategy::Rejection;
 use rehearsal_engine::{
-    Arrival, Choice, Completion, FailurePolicy, Fault, Outcome, PluginFault, ResponseStrategy, StrategyError,
-    ToolCallStrategy,
+    Arrival, Choice, Completion, EmbeddingRequest, EmbeddingStrategy, FailurePolicy, Fault, Outcome, PluginFault,
+    ResponseStrategy, StrategyError, ToolCallStrategy,
 };
 
 use crate::ask;
@@ -117,6 +117,12 @@ impl ToolCallStrategy for PluginStrategy {
             let calls = self.told(async |plugin| ask::call_tools(plugin, choice).await).await;
             calls.map_err(|error| self.blamed(error, "the arguments of a tool", true))
         })
+    }
+}
+
+impl EmbeddingStrategy for PluginStrategy {
+    fn embed<'a>(&'a self, request: &'a EmbeddingRequest) -> BoxFuture<'a, Result<Vec<Vec<f32>>, StrategyError>> {
+        Box::pin(self.told(async |plugin| ask::embed(plugin, request).await))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use rehearsal_engine::{ResponseStrategy, Strategies};
+use rehearsal_engine::{EmbeddingStrategy, ResponseStrategy, Strategies};
 use rehearsal_plugin_host::{Interface, Plugins};
 
 use crate::config::{Config, ModelPlugins};
@@ -31,8 +31,9 @@ impl Routing {
     pub fn new(config: &Config, plugins: &Plugins) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let mut serve = |picks: &ModelPlugins| {
+            let embedder = embedder(picks, plugins).map_err(|problem| problems.push(problem));
             let strategies = strategies(picks, plugins).map_err(|mut found| problems.append(&mut found)).ok()?;
-            Some(Serving { strategies, always_may_fail: always_may_fail(picks, config) })
+            Some(Serving { strategies, embedder: embedder.ok()?, always_may_fail: always_may_fail(picks, config) })
         };
         let usual = serve(&config.routing.usual);
         let models = config.routing.models.iter();
@@ -50,7 +51,7 @@ impl Routing {
     /// Who decides what a request for `model` with these headers is answered with. While nothing can fail on purpose,
     /// the failure policy is not asked, and a built-in one is not even instantiated.
     pub fn strategies(&self, model: Option<&str>, headers: &HeaderMap) -> Result<Strategies, ApiError> {
-        let serving = model.and_then(|model| self.models.get(model)).unwrap_or(&self.usual);
+        let serving = self.of(model);
         let mut strategies = serving.strategies.clone();
         if !serving.always_may_fail && !headers.contains_key(FORCING_HEADER) {
             strategies.failure_policy = None;
@@ -64,11 +65,21 @@ impl Routing {
         }
         Ok(strategies)
     }
+
+    /// Who makes vectors for `model`.
+    pub fn embedder(&self, model: Option<&str>) -> Arc<dyn EmbeddingStrategy> {
+        self.of(model).embedder.clone()
+    }
+
+    fn of(&self, model: Option<&str>) -> &Serving {
+        model.and_then(|model| self.models.get(model)).unwrap_or(&self.usual)
+    }
 }
 
 /// Who answers for a model.
 struct Serving {
     strategies: Strategies,
+    embedder: Arc<dyn EmbeddingStrategy>,
     /// Whether every request is put to the failure policy, or only those that force a failure.
     always_may_fail: bool,
 }
@@ -80,10 +91,27 @@ fn generators(plugins: &Plugins) -> BTreeMap<String, Arc<dyn ResponseStrategy>> 
         .collect()
 }
 
+fn embedder(picks: &ModelPlugins, plugins: &Plugins) -> Result<Arc<dyn EmbeddingStrategy>, String> {
+    let picked = picks.embedding_plugin.as_str();
+    let unknown = || unknown("embedding-plugin", picked, "makes vectors", &["embed"], plugins, Interface::Embedder);
+    plugins.embedder(picked).ok_or_else(unknown)
+}
+
+fn unknown(
+    key: &str,
+    pick: &str,
+    can: &str,
+    builtins: &[&'static str],
+    plugins: &Plugins,
+    interface: Interface,
+) -> String {
+    let known = joined(builtins.iter().copied().chain(plugins.exporting(interface)).collect());
+    format!("{key}: {pick:?} is no plugin that {can}; known are {known}")
+}
+
 fn strategies(picks: &ModelPlugins, plugins: &Plugins) -> Result<Strategies, Vec<String>> {
     let unknown = |key: &str, pick: &str, can: &str, builtins: &[&'static str], interface: Interface| {
-        let known = joined(builtins.iter().copied().chain(plugins.exporting(interface)).collect());
-        format!("{key}: {pick:?} is no plugin that {can}; known are {known}")
+        unknown(key, pick, can, builtins, plugins, interface)
     };
     let generator = plugins
         .generator(&picks.mode)

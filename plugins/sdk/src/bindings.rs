@@ -72,6 +72,20 @@ pub mod failure_selector {
     });
 }
 
+/// `embedder`.
+pub mod embedder {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package rehearsal:sdk-embedder; world embedder-only { export rehearsal:strategy/embedder@0.1.1; }",
+        world: "rehearsal:sdk-embedder/embedder-only",
+        with: { "rehearsal:strategy/types@0.1.1": crate::bindings::host::rehearsal::strategy::types },
+        additional_derives: [PartialEq, Clone],
+        pub_export_macro: true,
+        export_macro_name: "export_embedder",
+        default_bindings_module: "rehearsal_sdk::bindings::embedder",
+    });
+}
+
 /// `observer`.
 pub mod observer {
     wit_bindgen::generate!({

@@ -1,6 +1,6 @@
 //! The macro that makes a type a component.
 
-/// Exports a plugin and what it can do, one or more of `generator`, `tool_caller`, `failure_selector` and `observer`:
+/// Exports a plugin and what it can do, one or more of `generator`, `tool_caller`, `failure_selector`, `observer` and `embedder`:
 /// `export!(MyPlugin: generator, tool_caller);`.
 ///
 /// Expands to nothing outside WebAssembly, so that the crate links and tests natively.
@@ -72,6 +72,17 @@ macro_rules! export {
         }
 
         $crate::bindings::observer::export_observer!(Exports with_types_in $crate::bindings::observer);
+    };
+    (@ embedder) => {
+        impl $crate::bindings::embedder::exports::rehearsal::strategy::embedder::Guest for Exports {
+            fn embed(
+                request: $crate::EmbeddingRequest,
+            ) -> ::std::result::Result<::std::vec::Vec<::std::vec::Vec<f32>>, $crate::CallError> {
+                $crate::Embedder::embed(plugin()?, &request)
+            }
+        }
+
+        $crate::bindings::embedder::export_embedder!(Exports with_types_in $crate::bindings::embedder);
     };
     (@ tool_caller) => {
         impl $crate::bindings::tool_caller::exports::rehearsal::strategy::tool_caller::Guest for Exports {

@@ -1,7 +1,7 @@
 //! Write a Rehearsal plugin in Rust.
 //!
 //! A plugin is a type that implements [`Plugin`] (who it is, how it is configured) and what it can do ([`Generator`],
-//! [`ToolCaller`], [`FailureSelector`], [`Observer`]); [`export!`] makes it a component. It is built as
+//! [`ToolCaller`], [`FailureSelector`], [`Observer`], [`Embedder`]); [`export!`] makes it a component. It is built as
 //! `cargo rustc --lib --crate-type cdylib --target wasm32-wasip2`, and because it is a plain library it is tested
 //! natively, without a server:
 //!
@@ -49,6 +49,7 @@ mod host;
 mod request;
 mod rng;
 
+pub use bindings::embedder::exports::rehearsal::strategy::embedder::{EmbeddingInput, EmbeddingRequest};
 pub use bindings::failure_selector::exports::rehearsal::strategy::failure_selector::{Failure, Moment, Outcome};
 pub use bindings::generator::exports::rehearsal::strategy::generator::{Completion, Content, FinishReason, SplitText};
 pub use bindings::host::rehearsal::strategy::types::{
@@ -94,6 +95,12 @@ pub trait Observer: Plugin {
     /// A request ended: called once for each, in the background and one at a time. When this takes longer than requests take to
     /// end, some are not told.
     fn finished(&self, ending: &Ending);
+}
+
+/// Makes vectors of texts.
+pub trait Embedder: Plugin {
+    /// A vector for each input, in their order, of `request.dimensions` finite numbers. Models make vectors of length 1.
+    fn embed(&self, request: &EmbeddingRequest) -> Result<Vec<Vec<f32>>, CallError>;
 }
 
 /// Makes the model's output.

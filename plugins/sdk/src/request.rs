@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::{
-    Arrival, ContentPart, Ending, EndingOutcome, Endpoint, Message, OutputFormat, Prompt, Request, Role, ToolCall,
-    ToolChoice, tokenizer,
+    Arrival, ContentPart, EmbeddingInput, EmbeddingRequest, Ending, EndingOutcome, Endpoint, Message, OutputFormat,
+    Prompt, Request, Role, ToolCall, ToolChoice, tokenizer,
 };
 
 impl Request {
@@ -186,6 +186,27 @@ impl Default for Ending {
     }
 }
 
+impl EmbeddingRequest {
+    /// Of one text and its tokens, for tests.
+    ///
+    /// ```
+    /// use rehearsal_sdk::EmbeddingRequest;
+    ///
+    /// assert_eq!(EmbeddingRequest::text("hé", 8).inputs[0].token_ids.len(), 2);
+    /// ```
+    pub fn text(text: &str, dimensions: u32) -> Self {
+        Self {
+            id: "test".into(),
+            model: "test-model".into(),
+            inputs: vec![EmbeddingInput { prompt: Prompt::Text(text.into()), token_ids: tokenizer::encode(text) }],
+            dimensions,
+            seed: 0,
+            headers: Vec::new(),
+            extras: Vec::new(),
+        }
+    }
+}
+
 /// The same question to each.
 macro_rules! headers {
     ($($record:ident)+) => {$(
@@ -198,7 +219,7 @@ macro_rules! headers {
     )+};
 }
 
-headers!(Request Arrival Ending);
+headers!(Request Arrival Ending EmbeddingRequest);
 
 impl Message {
     /// A message of one text, for tests.

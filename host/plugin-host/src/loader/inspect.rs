@@ -2,7 +2,7 @@
 
 use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::{failure_selector, generator, lifecycle, observer, tool_caller};
+use crate::bindings::{embedder, failure_selector, generator, lifecycle, observer, tool_caller};
 use crate::contract::{Interface, PACKAGE, TRACK, VERSION};
 use crate::error::LoadProblem;
 use crate::guest::Guest;
@@ -71,11 +71,13 @@ pub(super) fn interfaces(
     let tool_caller = found(Interface::ToolCaller).map(tool_caller::GuestIndices::new);
     let failure_selector = found(Interface::FailureSelector).map(failure_selector::GuestIndices::new);
     let observer = found(Interface::Observer).map(observer::GuestIndices::new);
+    let embedder = found(Interface::Embedder).map(embedder::GuestIndices::new);
     Ok(Interfaces {
         lifecycle: lifecycle::GuestIndices::new(pre).map_err(LoadProblem::Mismatch)?,
         generator: generator.transpose().map_err(LoadProblem::Mismatch)?,
         tool_caller: tool_caller.transpose().map_err(LoadProblem::Mismatch)?,
         failure_selector: failure_selector.transpose().map_err(LoadProblem::Mismatch)?,
         observer: observer.transpose().map_err(LoadProblem::Mismatch)?,
+        embedder: embedder.transpose().map_err(LoadProblem::Mismatch)?,
     })
 }

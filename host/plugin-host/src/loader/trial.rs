@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rehearsal_engine::request::{Message, Tool, ToolChoice, Wishes};
 use rehearsal_engine::{
-    Choice, Endpoint, FinishReason, GenerationRequest, Prompt, PromptContent, RequestEnd, RequestReport,
-    SamplingParams, SequenceHistory, StrategyError,
+    Choice, EmbeddingRequest, Endpoint, FinishReason, GenerationRequest, Prompt, PromptContent, RequestEnd,
+    RequestReport, SamplingParams, SequenceHistory, StrategyError,
 };
 
 use crate::ask;
@@ -45,6 +45,7 @@ pub(super) async fn exports(plugin: &Arc<Plugin>) -> Result<(), LoadProblem> {
             Interface::FailureSelector => {
                 judge("select", ask::select(plugin, &choice().arrival()).await)?;
             }
+            Interface::Embedder => judge("embed", ask::embed(plugin, &embedding()).await)?,
             Interface::Observer => {
                 let end = RequestEnd::Completed(FinishReason::Stop);
                 let history = SequenceHistory { generated_tokens: 16, ..Default::default() };
@@ -82,6 +83,17 @@ fn choice() -> Choice {
         ..GenerationRequest::new(Endpoint::ChatCompletions, prompt)
     };
     Choice::new(Arc::new(request), "trial", 16)
+}
+
+fn embedding() -> EmbeddingRequest {
+    EmbeddingRequest {
+        request_id: "trial".into(),
+        model: String::new(),
+        inputs: vec![Prompt::encoded(PromptContent::Text("Hello!".into()), vec![1, 2])],
+        dimensions: 8,
+        seed: 0,
+        headers: Vec::new(),
+    }
 }
 
 fn tool() -> Tool {

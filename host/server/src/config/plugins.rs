@@ -53,7 +53,7 @@ pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> 
     for name in picked {
         let is_listed = specs.iter().any(|spec| spec.name == *name);
         if !is_listed && rehearsal_builtin::find(name).is_some() {
-            specs.push(Listed { name: (*name).to_owned(), ..Listed::default() });
+            specs.push(Listed { name: (*name).to_owned(), limits: builtin_limits(name), ..Listed::default() });
         }
     }
     if let Some(tool_call) = specs.iter_mut().find(|spec| spec.name == "tool-call") {
@@ -75,6 +75,15 @@ struct Listed {
     source: Option<PluginSource>,
     config: Map<String, Value>,
     limits: Limits,
+}
+
+/// Vectors of texts as long as the window take longer than an answer does.
+fn builtin_limits(name: &str) -> Limits {
+    let usual = Limits::default();
+    match name {
+        "embed" => Limits { cpu: Duration::from_secs(10), wall: Duration::from_secs(30), ..usual },
+        _ => usual,
+    }
 }
 
 fn resolve(listed: Listed, reader: &mut Reader<'_>) -> Option<PluginSpec> {

@@ -15,8 +15,10 @@ keys! { Plugins:
         .help("the plugin that calls offered tools"), values::name;
     FAILURE_PLUGIN: String = Spec::one("failure-plugin", "PLUGIN").default("failure")
         .help("the plugin that decides what fails on purpose"), values::name;
+    EMBEDDING_PLUGIN: String = Spec::one("embedding-plugin", "PLUGIN").default("embed")
+        .help("the plugin that makes vectors of texts"), values::name;
     MODELS: BTreeMap<String, Map<String, Value>> = Spec::file_only("models")
-        .help("by served name or adapter, the mode, tool-plugin and failure-plugin that answer for it"), models;
+        .help("by served name or adapter, the mode, tool-plugin, failure-plugin and embedding-plugin that answer for it"), models;
     REQUEST_OVERRIDES: bool = Spec::switch("request-overrides").default("true")
         .help("let the header x-rehearsal-mode pick the plugin that answers"), values::switch;
 }
@@ -41,13 +43,17 @@ pub struct ModelPlugins {
     pub tool_plugin: String,
     /// Decides what fails on purpose.
     pub failure_plugin: String,
+    /// Makes vectors.
+    pub embedding_plugin: String,
 }
 
 impl RoutingConfig {
     /// Names of all plugins that may be needed. A header may pick any generator, the built-in ones included.
     pub(super) fn plugins(&self) -> Vec<&str> {
         let all = std::iter::once(&self.usual).chain(self.models.values());
-        let named = all.flat_map(|plugins| [&*plugins.mode, &*plugins.tool_plugin, &*plugins.failure_plugin]);
+        let named = all.flat_map(|plugins| {
+            [&*plugins.mode, &*plugins.tool_plugin, &*plugins.failure_plugin, &*plugins.embedding_plugin]
+        });
         let for_headers = ["echo", "random"].into_iter().filter(|_| self.request_overrides);
         named.chain(for_headers).collect()
     }
@@ -59,6 +65,7 @@ pub(super) fn read(reader: &mut Reader<'_>, served: &[&str]) -> RoutingConfig {
         mode: reader.read(&MODE),
         tool_plugin: reader.read(&TOOL_PLUGIN),
         failure_plugin: reader.read(&FAILURE_PLUGIN),
+        embedding_plugin: reader.read(&EMBEDDING_PLUGIN),
     };
     let mut models = BTreeMap::new();
     for (name, entry) in reader.given(&MODELS).unwrap_or_default() {
@@ -82,7 +89,11 @@ impl ModelPlugins {
                 "mode" => &mut changed.mode,
                 "tool-plugin" => &mut changed.tool_plugin,
                 "failure-plugin" => &mut changed.failure_plugin,
-                _ => return Err(format!("unknown key {key:?}; known are mode, tool-plugin, failure-plugin")),
+                "embedding-plugin" => &mut changed.embedding_plugin,
+                _ => {
+                    let known = "mode, tool-plugin, failure-plugin, embedding-plugin";
+                    return Err(format!("unknown key {key:?}; known are {known}"));
+                }
             };
             *plugin = values::name(value).map_err(|problem| format!("{key}: {problem}"))?;
         }

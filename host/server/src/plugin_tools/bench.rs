@@ -7,8 +7,8 @@ use std::time::Duration;
 use cpu_time::ProcessTime;
 use rehearsal_engine::request::{Message, Tool, ToolChoice};
 use rehearsal_engine::{
-    Arrival, Choice, Endpoint, FailurePolicy, GenerationRequest, Prompt, PromptContent, ResponseStrategy,
-    StrategyError, ToolCallStrategy,
+    Arrival, Choice, EmbeddingRequest, EmbeddingStrategy, Endpoint, FailurePolicy, GenerationRequest, Prompt,
+    PromptContent, ResponseStrategy, StrategyError, ToolCallStrategy,
 };
 use rehearsal_plugin_host::{Limits, PluginSpec, Plugins};
 
@@ -89,6 +89,7 @@ enum Measured {
     Generate(Arc<dyn ResponseStrategy>, Choice),
     CallTools(Arc<dyn ToolCallStrategy>, Choice),
     Select(Arc<dyn FailurePolicy>, Arrival),
+    Embed(Arc<dyn EmbeddingStrategy>, EmbeddingRequest),
 }
 
 impl Measured {
@@ -99,7 +100,8 @@ impl Measured {
         let generate = host.generator(name).map(|generator| Self::Generate(generator, choice.clone()));
         let call_tools = host.tool_caller(name).map(|tool_caller| Self::CallTools(tool_caller, choice));
         let select = host.failure_policy(name).map(|policy| Self::Select(policy, arrival));
-        [generate, call_tools, select].into_iter().flatten().collect()
+        let embed = host.embedder(name).map(|embedder| Self::Embed(embedder, embedding()));
+        [generate, call_tools, select, embed].into_iter().flatten().collect()
     }
 
     fn export(&self) -> &'static str {
@@ -107,6 +109,7 @@ impl Measured {
             Self::Generate(..) => "generate",
             Self::CallTools(..) => "call-tools",
             Self::Select(..) => "select",
+            Self::Embed(..) => "embed",
         }
     }
 
@@ -116,11 +119,23 @@ impl Measured {
             Self::Generate(generator, choice) => generator.generate(choice).await.map(drop),
             Self::CallTools(tool_caller, choice) => tool_caller.call_tools(choice).await.map(drop),
             Self::Select(policy, arrival) => policy.select(arrival).await.map(drop),
+            Self::Embed(embedder, request) => embedder.embed(request).await.map(drop),
         };
         match result {
             Err(error) if error.is_fault() => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+fn embedding() -> EmbeddingRequest {
+    EmbeddingRequest {
+        request_id: "bench".into(),
+        model: "bench".into(),
+        inputs: vec![Prompt::encoded(PromptContent::Text("tea ".repeat(256)), (0..256).collect())],
+        dimensions: 384,
+        seed: 0,
+        headers: Vec::new(),
     }
 }
 

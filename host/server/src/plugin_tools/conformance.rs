@@ -5,6 +5,7 @@
 //! which checks do not apply to it, and why.
 
 mod checks;
+mod embeddings;
 mod formats;
 mod requests;
 
@@ -112,6 +113,10 @@ async fn judge(spec: &PluginSpec, with: Option<&With>) -> Result<Vec<Verdict>, V
             verdicts.push((format!("{export}: {what}"), verdict));
         }
         bar.inc(1);
+    }
+    for (what, request) in embeddings::all() {
+        let verdict = subject.embeds(&request, &twin).await;
+        verdicts.extend(verdict.map(|verdict| (format!("embed: {what}"), verdict)));
     }
     for (what, config) in hostile {
         let verdict = survives(PluginSpec { config, ..spec.clone() }).await;

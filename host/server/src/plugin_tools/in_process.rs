@@ -63,7 +63,7 @@ impl InProcess {
         statuses.find(|status| status.info.name == self.name).expect("it was loaded under this name")
     }
 
-    /// Answers one body, of a chat if it has messages and else of a text completion. Fails if a header's name or value cannot
+    /// Answers one body: of a chat if it has messages, of embeddings if it has input, and else of a text completion. Fails if a header's name or value cannot
     /// be one.
     pub(super) async fn answer<'a>(
         &self,
@@ -71,7 +71,11 @@ impl InProcess {
         text: String,
         headers: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Answer, String> {
-        let path = if body.get("messages").is_some() { "/v1/chat/completions" } else { "/v1/completions" };
+        let path = match body {
+            Value::Object(body) if body.contains_key("messages") => "/v1/chat/completions",
+            Value::Object(body) if body.contains_key("input") => "/v1/embeddings",
+            _ => "/v1/completions",
+        };
         let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
         for (name, value) in headers {
             request = request.header(name, value);
@@ -96,6 +100,7 @@ fn uses<'a>(alone: &Plugins, name: &'a str) -> impl Iterator<Item = &'a str> {
         (Interface::Generator, "--mode"),
         (Interface::ToolCaller, "--tool-plugin"),
         (Interface::FailureSelector, "--failure-plugin"),
+        (Interface::Embedder, "--embedding-plugin"),
     ];
     let is_used = |interface| alone.exporting(interface).next().is_some();
     let used: Vec<_> = flags.into_iter().filter(|(interface, _)| is_used(*interface)).collect();

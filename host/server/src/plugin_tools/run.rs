@@ -14,7 +14,8 @@ use crate::said::Said;
 pub(super) struct Run {
     #[command(flatten)]
     given: Given,
-    /// Body of a chat or text completion, as a client would send it; of several, each is sent when the one before is answered
+    /// Body of a chat or text completion or of embeddings, as a client would send it; of several, each is sent when the one before
+    /// is answered
     #[arg(short, long, value_name = "FILE", required = true)]
     request: Vec<PathBuf>,
     /// A request header, name:value

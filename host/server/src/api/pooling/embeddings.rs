@@ -13,8 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::fields::{EMBED, POOL};
-use super::vectors::Vectors;
-use super::{Usage, check_model, id, no_longer, prompts};
+use super::{Usage, check_model, id, no_longer, prompts, vectors};
 use crate::replica::Replica;
 use crate::surface::openai::checks;
 use crate::wire::errors::ApiError;
@@ -58,7 +57,7 @@ enum Numbers<N> {
 /// A vector for each text.
 pub async fn embed(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let _answering = replica.load.begin();
-    let (object, vectors, prompt_tokens) = make(&replica, &headers, &body, false)?;
+    let (object, vectors, prompt_tokens) = make(&replica, &headers, &body, false).await?;
     let fields = Fields(&object);
     let data = vectors.into_iter().enumerate().map(|(index, vector)| Embedding {
         index,
@@ -71,7 +70,7 @@ pub async fn embed(State(replica): State<Arc<Replica>>, headers: HeaderMap, body
 /// The same numbers, whatever the task.
 pub async fn pool(State(replica): State<Arc<Replica>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let _answering = replica.load.begin();
-    let (object, vectors, prompt_tokens) = make(&replica, &headers, &body, true)?;
+    let (object, vectors, prompt_tokens) = make(&replica, &headers, &body, true).await?;
     let fields = Fields(&object);
     let data = vectors.into_iter().enumerate().map(|(index, vector)| Pooled {
         index,
@@ -87,7 +86,7 @@ pub async fn pool(State(replica): State<Arc<Replica>>, headers: HeaderMap, body:
 
 type Made = (Map<String, Value>, Vec<Vec<f32>>, u32);
 
-fn make(replica: &Replica, headers: &HeaderMap, body: &[u8], is_pooling: bool) -> Result<Made, ApiError> {
+async fn make(replica: &Replica, headers: &HeaderMap, body: &[u8], is_pooling: bool) -> Result<Made, ApiError> {
     let object = json::object(headers, body)?;
     no_longer(&object)?;
     checks::cache_salt(&object)?;
@@ -111,8 +110,7 @@ fn make(replica: &Replica, headers: &HeaderMap, body: &[u8], is_pooling: bool) -
         }
     }
     let prompts = prompts(fields, replica)?;
-    let mut vectors = Vectors::new(dimensions as usize);
-    let vectors = prompts.iter().map(|prompt| vectors.of(&prompt.token_ids)).collect();
+    let vectors = vectors::of(&prompts, dimensions as u32, fields.text("model"), headers, replica).await?;
     let prompt_tokens = prompts.iter().map(|prompt| prompt.n_tokens).sum();
     Ok((object, vectors, prompt_tokens))
 }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::fields::{RERANK, SCORE, SIDES};
-use super::vectors::{Vectors, cosine};
+use super::vectors::{self, cosine};
 use super::{Usage, check_model, encode, id};
 use crate::prompts::{Input, PromptInput};
 use crate::replica::Replica;
@@ -29,7 +29,8 @@ pub async fn score(State(replica): State<Arc<Replica>>, headers: HeaderMap, body
     check_model(fields, &replica)?;
     let sides = SIDES.iter().find(|(one, other)| object.contains_key(*one) && object.contains_key(*other));
     let (one, other) = sides.map_or(("", ""), |sides| *sides);
-    let (scores, n_tokens) = scores(texts(fields.raw(one)), texts(fields.raw(other)), fields, &replica)?;
+    let (scores, n_tokens) =
+        scores(texts(fields.raw(one)), texts(fields.raw(other)), fields, &headers, &replica).await?;
     let data = scores.iter().enumerate();
     let data = data.map(|(index, score)| json!({ "index": index, "object": "score", "score": score }));
     let answer = json!({
@@ -56,7 +57,7 @@ pub async fn rerank(
     let fields = Fields(&object);
     check_model(fields, &replica)?;
     let documents = texts(fields.raw("documents"));
-    let (scores, n_tokens) = scores(texts(fields.raw("query")), documents.clone(), fields, &replica)?;
+    let (scores, n_tokens) = scores(texts(fields.raw("query")), documents.clone(), fields, &headers, &replica).await?;
     let mut ranked: Vec<_> = scores.into_iter().enumerate().collect();
     ranked.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     let top_n = fields.integer("top_n").and_then(|top_n| usize::try_from(top_n).ok()).filter(|top_n| *top_n > 0);
@@ -91,10 +92,11 @@ fn texts(side: Option<&Value>) -> Vec<String> {
 }
 
 /// One with one, one with each, or each with its own, and the tokens of all pairs.
-fn scores(
+async fn scores(
     queries: Vec<String>,
     documents: Vec<String>,
     fields: Fields<'_>,
+    headers: &HeaderMap,
     replica: &Replica,
 ) -> Result<(Vec<f64>, u32), ApiError> {
     if queries.len() > 1 && queries.len() != documents.len() {
@@ -112,12 +114,14 @@ fn scores(
         encode(Input::Prompts(texts.into_iter().map(PromptInput::Text).collect()), fields, replica)
     };
     let (queries, documents) = (encode(queries)?, encode(documents)?);
-    let mut vectors = Vectors::new(replica.answers.embedding_dimensions as usize);
-    let asked: Vec<_> = queries.iter().map(|query| vectors.of(&query.token_ids)).collect();
-    let pairs = documents.iter().enumerate().map(|(index, document)| {
+    let dimensions = replica.answers.embedding_dimensions;
+    let model = fields.text("model");
+    let asked = vectors::of(&queries, dimensions, model, headers, replica).await?;
+    let answered = vectors::of(&documents, dimensions, model, headers, replica).await?;
+    let pairs = documents.iter().zip(answered).enumerate().map(|(index, (document, vector))| {
         let which = if asked.len() == 1 { 0 } else { index };
         // From 0 to 1, as a model of pairs has it.
-        let score = cosine(&asked[which], &vectors.of(&document.token_ids)).mul_add(0.5, 0.5);
+        let score = cosine(&asked[which], &vector).mul_add(0.5, 0.5);
         (f64::from(score as f32), queries[which].n_tokens + document.n_tokens)
     });
     let (scores, n_tokens): (Vec<_>, Vec<_>) = pairs.unzip();

@@ -1,60 +1,57 @@
-//! Vectors of texts, made of their tokens alone.
+//! Vectors of texts, as the plugin for them makes them.
 
-use std::collections::HashMap;
+use axum::http::HeaderMap;
+use rehearsal_engine::{EmbeddingRequest, Prompt};
 
-use rand_distr::{Distribution, StandardNormal};
-use rehearsal_engine::seed::{self, Purpose};
-use rehearsal_engine::tokenizer::aside;
+use crate::replica::Replica;
+use crate::wire::errors::ApiError;
 
-/// Vectors of tokens are kept while a request is answered, but no more than these.
-const MOST_KEPT: usize = 1024;
+/// Bytes of vectors that one call of the plugin is asked for. A request of more is put to it in several calls.
+const BYTES_PER_CALL: usize = 4 << 20;
 
-/// Makes vectors of one length.
-pub(super) struct Vectors {
-    dimensions: usize,
-    kept: HashMap<u32, Vec<f32>>,
+/// A vector of so many numbers for each prompt, in their order.
+pub(super) async fn of(
+    prompts: &[Prompt],
+    dimensions: u32,
+    model: Option<&str>,
+    headers: &HeaderMap,
+    replica: &Replica,
+) -> Result<Vec<Vec<f32>>, ApiError> {
+    let embedder = replica.routing.load().embedder(model);
+    let request_id = replica.next_id().into();
+    let mut request = EmbeddingRequest {
+        request_id,
+        model: model.unwrap_or(replica.reported_model()).to_owned(),
+        inputs: Vec::new(),
+        dimensions,
+        seed: replica.engine.config().seed,
+        headers: needed_headers(headers, replica),
+    };
+    let mut vectors = Vec::with_capacity(prompts.len());
+    for inputs in prompts.chunks(at_a_time(dimensions)) {
+        request.inputs = inputs.to_vec();
+        vectors.extend(embedder.embed(&request).await?);
+    }
+    Ok(vectors)
 }
 
-impl Vectors {
-    /// Of so many numbers each.
-    pub(super) fn new(dimensions: usize) -> Self {
-        Self { dimensions, kept: HashMap::new() }
-    }
-
-    /// A vector of length 1 for these tokens: the sum of a random one for each. Where two texts share tokens, their vectors
-    /// are near each other.
-    pub(super) fn of(&mut self, ids: &[u32]) -> Vec<f32> {
-        // It may take a while.
-        aside(ids.len() * self.dimensions, || self.sum(ids))
-    }
-
-    fn sum(&mut self, ids: &[u32]) -> Vec<f32> {
-        let mut sum = vec![0.0_f64; self.dimensions];
-        for (position, id) in ids.iter().enumerate() {
-            // A token counts a little more in one place than in another, so that the order of words matters.
-            let weight = 1.0 + 0.2 * (position as f64 * GOLDEN).fract();
-            if self.kept.len() >= MOST_KEPT && !self.kept.contains_key(id) {
-                self.kept.clear();
-            }
-            let of_token = self.kept.entry(*id).or_insert_with(|| of_token(*id, self.dimensions));
-            sum.iter_mut().zip(of_token).for_each(|(sum, value)| *sum += weight * f64::from(*value));
-        }
-        let length = sum.iter().map(|value| value * value).sum::<f64>().sqrt();
-        sum.iter().map(|value| (value / length) as f32).collect()
-    }
+fn at_a_time(dimensions: u32) -> usize {
+    (BYTES_PER_CALL / size_of::<f32>() / dimensions.max(1) as usize).max(1)
 }
 
-/// Multiples of it are spread evenly.
-const GOLDEN: f64 = 0.618_033_988_749_895;
-
-fn of_token(id: u32, dimensions: usize) -> Vec<f32> {
-    let mut rng = seed::rng(Purpose::Embedding, &[id.into()]);
-    std::iter::repeat_with(|| StandardNormal.sample(&mut rng)).take(dimensions).collect()
+fn needed_headers(headers: &HeaderMap, replica: &Replica) -> Vec<(String, String)> {
+    let needs = replica.plugins.needs();
+    let pairs = headers.iter().filter(|(name, _)| needs.keeps_header(name.as_str()));
+    pairs.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
 }
 
-/// How near two vectors of length 1 are, from -1 to 1.
+/// How near two vectors are, from -1 to 1; 0 where one of them has no direction.
 pub(super) fn cosine(one: &[f32], other: &[f32]) -> f64 {
-    one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum()
+    let product = |one: &[f32], other: &[f32]| {
+        one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum::<f64>()
+    };
+    let lengths = (product(one, one) * product(other, other)).sqrt();
+    if lengths == 0.0 { 0.0 } else { product(one, other) / lengths }
 }
 
 #[cfg(test)]
@@ -62,11 +59,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vector_has_length_1_and_is_near_those_of_texts_that_share_tokens() {
-        let [text, near, far] = [&[1, 2, 3, 4][..], &[1, 2, 3, 5], &[6, 7, 8, 9]].map(|ids| Vectors::new(64).of(ids));
-        assert!((cosine(&text, &text) - 1.0).abs() < 1e-6);
-        assert!(cosine(&text, &near) > 0.5 && cosine(&text, &far).abs() < 0.4);
-        assert_eq!(text, Vectors::new(64).of(&[1, 2, 3, 4]));
-        assert_ne!(text, Vectors::new(64).of(&[4, 3, 2, 1]));
+    fn vectors_are_near_whatever_their_length() {
+        assert!((cosine(&[3.0, 4.0], &[6.0, 8.0]) - 1.0).abs() < 1e-12);
+        assert_eq!((cosine(&[1.0, 0.0], &[0.0, 2.0]), cosine(&[0.0, 0.0], &[1.0, 0.0])), (0.0, 0.0));
+        assert_eq!((at_a_time(8192), at_a_time(1), at_a_time(u32::MAX)), (128, 1 << 20, 1));
     }
 }

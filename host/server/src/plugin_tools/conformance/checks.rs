@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rehearsal_engine::request::{ToolCall, ToolChoice};
 use rehearsal_engine::{
-    BuiltinTokenizer, Choice, CompletionOutput, FailurePolicy, GenerationRequest, Outcome, ResponseStrategy,
-    StrategyError, ToolCallStrategy,
+    BuiltinTokenizer, Choice, CompletionOutput, EmbeddingRequest, EmbeddingStrategy, FailurePolicy, GenerationRequest,
+    Outcome, ResponseStrategy, StrategyError, ToolCallStrategy,
 };
 use rehearsal_plugin_host::{Plugins, quoted};
 
@@ -16,6 +16,7 @@ pub(super) struct Subject {
     generator: Option<Arc<dyn ResponseStrategy>>,
     tool_caller: Option<Arc<dyn ToolCallStrategy>>,
     failure_policy: Option<Arc<dyn FailurePolicy>>,
+    embedder: Option<Arc<dyn EmbeddingStrategy>>,
 }
 
 impl Subject {
@@ -24,7 +25,15 @@ impl Subject {
             generator: host.generator(name),
             tool_caller: host.tool_caller(name),
             failure_policy: host.failure_policy(name),
+            embedder: host.embedder(name),
         }
+    }
+
+    /// Has vectors made, and again by the `twin`, which must make the same; `None` if it makes none.
+    pub(super) async fn embeds(&self, request: &EmbeddingRequest, twin: &Self) -> Option<Result<(), String>> {
+        let (embedder, twin) = (self.embedder.as_ref()?, twin.embedder.as_ref()?);
+        let [first, second] = [embedder.embed(request).await, twin.embed(request).await].map(answer);
+        Some(first.and_then(|first| same(&first, &second?)))
     }
 
     /// Sends `request` to every export, all its choices, and again to the `twin`, which must answer the same.

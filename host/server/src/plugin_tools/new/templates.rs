@@ -58,9 +58,10 @@ enum Kind {
     ToolCaller,
     FailureSelector,
     Agent,
+    Embedder,
 }
 
-use Kind::{Agent, FailureSelector, Generator, ToolCaller};
+use Kind::{Agent, Embedder, FailureSelector, Generator, ToolCaller};
 
 impl Kind {
     fn name(self) -> &'static str {
@@ -69,6 +70,7 @@ impl Kind {
             ToolCaller => "tool caller",
             FailureSelector => "failure selector",
             Agent => "agent",
+            Embedder => "embedder",
         }
     }
 
@@ -78,6 +80,7 @@ impl Kind {
             ToolCaller => "tool-caller-plugin",
             FailureSelector => "failure-plugin",
             Agent => "agent-plugin",
+            Embedder => "embedder-plugin",
         }
     }
 
@@ -88,6 +91,7 @@ impl Kind {
             ToolCaller => format!("--tool-plugin {name}"),
             FailureSelector => format!("--failure-plugin {name}"),
             Agent => format!("--mode {name} --tool-plugin {name}"),
+            Embedder => format!("--embedding-plugin {name}"),
         }
     }
 }
@@ -115,6 +119,7 @@ pub(super) static TEMPLATES: &[Template] = templates! {
     "agent" Agent [Rust, Python, Javascript] "calls tools one after the other, then answers" "$CARGO_MANIFEST_DIR/../../plugins/example/agent";
     "flaky" FailureSelector [Rust, Python, Javascript] "fails every third request of a tenant, and keeps count" "$CARGO_MANIFEST_DIR/../../plugins/example/flaky";
     "breaker" FailureSelector [Rust] "a circuit breaker, which is told how requests ended" "$CARGO_MANIFEST_DIR/../../plugins/example/breaker";
+    "hashed" Embedder [Rust, Python, Javascript] "makes vectors that count tokens" "$CARGO_MANIFEST_DIR/../../plugins/example/hashed";
 };
 
 /// A line for each.
