@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rehearsal_tests::ROOT;
+use rehearsal_tests::{ROOT, http_client};
 use tokio::process::Command;
 
 use crate::clients::environment;
@@ -78,7 +78,7 @@ async fn what_the_framework_answers_by_itself() {
         .spawn()
         .unwrap();
     let theirs = format!("http://127.0.0.1:{port}");
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let http = http_client().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     for _ in 0..600 {
         if http.get(format!("{theirs}/ping")).send().await.is_ok() {
             break;
@@ -99,7 +99,7 @@ async fn what_the_framework_answers_by_itself() {
 #[tokio::test]
 async fn a_slash_too_many_leads_back_below_the_root_path() {
     let server = serve("--root-path /api").await;
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let http = http_client().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let answer = http.get(format!("{}/api/v1/models/?a=1", server.url)).send().await.unwrap();
     assert_eq!(answer.headers()["location"], format!("{}/api/v1/models?a=1", server.url));
 }

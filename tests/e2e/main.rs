@@ -41,6 +41,7 @@ mod pooling;
 mod queue;
 mod reasoning;
 mod recorded;
+mod registry;
 mod reload;
 mod render;
 mod request_metrics;

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use rehearsal_tests::{ROOT, examples};
+use rehearsal_tests::{ROOT, examples, http_client};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -54,7 +54,7 @@ impl Dev {
 /// What is answered there.
 async fn said(url: &str) -> Value {
     let body = json!({ "model": "my-model", "prompt": "be quick" });
-    let answer = reqwest::Client::new().post(format!("{url}/v1/completions")).json(&body).send().await.unwrap();
+    let answer = http_client().build().unwrap().post(format!("{url}/v1/completions")).json(&body).send().await.unwrap();
     answer.json::<Value>().await.unwrap()["choices"][0]["text"].clone()
 }
 
@@ -89,7 +89,8 @@ async fn a_project_is_built_tested_and_served_again_when_it_changes() {
     assert_eq!(said(&url).await, "BE QUICK");
 
     let state = json!({ "entries": [{ "key": "k", "number": 7 }] });
-    let put = reqwest::Client::new().put(format!("{url}/rehearsal/plugins/mine/state")).json(&state).send().await;
+    let put =
+        http_client().build().unwrap().put(format!("{url}/rehearsal/plugins/mine/state")).json(&state).send().await;
     assert_eq!(put.unwrap().status(), 204);
     let pid = dev.child.id().unwrap().to_string();
     Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
@@ -97,7 +98,10 @@ async fn a_project_is_built_tested_and_served_again_when_it_changes() {
     assert_eq!(ended.code(), Some(0));
     let kept = std::fs::read_to_string(dev.folder.path().join("state.json")).unwrap();
     assert!(kept.contains("\"number\": 7"), "{kept}");
-    assert!(reqwest::get(format!("{url}/health")).await.is_err(), "its server has ended too");
+    assert!(
+        http_client().build().unwrap().get(format!("{url}/health")).send().await.is_err(),
+        "its server has ended too"
+    );
 }
 
 #[tokio::test]

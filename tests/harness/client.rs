@@ -147,3 +147,10 @@ impl Server {
         body
     }
 }
+
+/// A client of HTTP. It has to be told whose cryptography it uses, which is the program's.
+pub fn http_client() -> reqwest::ClientBuilder {
+    // Once per process; fails where that was done.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}

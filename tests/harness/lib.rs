@@ -4,7 +4,7 @@ mod client;
 pub mod histories;
 mod server;
 
-pub use client::{Answer, Event, StreamAnswer, content_of};
+pub use client::{Answer, Event, StreamAnswer, content_of, http_client};
 pub use server::{Refusal, Server, Unread};
 
 /// The component that does what its prompt tells it; see `tests/components`.

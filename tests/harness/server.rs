@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
+use crate::http_client;
+
 /// A start takes far less; a machine under load may need more.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -87,7 +89,7 @@ impl Server {
                 stderr.read_to_string(&mut said).await.unwrap();
                 panic!("the server did not start: {line}{said}");
             };
-            let (url, http) = (url.to_owned(), reqwest::Client::new());
+            let (url, http) = (url.to_owned(), http_client().build().expect("a client"));
             servers.push(Self { child: child.take(), url, http, _unread: None });
         }
         match unread {

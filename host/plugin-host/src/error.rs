@@ -58,6 +58,14 @@ pub(crate) enum LoadProblem {
     Read { path: PathBuf, source: std::io::Error },
     #[error("the file's SHA-256 is {found}, the configuration wants {wanted}")]
     WrongHash { wanted: String, found: String },
+    #[error("it has to be signed, and cannot read {}: {source}", path.display())]
+    NoSignature { path: PathBuf, source: std::io::Error },
+    #[error("{} is no signature as cosign sign-blob writes it", .0.display())]
+    OddSignature(PathBuf),
+    #[error("the signature in {} is not of this component by the key that is asked for", .0.display())]
+    WrongSignature(PathBuf),
+    #[error("{0} has not been fetched from its registry")]
+    NotFetched(String),
     #[error("this is a core module, not a component: build it for wasm32-wasip2")]
     CoreModule,
     #[error("this is not a WebAssembly file")]

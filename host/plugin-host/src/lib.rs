@@ -15,6 +15,7 @@ mod error;
 mod panic_text;
 mod real_time;
 pub mod regular_file;
+pub mod signature;
 
 mod limits;
 mod log_budget;
@@ -64,6 +65,7 @@ pub use error::{LoadError, quoted};
 pub use host::{PluginHost, Plugins, Reconfigured};
 pub use info::{LastCallError, LastReload, PluginInfo, PluginStatus};
 pub use limits::Limits;
+pub use loader::interfaces;
 pub use needs::Needs;
 pub use observer::{PluginEvent, PluginObserver};
 pub use shared::Surroundings;

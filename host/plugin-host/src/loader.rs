@@ -58,6 +58,7 @@ async fn try_load(
     aside: &Arc<PluginShared>,
 ) -> Result<Version, LoadProblem> {
     check_hash(&spec.source, &sha256)?;
+    check_signature(&spec.source, &bytes)?;
     let size = bytes.len();
     let component = compile(&spec.name, bytes, runtime).await?;
     inspect::check_names(&component, &runtime.engine)?;
@@ -131,6 +132,7 @@ fn bytes(source: &PluginSource) -> Result<Vec<u8>, LoadProblem> {
     let path = match source {
         PluginSource::Embedded(bytes) => return Ok(bytes.to_vec()),
         PluginSource::File { path, .. } => path,
+        PluginSource::Registry { reference, .. } => return Err(LoadProblem::NotFetched(reference.clone())),
     };
     let fail = |source| LoadProblem::Read { path: path.clone(), source };
     regular_file::read(path, MAX_COMPONENT_BYTES).map_err(fail)
@@ -143,4 +145,20 @@ fn check_hash(source: &PluginSource, found: &str) -> Result<(), LoadProblem> {
         }
         _ => Ok(()),
     }
+}
+
+fn check_signature(source: &PluginSource, bytes: &[u8]) -> Result<(), LoadProblem> {
+    match source {
+        PluginSource::File { path, signed_by: Some(key), .. } => key.check(path, bytes),
+        _ => Ok(()),
+    }
+}
+
+/// The interfaces that a component imports and exports, by name.
+pub fn interfaces(bytes: &[u8]) -> Result<[Vec<String>; 2], String> {
+    let engine = wasmtime::Engine::default();
+    let component = Component::new(&engine, bytes).map_err(|error| format!("{error:#}"))?;
+    let ty = component.component_type();
+    let names = |names: &mut dyn Iterator<Item = &str>| names.map(str::to_owned).collect();
+    Ok([names(&mut ty.imports(&engine).map(|(name, _)| name)), names(&mut ty.exports(&engine).map(|(name, _)| name))])
 }

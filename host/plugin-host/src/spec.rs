@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::limits::Limits;
+use crate::signature::PublicKey;
 
 /// A plugin as the user configured it.
 #[derive(Debug, Clone)]
@@ -28,5 +29,21 @@ pub enum PluginSource {
         path: PathBuf,
         /// 64 hex digits.
         sha256: Option<String>,
+        /// Whose signature lies beside it, if it has to have one.
+        signed_by: Option<PublicKey>,
     },
+    /// A registry. What is there is a file before it is loaded.
+    Registry {
+        /// `registry/repository:tag@sha256:digest`, or a part of it.
+        reference: String,
+        /// Whose signature it has, if it has to have one.
+        signed_by: Option<PublicKey>,
+    },
+}
+
+impl PluginSource {
+    /// A file that is neither pinned nor has to be signed.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::File { path: path.into(), sha256: None, signed_by: None }
+    }
 }

@@ -82,7 +82,7 @@ async fn random_answers_follow_from_their_seed_in_any_instance() {
 
 #[tokio::test]
 async fn every_problem_of_every_plugin_is_listed() {
-    let file = |path: &str| PluginSource::File { path: path.into(), sha256: None };
+    let file = |path: &str| PluginSource::file(path);
     let configured = |name: &str| {
         let mut spec = builtin(name);
         spec.config.insert("loudness".into(), 11.into());
@@ -117,7 +117,7 @@ async fn a_pinned_file_that_changed_is_refused() {
     let path = std::env::temp_dir().join(format!("rehearsal-pin-{}.wasm", std::process::id()));
     std::fs::write(&path, rehearsal_builtin::find("echo").unwrap().component).unwrap();
     let pinned = |sha256: String| PluginSpec {
-        source: PluginSource::File { path: path.clone(), sha256: Some(sha256) },
+        source: PluginSource::File { path: path.clone(), sha256: Some(sha256), signed_by: None },
         ..builtin("echo")
     };
     let errors = load(vec![pinned("0".repeat(64))]).await.err().unwrap();
@@ -144,7 +144,7 @@ async fn every_replica_serves_a_new_version_and_tells_its_own_observers() {
     let path = std::env::temp_dir().join(format!("rehearsal-replicas-{}.wasm", std::process::id()));
     let put = |name: &str| std::fs::write(&path, rehearsal_builtin::find(name).unwrap().component).unwrap();
     put("echo");
-    let spec = PluginSpec { source: PluginSource::File { path: path.clone(), sha256: None }, ..builtin("echo") };
+    let spec = PluginSpec { source: PluginSource::file(&path), ..builtin("echo") };
     let spec = PluginSpec { name: "mine".into(), ..spec };
     let host = PluginHost::load(vec![spec], Arc::new(BuiltinTokenizer::default()), 2).await.unwrap();
     let host = Arc::new(host);

@@ -35,6 +35,8 @@ mod traces;
 
 pub mod accepted;
 
+use std::path::PathBuf;
+
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{ConfiguredLatency, EngineConfig};
 use rehearsal_plugin_host::PluginSpec;
@@ -106,6 +108,8 @@ pub struct Config {
     pub routing: RoutingConfig,
     /// Plugins to load: those that the user named, and the built-ins that may be needed.
     pub plugins: Vec<PluginSpec>,
+    /// Where components from registries are kept, if anything says so.
+    pub plugin_cache: Option<PathBuf>,
     /// Reload plugins whose files change.
     pub watch_plugins: bool,
     /// The server's place in a cluster.
@@ -181,6 +185,7 @@ impl Config {
             clock: clock::read(&mut reader),
             kv_events,
             plugins: plugins::read(&mut reader, &routing.plugins()),
+            plugin_cache: plugins::cache(&mut reader),
             watch_plugins: plugins::are_watched(&mut reader),
             pod: pod::read(&mut reader),
             log: logs::read(&mut reader),

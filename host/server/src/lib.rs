@@ -14,6 +14,7 @@ pub mod commands;
 pub mod config;
 
 pub mod live_config;
+pub mod registry;
 pub mod replica;
 pub mod response_store;
 pub mod routes;

@@ -8,6 +8,7 @@ mod in_process;
 mod new;
 mod progress;
 mod project;
+mod push;
 mod run;
 mod scenarios;
 mod state;
@@ -50,6 +51,8 @@ enum Tool {
     Test(conformance::Test),
     /// Build, test and serve a project, and again whenever a file of it changes
     Dev(dev::Dev),
+    /// Put a component into a registry, from which --plugin NAME=oci://… fetches it
+    Push(push::Push),
     /// Print the contract, or write its files into a folder
     Wit {
         /// Where to
@@ -98,6 +101,7 @@ pub async fn run(args: &[String]) -> Result<Said, Vec<String>> {
         Tool::Bench(bench) => bench.run().await.map(Said::Text),
         Tool::Test(test) => test.run().await,
         Tool::Dev(dev) => dev.run().await,
+        Tool::Push(push) => push.run().await.map(Said::Text),
         Tool::Wit { folder: None } => Ok(Said::Text(contract::text())),
         Tool::Wit { folder: Some(folder) } => contract::write(&folder).map(Said::Text),
     }
@@ -136,7 +140,7 @@ impl Check {
 fn spec(plugin: &str) -> PluginSpec {
     let (name, source) = match rehearsal_builtin::find(plugin) {
         Some(builtin) => (plugin.to_owned(), PluginSource::Embedded(builtin.component)),
-        None => (name_of(plugin), PluginSource::File { path: plugin.into(), sha256: None }),
+        None => (name_of(plugin), PluginSource::file(plugin)),
     };
     PluginSpec { name, source, config: Map::new(), limits: Limits::default() }
 }

@@ -18,6 +18,7 @@ use crate::live_config::LiveConfig;
 use crate::process::closing::Closing;
 use crate::prompts::Prompts;
 use crate::prompts::tokenizer::ServedTokenizer;
+use crate::registry;
 use crate::response_store::ResponseStore;
 use crate::routing::Routing;
 use crate::sleep::Sleep;
@@ -94,9 +95,10 @@ pub struct Replica {
     kv_events: Mutex<Option<KvEvents>>,
 }
 
-/// Loads the plugins of all ranks of a process. Fails with every problem.
+/// Loads the plugins of all ranks of a process, from files, and from registries by way of files. Fails with every problem.
 pub async fn load_plugins(config: &Config, served: &ServedTokenizer) -> Result<Arc<PluginHost>, Vec<String>> {
-    let loaded = PluginHost::load(config.plugins.clone(), served.tokenizer.clone(), config.n_ranks).await;
+    let plugins = registry::fetched(config.plugins.clone(), config.plugin_cache.as_deref()).await?;
+    let loaded = PluginHost::load(plugins, served.tokenizer.clone(), config.n_ranks).await;
     loaded.map(Arc::new).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 

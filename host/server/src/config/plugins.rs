@@ -1,25 +1,38 @@
 //! Which plugins to load: `--plugin`, `--plugin-config`, `plugins:` in the file, and the built-ins that are picked.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rehearsal_plugin_host::{Limits, PluginSource, PluginSpec};
+use rehearsal_plugin_host::signature::PublicKey;
+use rehearsal_plugin_host::{Limits, PluginSource, PluginSpec, regular_file};
 use serde_json::{Map, Value};
 
 use super::key::{Spec, keys};
 use super::reader::Reader;
-use super::{failures, reasoning, tools, values};
+use super::{failures, reasoning, tokenizer, tools, values};
+
+/// The largest file of a key.
+const MOST_KEY_BYTES: u64 = 64 << 10;
 
 /// `name=rest` entries, by name.
 type ByName = BTreeMap<String, String>;
 
 keys! { Plugins:
     PLUGIN: ByName = Spec::several("plugin", "NAME=FILE")
-        .help("load a component; once for each, NAME=FILE#sha256:HEX pins it"), |value| pairs(value, "a file");
+        .help("load a component; once for each, NAME=FILE#sha256:HEX pins it; \
+               NAME=oci://REGISTRY/REPOSITORY:TAG@sha256:HEX fetches it, of which a part may be left out"),
+        |value| pairs(value, "a file");
     PLUGIN_CONFIG: ByName = Spec::several("plugin-config", "NAME=JSON")
         .help("the plugin's configuration, a JSON object"), |value| pairs(value, "a JSON object");
     PLUGINS: Vec<Listed> = Spec::file_only("plugins")
         .help("plugins with their configuration and limits"), listed;
+    PLUGIN_KEY: Option<PathBuf> = Spec::one("plugin-key", "FILE")
+        .help("a public key (PEM, on P-256): only components that are signed with its secret one are loaded"), values::path;
+    PLUGIN_CACHE_DIR: Option<PathBuf> = Spec::one("plugin-cache-dir", "FOLDER")
+        .help("where components from registries are kept; not given: rehearsal/plugins in the user's cache"), values::path;
+    XDG_CACHE_HOME: Option<PathBuf> = Spec::environment("XDG_CACHE_HOME").help("the user's cache; not given: .cache in HOME"),
+        values::path;
     WATCH_PLUGINS: bool = Spec::switch("watch-plugins").default("false")
         .help("look at plugin files every second and reload those whose content changed; SIGHUP does it once"),
         values::switch;
@@ -30,8 +43,23 @@ pub(super) fn are_watched(reader: &mut Reader<'_>) -> bool {
     reader.read(&WATCH_PLUGINS)
 }
 
+/// Where components from registries are kept; `None` if nothing says where the user's cache is.
+pub(super) fn cache(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    let given = reader.given(&PLUGIN_CACHE_DIR).flatten();
+    let in_home = tokenizer::home(reader).map(|home| home.join(".cache"));
+    let usual = reader.given(&XDG_CACHE_HOME).flatten().or(in_home).map(|cache| cache.join("rehearsal/plugins"));
+    given.or(usual)
+}
+
 /// The specifications of what the user listed and of the built-ins among `picked`. Problems go to the reader.
 pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> {
+    let key = reader.given(&PLUGIN_KEY).flatten().and_then(|path| match public_key(&path) {
+        Ok(key) => Some(key),
+        Err(problem) => {
+            reader.refuse(&PLUGIN_KEY, format!("{}: {problem}", path.display()));
+            None
+        }
+    });
     let mut specs = reader.given(&PLUGINS).unwrap_or_default();
     for (name, source) in reader.given(&PLUGIN).unwrap_or_default() {
         match specs.iter_mut().find(|spec| spec.name == name) {
@@ -65,7 +93,8 @@ pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> 
     if let Some(failure) = specs.iter_mut().find(|spec| spec.name == "failure") {
         failures::configure(reader, &mut failure.config);
     }
-    specs.into_iter().filter_map(|spec| resolve(spec, reader)).collect()
+    let resolved = specs.into_iter().filter_map(|spec| resolve(spec, reader));
+    resolved.map(|spec| PluginSpec { source: signed(spec.source, key.as_ref()), ..spec }).collect()
 }
 
 /// A plugin as it is written down; without a source it means a built-in.
@@ -105,13 +134,31 @@ fn resolve(listed: Listed, reader: &mut Reader<'_>) -> Option<PluginSpec> {
     Some(PluginSpec { name, source, config, limits })
 }
 
-/// `path` or `path#sha256:hex`.
+fn public_key(path: &Path) -> Result<PublicKey, String> {
+    let pem = regular_file::read_text(path, MOST_KEY_BYTES).map_err(|error| error.to_string())?;
+    PublicKey::from_pem(&pem)
+}
+
+/// What is inside this binary needs no signature.
+fn signed(source: PluginSource, key: Option<&PublicKey>) -> PluginSource {
+    let signed_by = key.cloned();
+    match source {
+        PluginSource::Embedded(component) => PluginSource::Embedded(component),
+        PluginSource::File { path, sha256, .. } => PluginSource::File { path, sha256, signed_by },
+        PluginSource::Registry { reference, .. } => PluginSource::Registry { reference, signed_by },
+    }
+}
+
+/// `path`, `path#sha256:hex` or `oci://reference`.
 fn file(text: &str) -> Option<PluginSource> {
+    if let Some(reference) = text.strip_prefix("oci://") {
+        return Some(PluginSource::Registry { reference: reference.to_owned(), signed_by: None });
+    }
     let (path, sha256) = match text.split_once("#sha256:") {
         Some((path, hash)) => (path, Some(hash.to_ascii_lowercase())),
         None => (text, None),
     };
-    Some(PluginSource::File { path: path.into(), sha256 })
+    Some(PluginSource::File { path: path.into(), sha256, signed_by: None })
 }
 
 fn pairs(value: &Value, wanted: &str) -> Result<ByName, String> {

@@ -179,7 +179,7 @@ plugins:
     let mine = &config.plugins[0];
     assert_eq!(mine.config["greeting"], "hello");
     assert_eq!((mine.limits.memory, mine.limits.reuse, mine.limits.concurrency), (128 << 20, 100, 4));
-    let rehearsal_plugin_host::PluginSource::File { path, sha256 } = &config.plugins[2].source else { panic!() };
+    let rehearsal_plugin_host::PluginSource::File { path, sha256, .. } = &config.plugins[2].source else { panic!() };
     assert_eq!((path.to_str(), sha256.as_deref()), (Some("o.wasm"), Some("ab")));
     assert_eq!(config.plugins[2].config["a"], 1);
 }

@@ -18,7 +18,7 @@ keys! { Serving:
         .help("where tokenizers are looked for and kept; not given: Hugging Face's cache"), values::path;
     HF_TOKEN: String = Spec::maybe("hf-token", "TOKEN").env("HF_TOKEN").secret()
         .help("bearer token for the model hub"), values::any_text;
-    HOME: Option<PathBuf> = Spec::environment("HOME").help("the caches of the hub's tools lie there"), values::path;
+    HOME: Option<PathBuf> = Spec::environment("HOME").help("caches lie there"), values::path;
     HF_HOME: Option<PathBuf> = Spec::environment("HF_HOME").help("where Hugging Face's tools keep things"),
         values::path;
     HF_HUB_CACHE: Option<PathBuf> = Spec::environment("HF_HUB_CACHE").help("where they keep what they fetched"),
@@ -52,6 +52,11 @@ impl TokenizerConfig {
     }
 }
 
+/// The user's own folder, if the environment tells it.
+pub(super) fn home(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    reader.given(&HOME).flatten()
+}
+
 /// What may be called a tokenizer, and where it may lie.
 pub(super) fn read(reader: &mut Reader<'_>) -> TokenizerConfig {
     let named = reader.given(&TOKENIZER).filter(|tokenizer| !tokenizer.is_empty());
@@ -59,7 +64,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> TokenizerConfig {
     if let Some(named) = named.as_ref().filter(|named| is_dummy && *named != "builtin") {
         reader.refuse(&FORCE_DUMMY_TOKENIZER, format!("it means tokenizer builtin, but tokenizer is {named:?}"));
     }
-    let in_home = reader.given(&HOME).flatten().map(|home| home.join(".cache/huggingface"));
+    let in_home = home(reader).map(|home| home.join(".cache/huggingface"));
     let home = reader.given(&HF_HOME).flatten().or(in_home);
     let hub_cache = reader.given(&HF_HUB_CACHE).flatten();
     TokenizerConfig {

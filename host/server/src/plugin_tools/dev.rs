@@ -68,7 +68,7 @@ impl Dev {
         build(&self.folder, &made).await?;
         line("build", &made.command, Some(start.elapsed()));
         let start = Instant::now();
-        let source = PluginSource::File { path: made.component.clone(), sha256: None };
+        let source = PluginSource::file(&made.component);
         let named = PluginSpec { name: made.name.clone(), source, ..spec(&made.name) };
         let spec = self.with.on(named, Some(&project));
         let judgement = conformance::judgement(&spec, Some(&self.with), Some(&project)).await;

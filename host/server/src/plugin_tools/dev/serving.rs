@@ -98,7 +98,7 @@ impl Serving {
     }
 
     async fn start(&self, spec: &PluginSpec) -> Result<Running> {
-        let file = PluginSpec { source: PluginSource::File { path: self.path(), sha256: None }, ..spec.clone() };
+        let file = PluginSpec { source: PluginSource::file(self.path()), ..spec.clone() };
         let config = self.folder.path().join("server.yaml");
         std::fs::write(&config, plugins(&file).to_string())?;
         let mut command = Command::new(std::env::current_exe().context("cannot tell which program this is")?);

@@ -1,0 +1,131 @@
+//! Components from registries of container images, laid out as the CNCF's working group has it for WebAssembly: one layer of
+//! `application/wasm`. What was fetched is kept by its hash, so that a start needs no network for it.
+
+mod cache;
+mod client;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use oci_client::Reference;
+use oci_client::client::{Config, ImageLayer};
+use oci_client::errors::OciDistributionError;
+use oci_client::manifest::{OciDescriptor, OciImageManifest};
+use rehearsal_plugin_host::{PluginSource, PluginSpec};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tracing::{info, warn};
+
+use crate::wire::wall_clock;
+use cache::{Cache, Kept};
+
+/// Media types of a component and of what is told of it.
+const COMPONENT: &str = "application/wasm";
+const COMPONENT_CONFIG: &str = "application/vnd.wasm.config.v0+json";
+
+/// The annotation in which cosign keeps a signature.
+const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+
+/// Larger components are not fetched; as large a file is not loaded.
+const MOST_BYTES: i64 = 64 << 20;
+
+/// The same plugins, those from registries as files in `cache`. Fails with every one that cannot be had.
+pub async fn fetched(mut specs: Vec<PluginSpec>, cache: Option<&Path>) -> Result<Vec<PluginSpec>, Vec<String>> {
+    let mut problems = Vec::new();
+    for spec in &mut specs {
+        let PluginSource::Registry { reference, signed_by } = &spec.source else { continue };
+        match fetch(reference, cache).await {
+            Ok(Kept { path, sha256 }) => {
+                let signed_by = signed_by.clone();
+                spec.source = PluginSource::File { path, sha256: Some(sha256), signed_by };
+            }
+            Err(error) => problems.push(format!("plugin {:?}: oci://{reference}: {error:#}", spec.name)),
+        }
+    }
+    if problems.is_empty() { Ok(specs) } else { Err(problems) }
+}
+
+async fn fetch(reference: &str, cache: Option<&Path>) -> Result<Kept> {
+    let image: Reference = reference.parse().context("it is no reference")?;
+    let cache = Cache::new(cache.context("nothing says where it is to be kept: give plugin-cache-dir")?);
+    // A digest means the same for good.
+    if let Some(kept) = image.digest().and_then(|_| cache.of(&image)) {
+        return Ok(kept);
+    }
+    match ask(&image, &cache).await {
+        Ok(kept) => Ok(kept),
+        Err(error) if is_out_of_reach(&error) => {
+            let kept = cache.of(&image).ok_or(error)?;
+            warn!(reference, sha256 = kept.sha256, "the registry cannot be reached: what was fetched before serves");
+            Ok(kept)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether no answer came at all.
+fn is_out_of_reach(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(OciDistributionError::RequestError(error)) if error.is_connect() || error.is_timeout()
+    )
+}
+
+async fn ask(image: &Reference, cache: &Cache) -> Result<Kept> {
+    let client = client::to(image);
+    let (manifest, digest) = client.pull_image_manifest(image, &client::credentials(image)?).await?;
+    let layer = component(&manifest)?;
+    let sha256 =
+        layer.digest.strip_prefix("sha256:").context("its component has a digest of another kind than sha256")?;
+    if !cache.has(sha256) {
+        let mut bytes = Vec::new();
+        client.pull_blob(image, layer, &mut bytes).await?;
+        // The client has looked at the hash.
+        cache.keep(sha256, &bytes)?;
+        info!(reference = image.whole(), sha256, bytes = bytes.len(), "fetched");
+    }
+    let annotations = [&layer.annotations, &manifest.annotations].into_iter().flatten();
+    if let Some(signature) = annotations.filter_map(|notes| notes.get(SIGNATURE)).next() {
+        cache.keep_signature(sha256, signature)?;
+    }
+    cache.name(image, sha256)?;
+    cache.name(&image.clone_with_digest(digest), sha256)
+}
+
+/// The only layer.
+fn component(manifest: &OciImageManifest) -> Result<&OciDescriptor> {
+    match &manifest.layers[..] {
+        [layer] if layer.media_type != COMPONENT => bail!("it has no component, but {:?}", layer.media_type),
+        [layer] if layer.size > MOST_BYTES => {
+            bail!("its component has {} bytes, and {MOST_BYTES} at most are fetched", layer.size)
+        }
+        [layer] => Ok(layer),
+        layers => bail!("it has {} layers, where a component is one", layers.len()),
+    }
+}
+
+/// Puts a component, and its signature if it has one, where `reference` says. The reference by which it can be had for good.
+pub async fn push(component: Vec<u8>, signature: Option<String>, reference: &str) -> Result<String> {
+    let image: Reference =
+        reference.strip_prefix("oci://").unwrap_or(reference).parse().context("it is no reference")?;
+    let [imports, exports] = rehearsal_plugin_host::interfaces(&component).map_err(anyhow::Error::msg)?;
+    let digest = format!("sha256:{}", hex(&Sha256::digest(&component)));
+    let config = json!({
+        "created": wall_clock::utc(wall_clock::since_1970()).timestamp().to_string(),
+        "architecture": "wasm",
+        "os": "wasip2",
+        "layerDigests": [digest],
+        "component": { "imports": imports, "exports": exports },
+    });
+    let annotations = signature.map(|signature| [(SIGNATURE.to_owned(), signature.trim().to_owned())].into());
+    let layer = ImageLayer::new(component, COMPONENT.to_owned(), annotations);
+    let config = Config::new(config.to_string(), COMPONENT_CONFIG.to_owned(), None);
+    let client = client::to(&image);
+    client.push(&image, &[layer], config, &client::credentials(&image)?, None).await?;
+    let digest = client.fetch_manifest_digest(&image, &client::credentials(&image)?).await?;
+    Ok(format!("oci://{}", image.clone_with_digest(digest).whole()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
