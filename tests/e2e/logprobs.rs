@@ -59,6 +59,35 @@ async fn a_text_completion_has_lists_of_its_tokens() {
 }
 
 #[tokio::test]
+async fn a_plugin_may_say_how_likely_its_tokens_were() {
+    let plugin = format!("guest={}", rehearsal_tests::MISBEHAVE);
+    for parser in [&["--reasoning-parser", "qwen3"][..], &[]] {
+        let args = [&["--model", "m", "--mode", "guest", "--plugin", &plugin], parser].concat();
+        let server = Server::start(crate::EXE, &args).await;
+        let body = Server::chat("be sure", &json!({ "logprobs": true, "top_logprobs": 3 }));
+        let content = server.post(CHAT, &body).await.json["choices"][0]["logprobs"]["content"].clone();
+        let told: Vec<_> = content.as_array().unwrap().iter().map(|token| token["logprob"].as_f64().unwrap()).collect();
+        // One token, with tags around it where no parser tells it apart.
+        let n_thought = told.len() - 3;
+        assert_eq!(n_thought == 1, !parser.is_empty(), "{told:?}");
+        assert_eq!(told[n_thought..n_thought + 2], [-0.25, -0.5]);
+        assert!((0.5_f64.ln()..0.0).contains(&told[n_thought + 2]), "the last is made up: {told:?}");
+        let top = content[n_thought + 1]["top_logprobs"].as_array().unwrap();
+        let top: Vec<_> = top.iter().map(|token| token["logprob"].as_f64().unwrap()).collect();
+        assert_eq!(top, [-0.5, -2.0, -3.0]);
+    }
+    let server = Server::start(crate::EXE, &["--model", "m", "--mode", "guest", "--plugin", &plugin]).await;
+    let answer = server.post(CHAT, &Server::chat("be too sure", &json!({}))).await;
+    assert_eq!(
+        (answer.status, &answer.json["error"]["code"]),
+        (500, &json!("plugin_invalid_output")),
+        "{}",
+        answer.text
+    );
+    assert!(answer.text.contains("has 0.5 at token 0: expected 0 or less"), "{}", answer.text);
+}
+
+#[tokio::test]
 async fn hidden_reasoning_hides_its_log_probabilities() {
     let plugin = format!("guest={}", rehearsal_tests::MISBEHAVE);
     let args = ["--model", "m", "--mode", "guest", "--plugin", &plugin, "--reasoning-parser", "qwen3"];

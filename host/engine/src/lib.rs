@@ -52,8 +52,8 @@ pub use latency::{ConfiguredLatency, LatencyModel};
 pub use lora::{Adapter, Adapters};
 pub use observer::EngineObserver;
 pub use output::{
-    Completion, CompletionOutput, Content, Delays, DueTokens, FinishReason, OutputCall, OutputEvent, Piece, StopReason,
-    Timing,
+    Completion, CompletionOutput, Content, Delays, DueTokens, FinishReason, GivenLogprob, OutputCall, OutputEvent,
+    Piece, StopReason, Timing,
 };
 pub use output_stream::OutputStream;
 pub use report::{AdapterNames, Counts, RequestEnd, RequestReport, SequenceEvent, SequenceReport, StepReport};

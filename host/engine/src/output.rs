@@ -18,7 +18,7 @@ use crate::tokenizer::Tokenizer;
 
 pub use completion::{Completion, Content, FinishReason};
 use completion::{Tokens, token};
-pub use logprobs::{Alternatives, TokenLogprob, prompt_logprobs};
+pub use logprobs::{Alternatives, GivenLogprob, TokenLogprob, prompt_logprobs};
 use stop::{find_end, hold_back};
 use timing::PartKind;
 pub use timing::{Delays, Timing};
@@ -136,7 +136,7 @@ pub enum StopReason {
 }
 
 /// The output of one choice, final before its first token is sent. One index counts the tokens of all of its parts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CompletionOutput {
     /// Those that have tokens.
     parts: SmallVec<[Part; 1]>,
@@ -148,6 +148,8 @@ pub struct CompletionOutput {
     stop_reason: Option<StopReason>,
     /// When its tokens fall due, as far as its strategy says so.
     timing: Option<Box<Timing>>,
+    /// How likely its tokens were, as far as its strategy says so.
+    logprobs: Vec<Option<GivenLogprob>>,
 }
 
 impl CompletionOutput {
@@ -161,7 +163,7 @@ impl CompletionOutput {
         tokenizer: &dyn Tokenizer,
         wants_ids: bool,
     ) -> Result<Self, String> {
-        let Completion { reasoning, content, token_limit, tool_calls, finish, timing } = completion;
+        let Completion { reasoning, content, token_limit, tool_calls, finish, timing, logprobs } = completion;
         let mut writing = Writing::new(max_tokens as usize, sampling, tokenizer, wants_ids);
         let reasoning = reasoning.map(|reasoning| writing.text(reasoning, None)).transpose()?.unwrap_or_default();
         writing.push(reasoning, Part::Reasoning);
@@ -179,13 +181,14 @@ impl CompletionOutput {
             (None, None) => FinishReason::Stop,
         };
         let Writing { parts, ids, stop_reason, .. } = writing;
-        Ok(Self { parts, ids, seed, finish_reason, stop_reason, timing })
+        Ok(Self { parts, ids, seed, finish_reason, stop_reason, timing, logprobs })
     }
 
     /// One that was ended before it began.
     pub(crate) fn nothing(seed: u64) -> Self {
         let (parts, ids) = (SmallVec::new(), Vec::new());
-        Self { parts, ids, seed, finish_reason: FinishReason::Abort, stop_reason: None, timing: None }
+        let finish_reason = FinishReason::Abort;
+        Self { parts, ids, seed, finish_reason, stop_reason: None, timing: None, logprobs: Vec::new() }
     }
 
     /// The first `n_tokens` of it, as if it had been ended there.
@@ -202,7 +205,8 @@ impl CompletionOutput {
         }
         let ids = self.ids.iter().take(n_tokens).copied().collect();
         let (finish_reason, stop_reason, timing) = (FinishReason::Abort, None, None);
-        Self { parts, ids, seed: self.seed, finish_reason, stop_reason, timing }
+        let logprobs = self.logprobs.iter().take(n_tokens).cloned().collect();
+        Self { parts, ids, seed: self.seed, finish_reason, stop_reason, timing, logprobs }
     }
 
     /// The whole reasoning; `None` if there is none.

@@ -12,6 +12,7 @@ use rehearsal_engine::{
 use crate::bindings::{embedder, failure_selector, generator, observer, types};
 use crate::engine_view::EngineView;
 use crate::extras;
+use crate::logprobs;
 use crate::needs::Needs;
 use crate::timing;
 
@@ -231,6 +232,7 @@ pub(crate) fn completion(
         tool_calls: checked_calls(answer.tool_calls, plugin)?,
         finish: answer.finish.map(finish_reason),
         timing: timing::read(&answer.extras).map_err(|message| Fault::InvalidOutput(message).of(plugin))?,
+        logprobs: logprobs::read(&answer.extras).map_err(|message| Fault::InvalidOutput(message).of(plugin))?,
     })
 }
 

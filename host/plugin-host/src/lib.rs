@@ -29,6 +29,7 @@ mod sandbox;
 
 mod engine_view;
 mod extras;
+mod logprobs;
 mod timing;
 
 mod convert;

@@ -98,6 +98,18 @@ impl Completion {
         self.with_extra("timing", "\"replace\"")
     }
 
+    /// The same answer, whose tokens were so likely, by their place in the output: natural logarithms, 0 or less. What is told of
+    /// tokens after those is made up.
+    ///
+    /// ```
+    /// let sure = rehearsal_sdk::Completion::pieces(["a", "b"]).with_logprobs(&[-0.5, 0.0]);
+    /// assert_eq!(sure.extras, [("logprobs".to_owned(), "[-0.5,0]".to_owned())]);
+    /// ```
+    pub fn with_logprobs(self, logprobs: &[f32]) -> Self {
+        let logprobs: Vec<_> = logprobs.iter().map(f32::to_string).collect();
+        self.with_extra("logprobs", format!("[{}]", logprobs.join(",")))
+    }
+
     /// The same answer with something that the contract has no field for: a name and JSON text, as `wit/README.md` lists them.
     ///
     /// ```

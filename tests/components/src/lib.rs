@@ -81,6 +81,12 @@ impl Generator for Misbehave {
             "think" => {
                 return Ok(Completion::text("Two.").with_reasoning("Let me see. "));
             }
+            "be sure" => {
+                let top = r#"[-0.25, {"logprob": -0.5, "top": [[102, -3], [101, -2]]}]"#;
+                let thought = Completion::pieces(["a", "b", "c"]).with_reasoning("Hm");
+                return Ok(thought.with_extra("logprobs", format!("[null, {}", &top[1..])));
+            }
+            "be too sure" => return Ok(Completion::text("a").with_logprobs(&[0.5])),
             "internal" => return Err(CallError::Internal("out of ideas".into())),
             "reject" => return Err(reject()),
             "reject with 200" => return Err(CallError::reject(200, "no error at all")),

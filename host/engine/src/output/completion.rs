@@ -1,5 +1,6 @@
 //! What a strategy returns: its contract, before the engine cuts it.
 
+use super::logprobs::GivenLogprob;
 use super::timing::Timing;
 use crate::request::ToolCall;
 use crate::tokenizer::{Encoded, Tokenizer};
@@ -19,6 +20,8 @@ pub struct Completion {
     pub finish: Option<FinishReason>,
     /// When its tokens fall due; `None`: as the latency model says.
     pub timing: Option<Box<Timing>>,
+    /// How likely its tokens were, by their place in the output; those that are left out have it made up.
+    pub logprobs: Vec<Option<GivenLogprob>>,
 }
 
 /// What a model writes around its reasoning, as Qwen's and DeepSeek's do.
@@ -33,6 +36,8 @@ impl Completion {
         let (mut all, reasoning, after) = (before?, whole(reasoning)?, after?);
         let lengths = [&all, &reasoning, &after].map(Tokens::len);
         let timing = self.timing.map(|timing| Box::new(timing.of_merged(lengths[0], lengths[1], lengths[2])));
+        let [n_before, n_reasoning, n_after] = lengths;
+        let logprobs = between(n_before, self.logprobs, n_reasoning, n_after);
         all.append(reasoning);
         all.append(after);
         let n_thought = all.len() as u32;
@@ -41,8 +46,19 @@ impl Completion {
         }
         let content = Content::Split { text: all.text, ends: all.ends };
         let token_limit = self.token_limit.map(|limit| limit.saturating_add(n_thought));
-        Ok(Self { reasoning: None, content: Some(content), token_limit, timing, ..self })
+        Ok(Self { reasoning: None, content: Some(content), token_limit, timing, logprobs, ..self })
     }
+}
+
+/// The same with nothing said of tokens that come before all, and after the first `n` of them.
+fn between<T>(n_before: usize, mut said: Vec<Option<T>>, n: usize, n_after: usize) -> Vec<Option<T>> {
+    if said.is_empty() {
+        return said;
+    }
+    let rest = said.split_off(n.min(said.len()));
+    let nothing = |n: usize| std::iter::repeat_with(|| None).take(n);
+    let missing = n - said.len();
+    nothing(n_before).chain(said).chain(nothing(missing + n_after)).chain(rest).collect()
 }
 
 /// Output in any of the forms that a strategy may find easiest.

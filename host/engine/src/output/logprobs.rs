@@ -1,5 +1,5 @@
-//! Log-probabilities: nothing is sampled, so they are made up, as a pure function of seed, position and token id. Made when
-//! they are written, for those tokens alone, and never kept.
+//! Log-probabilities: nothing is sampled, so they are made up, as a pure function of seed, position and token id, unless the
+//! strategy gives its own. Made when they are written, for those tokens alone, and never kept.
 
 use smallvec::{SmallVec, smallvec};
 
@@ -17,6 +17,31 @@ pub struct TokenLogprob {
 
 /// The generated token is at least so likely, and so the likeliest.
 const LEAST_PROBABILITY: f64 = 0.5;
+
+/// How likely a strategy says that one of its tokens was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenLogprob {
+    /// Of the token that came.
+    pub logprob: f32,
+    /// Tokens that might have come in its place, falling.
+    pub others: Vec<TokenLogprob>,
+}
+
+impl GivenLogprob {
+    /// Of others that are asked for and not given, what is made up.
+    fn logprobs(&self, made_up: &Position, alternatives: Alternatives<'_>) -> SmallVec<[TokenLogprob; 1]> {
+        let mut tokens = smallvec![TokenLogprob { id: made_up.id, logprob: self.logprob }];
+        match alternatives {
+            Alternatives::Likeliest(n) => tokens.extend(self.others.iter().take(n).copied()),
+            Alternatives::Chosen(_) => {
+                let given = |made_up: TokenLogprob| self.others.iter().find(|other| other.id == made_up.id).copied();
+                let chosen = made_up.logprobs(alternatives).into_iter().skip(1);
+                tokens.extend(chosen.map(|made_up| given(made_up).unwrap_or(made_up)));
+            }
+        }
+        tokens
+    }
+}
 
 /// Which tokens are told of beside the one that came.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +62,10 @@ impl CompletionOutput {
         last_id: u32,
     ) -> Option<SmallVec<[TokenLogprob; 1]>> {
         let position = Position::new(self.seed, token_idx, *self.ids.get(token_idx)?, last_id);
-        Some(position.logprobs(alternatives))
+        Some(match self.logprobs.get(token_idx) {
+            Some(Some(given)) => given.logprobs(&position, alternatives),
+            _ => position.logprobs(alternatives),
+        })
     }
 }
 

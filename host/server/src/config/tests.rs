@@ -39,7 +39,7 @@ fn every_default_is_the_seeds() {
     assert_eq!((config.engine.max_loras.get(), config.engine.max_cpu_loras.get()), (1, 1));
     assert_eq!((config.log.filter.as_str(), config.log.json), ("info", false));
     let plugins: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-    assert_eq!(plugins, ["random", "tool-call", "failure", "echo"]);
+    assert_eq!(plugins, ["random", "tool-call", "failure", "embed", "echo"]);
 }
 
 #[test]
@@ -175,7 +175,7 @@ plugins:
     let config =
         config(&format!(r#"--config {path} --plugin other=o.wasm#sha256:AB --plugin-config other={{"a":1}}"#)).unwrap();
     let names: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-    assert_eq!(names, ["mine", "echo", "other", "tool-call", "failure", "random"]);
+    assert_eq!(names, ["mine", "echo", "other", "tool-call", "failure", "embed", "random"]);
     let mine = &config.plugins[0];
     assert_eq!(mine.config["greeting"], "hello");
     assert_eq!((mine.limits.memory, mine.limits.reuse, mine.limits.concurrency), (128 << 20, 100, 4));
@@ -198,7 +198,7 @@ models:
     let config = config_with_env(&format!("--config {path}"), &[]).unwrap();
     assert_eq!(config.routing.models["loud"], ModelPlugins { mode: "echo".into(), ..config.routing.usual.clone() });
     let plugins: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-    assert_eq!(plugins, ["random", "tool-call", "failure", "echo"]);
+    assert_eq!(plugins, ["random", "tool-call", "failure", "embed", "echo"]);
     let path = file("unserved", "model: m\nmodels: {ghost: {mode: echo}}\n");
     assert_eq!(
         config_with_env(&format!("--config {path}"), &[]).unwrap_err(),
@@ -216,7 +216,7 @@ fn plugins_that_cannot_be_meant_are_refused() {
         problems,
         [
             "plugin: \"nothing\" is not a name, \"=\" and a file (from the command line)".to_owned(),
-            "plugins: \"ghost\" has no path and is none of the built-in plugins echo, random, tool-call, failure"
+            "plugins: \"ghost\" has no path and is none of the built-in plugins echo, random, tool-call, failure, embed"
                 .to_owned()
         ]
     );
