@@ -19,13 +19,14 @@ use wasmtime::{Error, Store, UpdateDeadline};
 
 use crate::error::CallError;
 use crate::guest::Guest;
-use crate::instances::{Exports, Instances, Live, Prepared};
+use crate::instances::{Instances, Live, Prepared};
 use crate::limits::{BudgetSpent, HANDLES, MemoryDenied, RESULT_BYTES};
 use crate::log_budget::Ruling;
 use crate::observer::PluginEvent;
 use crate::panic_text;
 use crate::real_time::{Instant, timeout};
 use crate::stage::Stage;
+use crate::v0_1::exports::Exports;
 
 /// Epochs that a slice may see begin. With 1 it could end within its first microsecond.
 const SLICE_EPOCHS: u64 = 2;
@@ -182,20 +183,7 @@ impl Instances {
     async fn exports(&self, store: &mut Store<Guest>, init: Init) -> wasmtime::Result<Result<Exports, String>> {
         let Prepared { pre, interfaces, config, .. } = &*self.prepared;
         let instance = pre.instantiate_async(&mut *store).await?;
-        let lifecycle = interfaces.lifecycle.load(&mut *store, &instance)?;
-        let generator = interfaces.generator.as_ref().map(|indices| indices.load(&mut *store, &instance));
-        let tool_caller = interfaces.tool_caller.as_ref().map(|indices| indices.load(&mut *store, &instance));
-        let failure_selector = interfaces.failure_selector.as_ref().map(|indices| indices.load(&mut *store, &instance));
-        let observer = interfaces.observer.as_ref().map(|indices| indices.load(&mut *store, &instance));
-        let embedder = interfaces.embedder.as_ref().map(|indices| indices.load(&mut *store, &instance));
-        let exports = Exports {
-            lifecycle,
-            generator: generator.transpose()?,
-            tool_caller: tool_caller.transpose()?,
-            failure_selector: failure_selector.transpose()?,
-            observer: observer.transpose()?,
-            embedder: embedder.transpose()?,
-        };
+        let exports = interfaces.load(&mut *store, &instance)?;
         if init == Init::Before
             && let Err(refused) = exports.lifecycle.call_init(&mut *store, config).await?
         {

@@ -7,12 +7,12 @@ use rehearsal_engine::{EngineObserver, RequestReport, StepReport};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::bindings::observer::{Ending, Outcome};
 use crate::contract::Interface;
-use crate::convert;
 use crate::observer::PluginEvent;
 use crate::replica::ReplicaPlugin;
 use crate::strategy::PluginStrategy;
+use crate::v0_1::bindings::observer::{Ending, Outcome};
+use crate::v0_1::convert;
 
 /// Endings that may wait for one plugin.
 const MOST_WAITING: usize = 1024;

@@ -6,14 +6,13 @@ use std::time::Duration;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::bindings::{embedder, failure_selector, generator, lifecycle, observer, tool_caller};
-use crate::contract::Interface;
 use crate::guest::Guest;
 use crate::limits::Limits;
 use crate::real_time::Instant;
 use crate::runtime::Runtime;
 use crate::shared::PluginShared;
 use crate::stage::StagePolicy;
+use crate::v0_1::exports::{Exports, Interfaces};
 
 /// A component that was compiled and linked, and how it is to be run.
 pub(crate) struct Prepared {
@@ -23,30 +22,6 @@ pub(crate) struct Prepared {
     /// JSON text of the configuration.
     pub(crate) config: String,
     pub(crate) limits: Limits,
-}
-
-/// Where to find each interface that a component exports.
-pub(crate) struct Interfaces {
-    pub(crate) lifecycle: lifecycle::GuestIndices,
-    pub(crate) generator: Option<generator::GuestIndices>,
-    pub(crate) tool_caller: Option<tool_caller::GuestIndices>,
-    pub(crate) failure_selector: Option<failure_selector::GuestIndices>,
-    pub(crate) observer: Option<observer::GuestIndices>,
-    pub(crate) embedder: Option<embedder::GuestIndices>,
-}
-
-impl Interfaces {
-    /// What the component can be.
-    pub(crate) fn exported(&self) -> Vec<Interface> {
-        let is_exported = |interface: &Interface| match interface {
-            Interface::Generator => self.generator.is_some(),
-            Interface::ToolCaller => self.tool_caller.is_some(),
-            Interface::FailureSelector => self.failure_selector.is_some(),
-            Interface::Observer => self.observer.is_some(),
-            Interface::Embedder => self.embedder.is_some(),
-        };
-        Interface::ALL.into_iter().filter(is_exported).collect()
-    }
 }
 
 /// The instances of one version of a component that share one state.
@@ -65,16 +40,6 @@ pub(crate) struct Live {
     pub(crate) exports: Exports,
     /// Calls that it has served.
     pub(crate) served: u32,
-}
-
-/// What one instance can be asked.
-pub(crate) struct Exports {
-    pub(crate) lifecycle: lifecycle::Guest,
-    pub(crate) generator: Option<generator::Guest>,
-    pub(crate) tool_caller: Option<tool_caller::Guest>,
-    pub(crate) failure_selector: Option<failure_selector::Guest>,
-    pub(crate) observer: Option<observer::Guest>,
-    pub(crate) embedder: Option<embedder::Guest>,
 }
 
 impl Instances {

@@ -1,9 +1,9 @@
 //! Strategies that are WebAssembly components: loaded at start, called through the engine's traits.
 //!
-//! The way of a call: an engine trait, implemented in `strategy` → `ask` (`convert`: domain to WIT records and back) → `call`
+//! The way of a call: an engine trait, implemented in `strategy` → `v0_1::ask` (`convert`: domain to WIT records and back) → `call`
 //! (a permit, an instance, a first slice on the caller's thread, the rest on the guest runtime).
 //!
-//! The files below stand in an order in which each imports only from those before it.
+//! The files below stand in an order in which each imports only from those before it; `v0_1::ask` alone comes after `plugin`.
 //!
 //! Invariants:
 //! - No other crate names wasmtime, and this one knows no HTTP.
@@ -22,17 +22,12 @@ mod log_budget;
 mod needs;
 mod state;
 
-mod bindings;
 mod contract;
 mod epoch;
 mod sandbox;
 
 mod engine_view;
-mod extras;
-mod logprobs;
-mod timing;
 
-mod convert;
 mod info;
 mod spec;
 mod stage;
@@ -42,10 +37,10 @@ mod observer;
 mod shared;
 
 mod guest;
-mod host_functions;
+mod v0_1;
+
 mod runtime;
 
-mod ask;
 mod call;
 mod instances;
 mod plugin;

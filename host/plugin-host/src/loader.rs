@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, info};
 use wasmtime::component::Component;
 
-use crate::bindings::lifecycle;
 use crate::error::{LoadError, LoadProblem};
 use crate::info::PluginInfo;
 use crate::instances::{Instances, Prepared};
@@ -25,6 +24,8 @@ use crate::runtime::Runtime;
 use crate::sandbox::OutputTail;
 use crate::shared::PluginShared;
 use crate::spec::{PluginSource, PluginSpec};
+use crate::v0_1::bindings::lifecycle;
+use crate::v0_1::exports;
 
 /// Larger files are not read.
 const MAX_COMPONENT_BYTES: u64 = 64 << 20;
@@ -64,7 +65,7 @@ async fn try_load(
     inspect::check_names(&component, &runtime.engine)?;
     let pre = runtime.linker.instantiate_pre(&component);
     let pre = pre.map_err(|error| inspect::mismatch(error, &component, &runtime.engine))?;
-    let interfaces = inspect::interfaces(&pre, &component, &runtime.engine)?;
+    let interfaces = exports::interfaces(&pre, &component, &runtime.engine)?;
     let exports = interfaces.exported();
     let config = serde_json::Value::Object(spec.config.clone());
     let (runtime, limits) = (runtime.clone(), spec.limits.clone());

@@ -9,11 +9,11 @@ use tracing::{debug, warn};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::bindings::{log, state, tokenizer, types};
 use crate::epoch::Ticker;
 use crate::error::{LoadError, LoadProblem};
 use crate::guest::Guest;
 use crate::limits::{Limits, TABLE_ELEMENTS};
+use crate::v0_1::bindings::{log, state, tokenizer, types};
 
 /// Core instances that one component may be made of: Rust's are 4, Python's 14.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 20;

@@ -10,13 +10,13 @@ use rehearsal_engine::{
     ResponseStrategy, StrategyError, ToolCallStrategy,
 };
 
-use crate::ask;
-use crate::bindings::observer::Ending;
 use crate::contract::Interface;
 use crate::observer::PluginEvent;
 use crate::plugin::{Plugin, Version};
 use crate::real_time::Instant;
 use crate::replica::ReplicaPlugin;
+use crate::v0_1::ask;
+use crate::v0_1::bindings::observer::Ending;
 
 /// Asks whichever version of a plugin serves.
 #[derive(Clone)]

@@ -1,12 +1,9 @@
 //! What can be judged of a component before any of its code runs: names, versions, imports, exports.
 
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::Component;
 
-use crate::bindings::{embedder, failure_selector, generator, lifecycle, observer, tool_caller};
-use crate::contract::{Interface, PACKAGE, TRACK, VERSION};
+use crate::contract::{PACKAGE, TRACK, VERSION};
 use crate::error::LoadProblem;
-use crate::guest::Guest;
-use crate::instances::Interfaces;
 
 /// Says in words what linking would say in types: a wrong version, an import that no plugin is given.
 pub(super) fn check_names(component: &Component, engine: &wasmtime::Engine) -> Result<(), LoadProblem> {
@@ -46,38 +43,4 @@ pub(super) fn mismatch(error: wasmtime::Error, component: &Component, engine: &w
         }
         _ => LoadProblem::Mismatch(error),
     }
-}
-
-/// Finds each interface. One that is exported but incomplete is an error, not an absence.
-pub(super) fn interfaces(
-    pre: &InstancePre<Guest>,
-    component: &Component,
-    engine: &wasmtime::Engine,
-) -> Result<Interfaces, LoadProblem> {
-    let ty = component.component_type();
-    let exports = |interface: &str| {
-        let prefix = format!("{PACKAGE}{interface}@");
-        ty.exports(engine).any(|(name, _)| name.starts_with(&prefix))
-    };
-    if !exports("lifecycle") {
-        return Err(LoadProblem::MissingExport("rehearsal:strategy/lifecycle"));
-    }
-    let found = |interface: Interface| exports(interface.name()).then_some(pre);
-    if Interface::ALL.into_iter().all(|interface| found(interface).is_none()) {
-        let all: Vec<_> = Interface::ALL.into_iter().map(Interface::name).collect();
-        return Err(LoadProblem::NoStrategy(all.join(", ")));
-    }
-    let generator = found(Interface::Generator).map(generator::GuestIndices::new);
-    let tool_caller = found(Interface::ToolCaller).map(tool_caller::GuestIndices::new);
-    let failure_selector = found(Interface::FailureSelector).map(failure_selector::GuestIndices::new);
-    let observer = found(Interface::Observer).map(observer::GuestIndices::new);
-    let embedder = found(Interface::Embedder).map(embedder::GuestIndices::new);
-    Ok(Interfaces {
-        lifecycle: lifecycle::GuestIndices::new(pre).map_err(LoadProblem::Mismatch)?,
-        generator: generator.transpose().map_err(LoadProblem::Mismatch)?,
-        tool_caller: tool_caller.transpose().map_err(LoadProblem::Mismatch)?,
-        failure_selector: failure_selector.transpose().map_err(LoadProblem::Mismatch)?,
-        observer: observer.transpose().map_err(LoadProblem::Mismatch)?,
-        embedder: embedder.transpose().map_err(LoadProblem::Mismatch)?,
-    })
 }

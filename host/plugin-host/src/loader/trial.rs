@@ -8,14 +8,14 @@ use rehearsal_engine::{
     RequestReport, SamplingParams, SequenceHistory, StrategyError,
 };
 
-use crate::ask;
-use crate::bindings::lifecycle;
 use crate::call::{Caller, Init};
 use crate::contract::Interface;
-use crate::convert;
 use crate::error::{CallError, LoadProblem};
 use crate::instances::Instances;
 use crate::plugin::Plugin;
+use crate::v0_1::ask;
+use crate::v0_1::bindings::lifecycle;
+use crate::v0_1::convert;
 
 fn caller() -> Caller {
     Caller { request_id: "trial".into(), seed: 0 }

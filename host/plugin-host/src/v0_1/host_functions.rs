@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, trace, warn};
 
-use crate::bindings::log::Level;
-use crate::bindings::{log, state, tokenizer, types};
 use crate::guest::Guest;
 use crate::log_budget::Ruling;
 use crate::observer::PluginEvent;
+use crate::v0_1::bindings::log::Level;
+use crate::v0_1::bindings::{log, state, tokenizer, types};
 
 /// Text above this size is tokenized off the serving threads.
 const LARGE_TEXT: usize = 4 << 10;

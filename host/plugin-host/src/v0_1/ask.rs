@@ -7,14 +7,14 @@ use rehearsal_engine::request::ToolCall;
 use rehearsal_engine::{Arrival, Choice, Completion, EmbeddingRequest, Outcome, StrategyError};
 use wasmtime::Store;
 
-use crate::bindings::observer::Ending;
-use crate::bindings::types::CallError as GuestError;
 use crate::call::{Caller, Init};
 use crate::contract::Interface;
-use crate::convert;
 use crate::guest::Guest;
-use crate::instances::Exports;
 use crate::plugin::Plugin;
+use crate::v0_1::bindings::observer::Ending;
+use crate::v0_1::bindings::types::CallError as GuestError;
+use crate::v0_1::convert;
+use crate::v0_1::exports::Exports;
 
 /// The output of one choice.
 pub(crate) async fn generate(plugin: &Arc<Plugin>, choice: &Choice) -> Result<Completion, StrategyError> {

@@ -9,12 +9,12 @@ use rehearsal_engine::{
     GenerationRequest, Moment, Outcome, Prompt, PromptContent, RequestEnd, RequestReport, StrategyError,
 };
 
-use crate::bindings::{embedder, failure_selector, generator, observer, types};
 use crate::engine_view::EngineView;
-use crate::extras;
-use crate::logprobs;
 use crate::needs::Needs;
-use crate::timing;
+use crate::v0_1::bindings::{embedder, failure_selector, generator, observer, types};
+use crate::v0_1::extras;
+use crate::v0_1::logprobs;
+use crate::v0_1::timing;
 
 /// What a generator is sent for one choice.
 pub(crate) fn request(choice: &Choice, needs: &Needs, view: &EngineView) -> types::Request {
