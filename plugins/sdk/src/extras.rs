@@ -5,6 +5,13 @@ use serde_json::Value;
 use crate::{Arrival, Request};
 
 /// How busy the engine was after its last step.
+///
+/// ```
+/// use rehearsal_sdk::Load;
+///
+/// let load = Load { running: 3, waiting: 1, max_num_seqs: 8, kv_cache_usage: 0.5 };
+/// assert!(load.running < load.max_num_seqs);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
     /// Sequences that run.
@@ -34,33 +41,81 @@ macro_rules! facts {
     ($record:ident) => {
         impl $record {
             /// The JSON text of a fact.
+            ///
+            /// ```
+            /// use rehearsal_sdk::Arrival;
+            ///
+            /// let extras = vec![("rank".into(), "1".into())];
+            /// let arrival = Arrival { extras, ..Arrival::default() };
+            /// assert_eq!(arrival.extra("rank"), Some("1"));
+            /// ```
             pub fn extra(&self, name: &str) -> Option<&str> {
                 self.extras.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
             }
 
             /// When the request took its place in the queue, in milliseconds since the server's start, by the engine's clock.
             /// Needs `extras:arrival-ms`.
+            ///
+            /// ```
+            /// use rehearsal_sdk::Arrival;
+            ///
+            /// let extras = vec![("arrival-ms".into(), "90001.5".into())];
+            /// let arrival = Arrival { extras, ..Arrival::default() };
+            /// assert_eq!(arrival.arrival_ms(), Some(90_001.5));
+            /// ```
             pub fn arrival_ms(&self) -> Option<f64> {
                 self.extra("arrival-ms")?.parse().ok()
             }
 
             /// How busy the engine was after its last step. Needs `extras:load`.
+            ///
+            /// ```
+            /// use rehearsal_sdk::Arrival;
+            ///
+            /// let extras = vec![("load".into(), r#"{"running": 3, "waiting": 1, "max_num_seqs": 8, "kv_cache_usage": 0.5}"#.into())];
+            /// let arrival = Arrival { extras, ..Arrival::default() };
+            /// assert_eq!(arrival.load().unwrap().running, 3);
+            /// ```
             pub fn load(&self) -> Option<Load> {
                 Load::read(self.extra("load")?)
             }
 
             /// The name of the LoRA adapter that the request is for. Needs `extras:adapter`.
+            ///
+            /// ```
+            /// use rehearsal_sdk::Arrival;
+            ///
+            /// let extras = vec![("adapter".into(), r#"{"name": "sql", "id": 2}"#.into())];
+            /// let arrival = Arrival { extras, ..Arrival::default() };
+            /// assert_eq!(arrival.adapter().as_deref(), Some("sql"));
+            /// ```
             pub fn adapter(&self) -> Option<String> {
                 let adapter: Value = serde_json::from_str(self.extra("adapter")?).ok()?;
                 Some(adapter["name"].as_str()?.to_owned())
             }
 
             /// Which data-parallel rank answers. Needs `extras:rank`.
+            ///
+            /// ```
+            /// use rehearsal_sdk::Arrival;
+            ///
+            /// let extras = vec![("rank".into(), "1".into())];
+            /// let arrival = Arrival { extras, ..Arrival::default() };
+            /// assert_eq!(arrival.rank(), Some(1));
+            /// ```
             pub fn rank(&self) -> Option<u32> {
                 self.extra("rank")?.parse().ok()
             }
 
             /// The `traceparent` header that the request came with. Needs `extras:trace`.
+            ///
+            /// ```
+            /// use rehearsal_sdk::Arrival;
+            ///
+            /// let extras = vec![("trace".into(), r#"{"traceparent": "00-1-2-01"}"#.into())];
+            /// let arrival = Arrival { extras, ..Arrival::default() };
+            /// assert_eq!(arrival.traceparent().as_deref(), Some("00-1-2-01"));
+            /// ```
             pub fn traceparent(&self) -> Option<String> {
                 let trace: Value = serde_json::from_str(self.extra("trace")?).ok()?;
                 Some(trace["traceparent"].as_str()?.to_owned())
@@ -74,6 +129,13 @@ facts!(Arrival);
 
 impl Request {
     /// Prompt tokens that were found in the KV cache. Needs `extras:cached-tokens`.
+    ///
+    /// ```
+    /// use rehearsal_sdk::Request;
+    ///
+    /// let extras = vec![("cached-tokens".into(), "48".into())];
+    /// assert_eq!(Request { extras, ..Request::chat("hi") }.cached_tokens(), Some(48));
+    /// ```
     pub fn cached_tokens(&self) -> Option<u32> {
         self.extra("cached-tokens")?.parse().ok()
     }

@@ -6,6 +6,10 @@ pub mod tokenizer {
     use crate::bindings::host::rehearsal::strategy::tokenizer as host;
 
     /// How many tokens `text` has.
+    ///
+    /// ```
+    /// assert_eq!(rehearsal_sdk::tokenizer::count("tea"), 3);
+    /// ```
     pub fn count(text: &str) -> u32 {
         #[cfg(target_family = "wasm")]
         return host::count(text);
@@ -14,6 +18,10 @@ pub mod tokenizer {
     }
 
     /// The ids of the tokens of `text`.
+    ///
+    /// ```
+    /// assert_eq!(rehearsal_sdk::tokenizer::encode("tea"), [116, 101, 97]);
+    /// ```
     pub fn encode(text: &str) -> Vec<u32> {
         #[cfg(target_family = "wasm")]
         return host::encode(text);
@@ -22,6 +30,10 @@ pub mod tokenizer {
     }
 
     /// The text of `ids`.
+    ///
+    /// ```
+    /// assert_eq!(rehearsal_sdk::tokenizer::decode(&[116, 101, 97]), "tea");
+    /// ```
     pub fn decode(ids: &[u32]) -> String {
         #[cfg(target_family = "wasm")]
         return host::decode(ids);
@@ -35,6 +47,12 @@ pub mod log {
     pub use crate::bindings::host::rehearsal::strategy::log::Level;
 
     /// Writes one message.
+    ///
+    /// ```
+    /// use rehearsal_sdk::log::{Level, log};
+    ///
+    /// log(Level::Info, "a tenant has used its share up");
+    /// ```
     pub fn log(level: Level, message: &str) {
         #[cfg(target_family = "wasm")]
         crate::bindings::host::rehearsal::strategy::log::log(level, message);
@@ -43,6 +61,15 @@ pub mod log {
     }
 
     /// Whether a message of this level would be written.
+    ///
+    /// ```
+    /// use rehearsal_sdk::log::{Level, enabled, log};
+    ///
+    /// let prompt = "what is dear to write down";
+    /// if enabled(Level::Debug) {
+    ///     log(Level::Debug, &format!("{prompt:?}"));
+    /// }
+    /// ```
     pub fn enabled(level: Level) -> bool {
         #[cfg(target_family = "wasm")]
         return crate::bindings::host::rehearsal::strategy::log::enabled(level);
@@ -60,50 +87,115 @@ pub mod state {
     use crate::bindings::host::rehearsal::strategy::state as host;
 
     /// The value of `key`.
+    ///
+    /// ```
+    /// use rehearsal_sdk::state;
+    ///
+    /// assert_eq!(state::get("mood"), None);
+    /// ```
     pub fn get(key: &str) -> Option<Vec<u8>> {
         host::get(key)
     }
 
     /// Sets `key`, for good. Fails when the plugin's state would grow past what the host allows.
+    ///
+    /// ```
+    /// use rehearsal_sdk::state;
+    ///
+    /// state::set("mood", b"good").unwrap();
+    /// assert_eq!(state::get("mood").as_deref(), Some(&b"good"[..]));
+    /// ```
     pub fn set(key: &str, value: &[u8]) -> Result<(), String> {
         host::set(key, value)
     }
 
     /// Adds `by` to the number under `key` in one step and returns the sum; an absent key counts as 0. Numbers are
     /// kept as 8 bytes, little-endian; a value of any other length counts as 0 too.
+    ///
+    /// ```
+    /// use rehearsal_sdk::state;
+    ///
+    /// assert_eq!((state::increment("calls", 1), state::increment("calls", 2)), (1, 3));
+    /// ```
     pub fn increment(key: &str, by: i64) -> i64 {
         host::increment(key, by)
     }
 
     /// The number under `key`, as [`increment`] keeps it; 0 if there is none.
+    ///
+    /// ```
+    /// use rehearsal_sdk::state;
+    ///
+    /// state::increment("calls", 3);
+    /// assert_eq!((state::number("calls"), state::number("absent")), (3, 0));
+    /// ```
     pub fn number(key: &str) -> i64 {
         i64::from_le_bytes(get(key).and_then(|value| value.try_into().ok()).unwrap_or_default())
     }
 
     /// Adds `by` in one step if the sum is from `least` to `most`, and returns it; `None`: it would not be, and nothing has
     /// changed. Fails as [`set`] does.
+    ///
+    /// ```
+    /// use rehearsal_sdk::state;
+    ///
+    /// // Two places, and no third.
+    /// let taken = [(); 3].map(|()| state::add_within("places", 1, 0, 2).unwrap());
+    /// assert_eq!(taken, [Some(1), Some(2), None]);
+    /// ```
     pub fn add_within(key: &str, by: i64, least: i64, most: i64) -> Result<Option<i64>, String> {
         host::add_within(key, by, least, most)
     }
 
     /// Sets `key` in one step if its value is `expected` (`None`: there is no such key), and says whether it was. Fails as
     /// [`set`] does.
+    ///
+    /// ```
+    /// use rehearsal_sdk::state;
+    ///
+    /// assert_eq!(state::compare_and_swap("lock", None, b"mine"), Ok(true));
+    /// assert_eq!(state::compare_and_swap("lock", None, b"yours"), Ok(false));
+    /// ```
     pub fn compare_and_swap(key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool, String> {
         host::compare_and_swap(key, expected, value)
     }
 
     /// From so many milliseconds on, by the engine's clock, there is no such key; [`set`] takes that back. Whether there is
     /// one now.
+    ///
+    /// ```
+    /// use rehearsal_sdk::state;
+    ///
+    /// state::set("open", b"").unwrap();
+    /// assert!(state::expire("open", 30_000) && !state::expire("absent", 30_000));
+    /// ```
     pub fn expire(key: &str, after_ms: u64) -> bool {
         host::expire(key, after_ms)
     }
 
     /// The keys that begin so, in their order, 1,000 at most.
+    ///
+    /// ```
+    /// use rehearsal_sdk::state;
+    ///
+    /// for tenant in ["tenant bob", "tenant ann", "other"] {
+    ///     state::increment(tenant, 1);
+    /// }
+    /// assert_eq!(state::keys("tenant "), ["tenant ann", "tenant bob"]);
+    /// ```
     pub fn keys(prefix: &str) -> Vec<String> {
         host::keys(prefix)
     }
 
     /// Forgets `key`.
+    ///
+    /// ```
+    /// use rehearsal_sdk::state;
+    ///
+    /// state::set("mood", b"good").unwrap();
+    /// state::remove("mood");
+    /// assert_eq!(state::get("mood"), None);
+    /// ```
     pub fn remove(key: &str) {
         host::remove(key);
     }

@@ -212,6 +212,13 @@ macro_rules! headers {
     ($($record:ident)+) => {$(
         impl $record {
             /// The value of a header, by its name in lower case. Needs `header:` and that name, or a pattern that it fits.
+            ///
+            /// ```
+            /// use rehearsal_sdk::Arrival;
+            ///
+            /// let headers = vec![("x-tenant-id".into(), "ann".into())];
+            /// assert_eq!(Arrival { headers, ..Arrival::default() }.header("x-tenant-id"), Some("ann"));
+            /// ```
             pub fn header(&self, name: &str) -> Option<&str> {
                 self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
             }
@@ -235,6 +242,13 @@ impl Message {
     }
 
     /// The text of the message; several text parts are joined by line breaks, as vLLM joins them.
+    ///
+    /// ```
+    /// use rehearsal_sdk::{ContentPart, Message, Role};
+    ///
+    /// let parts = ["first", "second"].map(|text| ContentPart::Text(text.into())).into();
+    /// assert_eq!(Message { parts, ..Message::new(Role::User, "") }.text(), "first\nsecond");
+    /// ```
     pub fn text(&self) -> Cow<'_, str> {
         let mut texts = self.parts.iter().filter_map(|part| match part {
             ContentPart::Text(text) => Some(text.as_str()),
