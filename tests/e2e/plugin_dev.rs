@@ -88,6 +88,12 @@ async fn a_project_is_built_tested_and_served_again_when_it_changes() {
     assert!(dev.next("reload ").await.starts_with(&url));
     assert_eq!(said(&url).await, "BE QUICK");
 
+    // Other limits take another start.
+    let said_before = std::fs::read_to_string(dev.folder.path().join("plugin.yaml")).unwrap();
+    dev.write("plugin.yaml", &format!("{said_before}limits: {{cpu: 300ms}}\n"));
+    let url = dev.next("serve ").await.split(' ').next().unwrap().to_owned();
+    assert_eq!(said(&url).await, "BE QUICK");
+
     let state = json!({ "entries": [{ "key": "k", "number": 7 }] });
     let put =
         http_client().build().unwrap().put(format!("{url}/rehearsal/plugins/mine/state")).json(&state).send().await;
@@ -110,4 +116,9 @@ async fn what_is_no_project_is_refused() {
     let output = Command::new(EXE).args(["plugin", "dev"]).arg(folder.path()).output().await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && said.contains("is no project: it has no plugin.yaml"), "{said}");
+    std::fs::write(folder.path().join("plugin.yaml"), "{build: make, component: it.wasm}").unwrap();
+    let output = Command::new(EXE).args(["plugin", "dev"]).arg(folder.path()).args(["--", "--config=c"]).output();
+    let output = output.await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("--config=c cannot be given to the server"), "{said}");
 }

@@ -39,9 +39,9 @@ fn authors_can_list_and_check_plugins_and_get_the_contract() {
 
 #[test]
 fn the_builtins_conform() {
-    let (code, report) = tool(&["test", "echo", "random", "tool-call", "failure"]);
+    let (code, report) = tool(&["test", "echo", "random", "tool-call", "failure", "embed"]);
     assert_eq!(code, Some(0), "{report}");
-    assert_eq!(report.matches(", 0 failed\n").count(), 4, "{report}");
+    assert_eq!(report.matches(", 0 failed\n").count(), 5, "{report}");
     for check in ["generate: json_schema", "call-tools: one of 64 tools, by name", "configuration: an unknown key"] {
         assert!(report.contains(&format!("  ok    {check}\n")), "{check} is missing in {report}");
     }
@@ -91,6 +91,7 @@ fn what_a_scenario_does_not_find_is_told_by_its_step() {
         ("steps:\n  - request: one\n    expects: {}\n", "unknown field `expects`, expected one of"),
         ("steps: [{request: one, after: soon}]\n", "\"soon\" is not a duration"),
         ("steps: [{request: one, expect: {matches: '('}}]\n", "step 1: matches: \"(\": "),
+        ("steps: [{request: one, expect: {ends: never, text: a}}]\n", "step 1: text: nothing is said of an answer"),
         ("steps: []\n", "steps: there is none"),
     ] {
         std::fs::write(folder.path().join("scenarios/text.yaml"), text).unwrap();
@@ -122,7 +123,11 @@ fn a_scenario_sees_what_fails_on_purpose() {
     };
     let scenarios = [
         ("hang", rules("hang") + "  - {request: one two, expect: {ends: never}}\n"),
-        ("cut", rules("disconnect") + "  - {request: {prompt: one two, stream: true}, expect: {ends: broken}}\n"),
+        (
+            "cut",
+            rules("disconnect")
+                + "  - {request: {prompt: one two, stream: true}, expect: {ends: broken, text: 'one '}}\n",
+        ),
         ("stall", rules("{stall: 90000}") + "  - {request: one two, expect: {text: one two, takes: 90s}}\n"),
     ];
     for (name, text) in &scenarios {

@@ -175,13 +175,43 @@ async fn a_component_is_pushed_fetched_and_kept() {
     let (code, said) = checked(&reference, &[], &host, other_home.path()).await;
     assert!(code == Some(2) && said.contains("oci://127.0.0.1:"), "nothing was fetched before: {said}");
 
-    // What is kept is looked at again.
-    let kept = std::fs::read_dir(home.path().join("rehearsal/plugins")).unwrap().map(|entry| entry.unwrap().path());
-    let component =
-        kept.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "wasm")).unwrap();
-    std::fs::write(&component, std::fs::read(examples::FLAKY).unwrap()).unwrap();
+    // With tag and digest it is the same, and asks no network either.
+    let both = format!("{reference}@{}", pinned.split_once('@').unwrap().1);
+    let (code, said) = checked(&both, &[], &host, home.path()).await;
+    assert_eq!((code, said.contains("cannot be reached")), (Some(0), false), "{said}");
+
+    // What is not whole any more is as if it had not been fetched.
+    std::fs::write(kept_component(home.path()), std::fs::read(examples::FLAKY).unwrap()).unwrap();
     let (code, said) = checked(&pinned, &[], &host, home.path()).await;
-    assert!(code == Some(2) && said.contains("the configuration wants "), "{said}");
+    assert!(code == Some(2) && said.contains("oci://127.0.0.1:"), "{said}");
+}
+
+/// The only component that is kept.
+fn kept_component(home: &Path) -> std::path::PathBuf {
+    let kept = std::fs::read_dir(home.join("rehearsal/plugins")).unwrap().map(|entry| entry.unwrap().path());
+    let mut components = kept.filter(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+    let component = components.next().unwrap();
+    assert!(components.next().is_none(), "it is kept once");
+    component
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_fetched_again_and_what_is_endless_is_given_up() {
+    let (registry, home) = (Registry::start().await, tempfile::tempdir().unwrap());
+    let pushed = run(&["plugin", "push", examples::SHOUT, &registry.reference()], &registry.host, home.path()).await;
+    let pinned = String::from_utf8(pushed.stdout).unwrap().trim().strip_prefix("pushed oci://").unwrap().to_owned();
+    assert_eq!(checked(&pinned, &[], &registry.host, home.path()).await.0, Some(0));
+    std::fs::write(kept_component(home.path()), "").unwrap();
+    let (code, said) = checked(&pinned, &[], &registry.host, home.path()).await;
+    assert_eq!(code, Some(0), "{said}");
+    for (place, (_, bytes)) in registry.kept.lock().unwrap().iter_mut() {
+        if place.contains("/blobs/") && bytes.starts_with(b"\0asm") {
+            *bytes = Bytes::from(vec![0; 65 << 20]);
+        }
+    }
+    std::fs::write(kept_component(home.path()), "").unwrap();
+    let (code, said) = checked(&pinned, &[], &registry.host, home.path()).await;
+    assert!(code == Some(2) && said.contains("its component has more than 67108864 bytes"), "{said}");
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ pub trait EmbeddingStrategy: Send + Sync {
 /// What an embedder is asked.
 #[derive(Debug, Clone)]
 pub struct EmbeddingRequest {
-    /// The request's id on the wire.
+    /// Names it in the log.
     pub request_id: Arc<str>,
     /// As the client named it.
     pub model: String,

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,8 +24,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The user asked for something that cannot be had.
 const USAGE: u8 = 2;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Large texts and bodies are worked on beside the threads that serve: as many at once as there are cores, and at least this many. A
+/// thread has a heap of its own, so that without a bound a burst of them would leave the memory of a hundred threads behind.
+const LEAST_ASIDE: usize = 4;
+
+fn main() -> ExitCode {
+    let n_cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    match runtime.enable_all().max_blocking_threads(n_cores.max(LEAST_ASIDE)).build() {
+        Ok(runtime) => runtime.block_on(run()),
+        Err(error) => fail(&anyhow::Error::new(error).context("cannot start the threads that serve")),
+    }
+}
+
+/// What the arguments say.
+async fn run() -> ExitCode {
     let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let env =
         || std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

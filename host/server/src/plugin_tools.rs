@@ -153,20 +153,29 @@ fn name_of(file: &str) -> String {
 impl Given {
     /// Fails if its project cannot be read.
     fn spec(&self) -> Result<PluginSpec, Vec<String>> {
-        Ok(self.with.on(spec(&self.plugin), self.project()?.as_ref()))
+        let project = self.project()?;
+        let mut spec = self.with.on(spec(&self.plugin), project.as_ref());
+        if let Some(name) = project.as_ref().and_then(Project::name) {
+            name.clone_into(&mut spec.name);
+        }
+        Ok(spec)
     }
 
     /// The project that the plugin is of, if that is known.
     fn project(&self) -> Result<Option<Project>, Vec<String>> {
-        let project =
-            Project::open(self.project.as_deref().unwrap_or(Path::new("."))).map_err(|problem| vec![problem])?;
-        let is_its_own = self.project.is_some() || project.makes(Path::new(&self.plugin));
-        Ok(is_its_own.then_some(project))
+        let opened = |folder: &Path| Project::open(folder).map_err(|problem| vec![problem]);
+        let (component, here) = (Path::new(&self.plugin), Path::new("."));
+        match &self.project {
+            Some(folder) => opened(folder).map(Some),
+            // What lies elsewhere is not of this folder, whatever a file of that name says here.
+            None if !project::is_below(component, here) => Ok(None),
+            None => Ok(Some(opened(here)?).filter(|project| project.makes(component))),
+        }
     }
 
     /// Lets the plugin, which is loaded, have what it is to find.
     fn restore(&self, plugins: &Plugins) -> Result<(), Vec<String>> {
-        self.with.restore(plugins, &spec(&self.plugin).name)
+        self.with.restore(plugins, &self.spec()?.name)
     }
 }
 

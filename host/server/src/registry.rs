@@ -5,19 +5,22 @@ mod cache;
 mod client;
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use oci_client::Reference;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use oci_client::client::{Config, ImageLayer};
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{OciDescriptor, OciImageManifest};
+use oci_client::{Client, Reference};
 use rehearsal_plugin_host::{PluginSource, PluginSpec};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
+use crate::process::real_time::timeout;
 use crate::wire::wall_clock;
 use cache::{Cache, Kept};
+use futures::TryStreamExt;
 
 /// Media types of a component and of what is told of it.
 const COMPONENT: &str = "application/wasm";
@@ -27,7 +30,10 @@ const COMPONENT_CONFIG: &str = "application/vnd.wasm.config.v0+json";
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 
 /// Larger components are not fetched; as large a file is not loaded.
-const MOST_BYTES: i64 = 64 << 20;
+const MOST_BYTES: usize = 64 << 20;
+
+/// For all of it.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The same plugins, those from registries as files in `cache`. Fails with every one that cannot be had.
 pub async fn fetched(mut specs: Vec<PluginSpec>, cache: Option<&Path>) -> Result<Vec<PluginSpec>, Vec<String>> {
@@ -49,11 +55,17 @@ async fn fetch(reference: &str, cache: Option<&Path>) -> Result<Kept> {
     let image: Reference = reference.parse().context("it is no reference")?;
     let cache = Cache::new(cache.context("nothing says where it is to be kept: give plugin-cache-dir")?);
     // A digest means the same for good.
-    if let Some(kept) = image.digest().and_then(|_| cache.of(&image)) {
+    if image.digest().is_some()
+        && let Some(kept) = cache.of(&image)
+    {
         return Ok(kept);
     }
-    match ask(&image, &cache).await {
-        Ok(kept) => Ok(kept),
+    let asked = timeout(PATIENCE, ask(&image, &cache)).await;
+    match asked.unwrap_or_else(|_| Err(anyhow!("it was not there within {PATIENCE:?}"))) {
+        Ok(kept) => {
+            cache.name(&image, &kept)?;
+            Ok(kept)
+        }
         Err(error) if is_out_of_reach(&error) => {
             let kept = cache.of(&image).ok_or(error)?;
             warn!(reference, sha256 = kept.sha256, "the registry cannot be reached: what was fetched before serves");
@@ -77,28 +89,35 @@ async fn ask(image: &Reference, cache: &Cache) -> Result<Kept> {
     let layer = component(&manifest)?;
     let sha256 =
         layer.digest.strip_prefix("sha256:").context("its component has a digest of another kind than sha256")?;
-    if !cache.has(sha256) {
-        let mut bytes = Vec::new();
-        client.pull_blob(image, layer, &mut bytes).await?;
-        // The client has looked at the hash.
-        cache.keep(sha256, &bytes)?;
-        info!(reference = image.whole(), sha256, bytes = bytes.len(), "fetched");
+    let image = image.clone_with_digest(digest);
+    let kept = match cache.of(&image) {
+        Some(kept) if kept.sha256 == sha256 => kept,
+        _ => {
+            let bytes = pull(&client, &image, layer).await?;
+            info!(reference = image.whole(), bytes = bytes.len(), "fetched");
+            let annotations = [&layer.annotations, &manifest.annotations].into_iter().flatten();
+            let signature = annotations.filter_map(|notes| notes.get(SIGNATURE)).next();
+            cache.keep(&image, sha256, &bytes, signature.map(String::as_str))?
+        }
+    };
+    Ok(kept)
+}
+
+/// Whatever the manifest says of its size. The client looks at the hash.
+async fn pull(client: &Client, image: &Reference, layer: &OciDescriptor) -> Result<Vec<u8>> {
+    let mut stream = client.pull_blob_stream(image, layer).await?.stream;
+    let mut bytes = Vec::new();
+    while let Some(part) = stream.try_next().await? {
+        ensure!(bytes.len() + part.len() <= MOST_BYTES, "its component has more than {MOST_BYTES} bytes");
+        bytes.extend_from_slice(&part);
     }
-    let annotations = [&layer.annotations, &manifest.annotations].into_iter().flatten();
-    if let Some(signature) = annotations.filter_map(|notes| notes.get(SIGNATURE)).next() {
-        cache.keep_signature(sha256, signature)?;
-    }
-    cache.name(image, sha256)?;
-    cache.name(&image.clone_with_digest(digest), sha256)
+    Ok(bytes)
 }
 
 /// The only layer.
 fn component(manifest: &OciImageManifest) -> Result<&OciDescriptor> {
     match &manifest.layers[..] {
         [layer] if layer.media_type != COMPONENT => bail!("it has no component, but {:?}", layer.media_type),
-        [layer] if layer.size > MOST_BYTES => {
-            bail!("its component has {} bytes, and {MOST_BYTES} at most are fetched", layer.size)
-        }
         [layer] => Ok(layer),
         layers => bail!("it has {} layers, where a component is one", layers.len()),
     }
@@ -121,8 +140,14 @@ pub async fn push(component: Vec<u8>, signature: Option<String>, reference: &str
     let layer = ImageLayer::new(component, COMPONENT.to_owned(), annotations);
     let config = Config::new(config.to_string(), COMPONENT_CONFIG.to_owned(), None);
     let client = client::to(&image);
-    client.push(&image, &[layer], config, &client::credentials(&image)?, None).await?;
-    let digest = client.fetch_manifest_digest(&image, &client::credentials(&image)?).await?;
+    let manifest = OciImageManifest::build(std::slice::from_ref(&layer), &config, None);
+    let pushed = client.push(&image, &[layer], config, &client::credentials(&image)?, Some(manifest)).await?;
+    // A registry tells where what was pushed is for good.
+    let digest = pushed.manifest_url.rsplit_once("sha256:").map(|(_, hex)| format!("sha256:{hex}"));
+    let digest = match digest {
+        Some(digest) => digest,
+        None => client.fetch_manifest_digest(&image, &client::credentials(&image)?).await?,
+    };
     Ok(format!("oci://{}", image.clone_with_digest(digest).whole()))
 }
 

@@ -19,6 +19,14 @@ pub use validate::is_valid;
 pub const TRIES: usize = 64;
 
 /// What fills the sides that a schema leaves open.
+///
+/// ```
+/// use rehearsal_sdk::rng;
+/// use rehearsal_synthesis::json_schema::{Bounds, value_for};
+///
+/// let bounds = Bounds { integer: (7, 7), ..Bounds::default() };
+/// assert_eq!(value_for(&serde_json::json!({ "type": "integer" }), &bounds, &mut rng(1)).unwrap(), 7);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bounds {
     /// Least and greatest integer.

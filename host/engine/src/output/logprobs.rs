@@ -28,11 +28,13 @@ pub struct GivenLogprob {
 }
 
 impl GivenLogprob {
-    /// Of others that are asked for and not given, what is made up.
+    /// Of the likeliest, those that are given; of those that were chosen and are not given, what is made up.
     fn logprobs(&self, made_up: &Position, alternatives: Alternatives<'_>) -> SmallVec<[TokenLogprob; 1]> {
         let mut tokens = smallvec![TokenLogprob { id: made_up.id, logprob: self.logprob }];
         match alternatives {
-            Alternatives::Likeliest(n) => tokens.extend(self.others.iter().take(n).copied()),
+            Alternatives::Likeliest(n) => {
+                tokens.extend(self.others.iter().filter(|other| other.id != made_up.id).take(n).copied());
+            }
             Alternatives::Chosen(_) => {
                 let given = |made_up: TokenLogprob| self.others.iter().find(|other| other.id == made_up.id).copied();
                 let chosen = made_up.logprobs(alternatives).into_iter().skip(1);

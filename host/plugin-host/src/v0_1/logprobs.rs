@@ -41,6 +41,11 @@ fn given(token_idx: usize, said: Said) -> Result<Option<GivenLogprob>, String> {
     {
         return Err(format!("its extra \"logprobs\" has {odd} at token {token_idx}: expected 0 or less"));
     }
+    if let Some((id, _)) =
+        top.iter().enumerate().find_map(|(at, other)| top[..at].iter().find(|(id, _)| *id == other.0))
+    {
+        return Err(format!("its extra \"logprobs\" has the id {id} twice at token {token_idx}"));
+    }
     let mut others: Vec<_> = top.into_iter().map(|(id, logprob)| TokenLogprob { id, logprob }).collect();
     others.sort_by(|one, other| other.logprob.total_cmp(&one.logprob));
     Ok(Some(GivenLogprob { logprob, others }))
@@ -69,6 +74,11 @@ mod tests {
     fn what_is_none_is_told() {
         assert!(read("[0.1]").unwrap_err().contains("has 0.1 at token 0: expected 0 or less"));
         assert!(read(r#"[{"logprob": -1, "top": [[1, 2]]}]"#).unwrap_err().contains("has 2 at token 0"));
+        assert!(
+            read(r#"[null, {"logprob": -1, "top": [[1, -2], [1, -3]]}]"#)
+                .unwrap_err()
+                .contains("the id 1 twice at token 1")
+        );
         assert!(read("{}").unwrap_err().contains("expected a list of numbers"));
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> 
         match serde_json::from_str(&config) {
             Ok(config) => match specs.iter_mut().find(|spec| spec.name == name) {
                 Some(spec) => spec.config = config,
-                None => specs.push(Listed { name, config, ..Listed::default() }),
+                None => specs.push(Listed { limits: builtin_limits(&name), name, config, ..Listed::default() }),
             },
             Err(error) => {
                 reader.refuse(&PLUGIN_CONFIG, format!("{config:?} of {name} is not a JSON object: {error}"));
@@ -191,13 +191,17 @@ fn listed(value: &Value) -> Result<Vec<Listed>, String> {
 }
 
 fn plugin(entry: &Value) -> Result<Listed, String> {
+    let entry = entry.as_object().ok_or_else(|| format!("{entry} is not a mapping"))?;
     let mut listed = Listed::default();
-    for (key, value) in entry.as_object().ok_or_else(|| format!("{entry} is not a mapping"))? {
+    // A limit that is not said is the plugin's usual one.
+    let usual = entry.get("name").and_then(Value::as_str).map(builtin_limits).unwrap_or_default();
+    listed.limits.clone_from(&usual);
+    for (key, value) in entry {
         match key.as_str() {
             "name" => listed.name = values::name(value)?,
             "path" => listed.source = file(&values::name(value)?),
             "config" => listed.config = value.as_object().ok_or("config must be a mapping")?.clone(),
-            "limits" => listed.limits = limits(value)?,
+            "limits" => listed.limits = limits_from(value, usual.clone())?,
             _ => return Err(format!("unknown key {key:?}; known are name, path, config, limits")),
         }
     }
@@ -206,7 +210,11 @@ fn plugin(entry: &Value) -> Result<Listed, String> {
 
 /// `limits:` of a plugin; what is left out is as usual.
 pub(crate) fn limits(value: &Value) -> Result<Limits, String> {
-    let mut limits = Limits::default();
+    limits_from(value, Limits::default())
+}
+
+fn limits_from(value: &Value, usual: Limits) -> Result<Limits, String> {
+    let mut limits = usual;
     for (key, value) in value.as_object().ok_or("limits must be a mapping")? {
         let at = |problem: String| format!("limits.{key}: {problem}");
         match key.as_str() {

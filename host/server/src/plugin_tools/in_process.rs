@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use futures::StreamExt;
 use rehearsal_plugin_host::{Interface, Needs, PluginSpec, PluginStatus, Plugins};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -33,8 +34,10 @@ pub(super) struct InProcess {
 /// One answer.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    /// The body; or why the connection would have ended in the middle of it.
-    pub(super) body: Result<Bytes, String>,
+    /// The body, as far as it came.
+    pub(super) body: Vec<u8>,
+    /// Why the connection would have ended in the middle of it.
+    pub(super) broken: Option<String>,
     /// Real time.
     pub(super) took: Duration,
 }
@@ -84,8 +87,14 @@ impl InProcess {
         let start = Instant::now();
         let Ok(response) = routes::router(self.replica.clone(), routes::Origin::default()).oneshot(request).await;
         let status = response.status();
-        let body = to_bytes(response.into_body(), usize::MAX).await.map_err(|error| error.to_string());
-        Ok(Answer { status, body, took: start.elapsed() })
+        let (mut stream, mut body, mut broken) = (response.into_body().into_data_stream(), Vec::new(), None);
+        while let Some(part) = stream.next().await {
+            match part {
+                Ok(part) => body.extend_from_slice(&part),
+                Err(error) => broken = Some(error.to_string()),
+            }
+        }
+        Ok(Answer { status, body, broken, took: start.elapsed() })
     }
 }
 

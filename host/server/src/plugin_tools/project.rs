@@ -91,21 +91,22 @@ impl Project {
         own.is_some_and(|own| component.canonicalize().is_ok_and(|given| given == own))
     }
 
-    /// How it is built: as it says, or as projects of its language are. Fails with what is missing.
+    /// The plugin's name, if it says one.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.said.name.as_deref()
+    }
+
+    /// How it is built: as it says, or with cargo. Fails with what is missing.
     pub(super) fn build(&self) -> Result<Build, String> {
         let Said { name, build, component, .. } = &self.said;
-        let usual = || cargo(&self.folder).or_else(|| python(&self.folder)).or_else(|| javascript(&self.folder));
         let mut usual = match (build, component) {
             (Some(command), Some(component)) => {
                 Build { name: folder_name(&self.folder), command: command.clone(), component: component.clone() }
             }
             (Some(_), None) => return Err(format!("{FILE} has `build`, and no `component` that it makes")),
-            (None, _) => usual().ok_or_else(|| {
-                format!(
-                    "{} is no project: it has no {FILE} with `build`, Cargo.toml, requirements.txt with one module \
-                         or build.mjs",
-                    self.folder.display()
-                )
+            (None, _) => cargo(&self.folder).ok_or_else(|| {
+                let folder = self.folder.display();
+                format!("{folder} is no project: it has no {FILE} with `build` and `component`, and no Cargo.toml")
             })?,
         };
         if let Some(component) = component {
@@ -135,30 +136,10 @@ fn cargo(folder: &Path) -> Option<Build> {
     })
 }
 
-/// The only module beside a list of requirements.
-fn python(folder: &Path) -> Option<Build> {
-    if !folder.join("requirements.txt").exists() {
-        return None;
-    }
-    let entries = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut modules = entries.filter(|path| path.extension().is_some_and(|extension| extension == "py"));
-    let (module, None) = (modules.next()?, modules.next()) else { return None };
-    let module = module.file_stem()?.to_str()?.to_owned();
-    let name = module.replace('_', "-");
-    let world = "generator-plugin";
-    Some(Build {
-        command: format!("componentize-py -d wit -w {world} componentize {module} -o {name}.wasm"),
-        component: format!("{name}.wasm").into(),
-        name,
-    })
-}
-
-fn javascript(folder: &Path) -> Option<Build> {
-    if !folder.join("build.mjs").exists() {
-        return None;
-    }
-    let name = folder_name(folder);
-    Some(Build { command: format!("node build.mjs wit {name}.wasm"), component: format!("{name}.wasm").into(), name })
+/// Whether a file that is there lies in `folder`, however deep.
+pub(super) fn is_below(file: &Path, folder: &Path) -> bool {
+    let [file, folder] = [file, folder].map(Path::canonicalize);
+    file.is_ok_and(|file| folder.is_ok_and(|folder| file.starts_with(folder)))
 }
 
 fn folder_name(folder: &Path) -> String {
@@ -182,14 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn a_project_is_built_as_those_of_its_language_are_or_as_it_says() {
+    fn a_project_is_built_with_cargo_or_as_it_says() {
         let of = |name: &str, command: &str, component: &str| Ok((name.into(), command.into(), component.into()));
         let cargo = ("Cargo.toml", "[package]\nname = \"two-words\"");
         let command = "cargo build --release --target wasm32-wasip2";
         assert_eq!(built(&[cargo]), of("two-words", command, "target/wasm32-wasip2/release/two_words.wasm"));
-        let command = "componentize-py -d wit -w generator-plugin componentize my_dice -o my-dice.wasm";
-        assert_eq!(built(&[("requirements.txt", ""), ("my_dice.py", "")]), of("my-dice", command, "my-dice.wasm"));
-        assert_eq!(built(&[("build.mjs", "")]), of("prj", "node build.mjs wit prj.wasm", "prj.wasm"));
+        assert_eq!(built(&[("plugin.yaml", "{build: make, component: it.wasm}")]), of("prj", "make", "it.wasm"));
         let said = "name: mine\nbuild: make\ncomponent: out/it.wasm\n";
         assert_eq!(built(&[cargo, ("plugin.yaml", said)]), of("mine", "make", "out/it.wasm"));
     }

@@ -71,10 +71,8 @@ fn body(file: &Path) -> Result<(Value, String), Vec<String>> {
 
 /// One request's answer, and what it took.
 fn told(answer: &Answer, limits: &Limits, mine: &PluginStatus) -> String {
-    let text = match &answer.body {
-        Ok(bytes) => pretty(bytes),
-        Err(error) => format!("the connection would have ended in the middle of the body: {error}\n"),
-    };
+    let broken = answer.broken.as_ref().map(|error| format!("the connection would have ended here: {error}\n"));
+    let text = pretty(&answer.body) + &broken.unwrap_or_default();
     format!("{text}\n{}", summary(limits, answer, &text, mine))
 }
 

@@ -80,8 +80,9 @@ async fn take(step: &Step, server: &InProcess) -> Result<(), String> {
     let said = || server.status().last_call_error.map(|error| error.message);
     let (ends, answered) = match answer {
         None => (Ends::Never, Answered::default()),
-        Some(Answer { status, body: Ok(body), .. }) => (Ends::Whole, Answered::new(status, &body)),
-        Some(Answer { status, body: Err(_), .. }) => (Ends::Broken, Answered::new(status, b"")),
+        Some(Answer { status, body, broken, .. }) => {
+            (if broken.is_none() { Ends::Whole } else { Ends::Broken }, Answered::new(status, &body))
+        }
     };
     step.expect.judge(ends, &answered, took).map_err(|problem| match said() {
         Some(error) => format!("{problem}; the plugin: {error}"),

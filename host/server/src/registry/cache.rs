@@ -1,4 +1,5 @@
-//! What was fetched: components by their hash, and the hash by reference.
+//! What was fetched: a file for each manifest, and the manifest by reference. Of one component there may be several, each with a
+//! signature of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,17 +9,18 @@ use oci_client::Reference;
 use rehearsal_plugin_host::{regular_file, signature};
 use sha2::{Digest, Sha256};
 
-/// The largest file that says what a reference means: a hash.
-const MOST_BYTES: u64 = 128;
+/// The largest file that says what a reference means, and the largest component.
+const MOST_BYTES: [u64; 2] = [256, 64 << 20];
 
 pub(super) struct Cache {
     folder: PathBuf,
 }
 
 /// A component that is there.
+#[derive(Debug)]
 pub(super) struct Kept {
     pub(super) path: PathBuf,
-    /// 64 hex digits. Whoever reads the file looks at it again.
+    /// 64 hex digits.
     pub(super) sha256: String,
 }
 
@@ -27,37 +29,37 @@ impl Cache {
         Self { folder: folder.to_owned() }
     }
 
-    /// What `image` was when it was fetched last.
+    /// What `image` was when it was fetched last; nothing if that is not whole any more.
     pub(super) fn of(&self, image: &Reference) -> Option<Kept> {
-        let sha256 = regular_file::read_text(&self.reference(image), MOST_BYTES).ok()?;
-        self.has(&sha256).then(|| Kept { path: self.path(&sha256), sha256 })
+        let [most_of_name, most_of_component] = MOST_BYTES;
+        let text = regular_file::read_text(&self.reference(image), most_of_name).ok()?;
+        let (sha256, name) = text.split_once(' ')?;
+        // The file is nowhere else, whatever is written there.
+        let path = self.folder.join(Path::new(name).file_name()?);
+        let bytes = regular_file::read(&path, most_of_component).ok()?;
+        (hash(&bytes) == sha256).then(|| Kept { path, sha256: sha256.to_owned() })
     }
 
-    pub(super) fn has(&self, sha256: &str) -> bool {
-        sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) && self.path(sha256).is_file()
+    /// Keeps what `image`, which has a digest, is. A signature is there before its component.
+    pub(super) fn keep(&self, image: &Reference, sha256: &str, component: &[u8], signed: Option<&str>) -> Result<Kept> {
+        let path = self.folder.join(format!("{}.wasm", hash(name(image).as_bytes())));
+        if let Some(signed) = signed {
+            self.write(&signature::path_beside(&path), signed.as_bytes())?;
+        }
+        self.write(&path, component)?;
+        let kept = Kept { path, sha256: sha256.to_owned() };
+        self.name(image, &kept)?;
+        Ok(kept)
     }
 
-    pub(super) fn keep(&self, sha256: &str, component: &[u8]) -> Result<()> {
-        self.write(&self.path(sha256), component)
-    }
-
-    pub(super) fn keep_signature(&self, sha256: &str, text: &str) -> Result<()> {
-        self.write(&signature::path_beside(&self.path(sha256)), text.as_bytes())
-    }
-
-    /// From now on, `image` means this component.
-    pub(super) fn name(&self, image: &Reference, sha256: &str) -> Result<Kept> {
-        self.write(&self.reference(image), sha256.as_bytes())?;
-        Ok(Kept { path: self.path(sha256), sha256: sha256.to_owned() })
-    }
-
-    fn path(&self, sha256: &str) -> PathBuf {
-        self.folder.join(format!("{sha256}.wasm"))
+    /// From now on, `image` means this.
+    pub(super) fn name(&self, image: &Reference, kept: &Kept) -> Result<()> {
+        let file = kept.path.file_name().unwrap_or_default().to_string_lossy();
+        self.write(&self.reference(image), format!("{} {file}", kept.sha256).as_bytes())
     }
 
     fn reference(&self, image: &Reference) -> PathBuf {
-        let name: String = Sha256::digest(image.whole()).iter().map(|byte| format!("{byte:02x}")).collect();
-        self.folder.join("references").join(name)
+        self.folder.join("references").join(hash(name(image).as_bytes()))
     }
 
     /// A file is there whole or not at all, whichever of several servers writes it.
@@ -66,7 +68,20 @@ impl Cache {
         fs::create_dir_all(self.folder.join("references")).with_context(problem)?;
         let mut fresh = tempfile::NamedTempFile::new_in(&self.folder).with_context(problem)?;
         std::io::Write::write_all(&mut fresh, bytes).with_context(problem)?;
+        fresh.as_file().sync_all().with_context(problem)?;
         fresh.persist(path).with_context(problem)?;
         Ok(())
     }
+}
+
+/// What a digest means does not depend on a tag.
+fn name(image: &Reference) -> String {
+    match image.digest() {
+        Some(digest) => format!("{}/{}@{digest}", image.registry(), image.repository()),
+        None => image.whole(),
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -13,6 +13,14 @@ use super::{REFERENCES, resolve, text};
 const MAX_DEPTH: usize = 400;
 
 /// Whether `schema` admits `value`.
+///
+/// ```
+/// use rehearsal_synthesis::json_schema::is_valid;
+/// use serde_json::json;
+///
+/// assert!(is_valid(&json!({ "type": "integer", "minimum": 5 }), &json!(6)));
+/// assert!(!is_valid(&json!({ "type": "integer", "minimum": 5 }), &json!("six")));
+/// ```
 pub fn is_valid(schema: &Value, value: &Value) -> bool {
     is_admitted(schema, schema, value)
 }

@@ -1,5 +1,6 @@
 //! The server of `plugin dev`: a process of its own, which has a copy of the component and takes over another when it is told to.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,8 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two questions whether it does.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// The largest component.
-const MOST_BYTES: u64 = 1 << 30;
+/// The largest component that a server loads.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// The largest answer about what a plugin keeps.
+const MOST_STATE_BYTES: u64 = 64 << 20;
+
+/// Flags with which the server could not be asked how the plugin does.
+const NOT_HERE: [&str; 6] =
+    ["--config", "--api-key", "--uds", "--ssl-keyfile", "--ssl-certfile", "--self-signed-certs"];
 
 /// What serves, if anything does.
 pub(super) struct Serving {
@@ -40,12 +48,28 @@ struct Running {
     child: Child,
     url: String,
     name: String,
+    /// What it was started with: another configuration, other limits or other exports take another start.
+    began_with: Began,
+}
+
+#[derive(PartialEq)]
+struct Began {
+    name: String,
     config: Map<String, Value>,
+    limits: Limits,
+    /// The flags by which it uses the plugin.
+    uses: Vec<String>,
 }
 
 impl Serving {
-    /// Nothing yet.
+    /// Nothing yet. Fails with a flag that cannot be given here.
     pub(super) fn new(with: &With, flags: &[String]) -> Result<Self> {
+        let is_refused = |flag: &&String| NOT_HERE.contains(&flag.split('=').next().unwrap_or_default());
+        if let Some(flag) = flags.iter().find(is_refused) {
+            anyhow::bail!(
+                "{flag} cannot be given to the server of plugin dev, which asks it over plain HTTP how the plugin does"
+            );
+        }
         let folder = tempfile::tempdir().context("cannot make a folder for the component that serves")?;
         Ok(Self { folder, flags: flags.to_vec(), state: with.state.clone(), running: None })
     }
@@ -54,7 +78,7 @@ impl Serving {
     pub(super) fn what_serves_on(&self) -> String {
         match &self.running {
             Some(running) => format!("the version before serves on at {}", running.url),
-            None => "nothing serves yet".to_owned(),
+            None => "nothing serves".to_owned(),
         }
     }
 
@@ -72,14 +96,15 @@ impl Serving {
     ) -> Result<(&'static str, String), String> {
         let told = |error: anyhow::Error| format!("{error:#}");
         let sha256 = self.copy(component).map_err(told)?;
-        let goes_on =
-            self.running.as_ref().is_some_and(|running| running.config == spec.config && running.name == spec.name);
-        if goes_on && let Some(running) = &self.running {
+        let uses = flags_of(spec).await.map_err(|problems| problems.join("\n"))?;
+        let PluginSpec { name, config, limits, .. } = spec.clone();
+        let begins_with = Began { name, config, limits, uses };
+        if let Some(running) = self.running.as_ref().filter(|running| running.began_with == begins_with) {
             running.reload(&sha256).await.map_err(told)?;
             return Ok(("reload", running.url.clone()));
         }
         self.stop().await;
-        let running = self.start(spec).await.map_err(told)?;
+        let running = self.start(spec, begins_with).await.map_err(told)?;
         let url = running.url.clone();
         self.running = Some(running);
         Ok(("serve", url))
@@ -97,7 +122,7 @@ impl Serving {
         Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    async fn start(&self, spec: &PluginSpec) -> Result<Running> {
+    async fn start(&self, spec: &PluginSpec, began_with: Began) -> Result<Running> {
         let file = PluginSpec { source: PluginSource::file(self.path()), ..spec.clone() };
         let config = self.folder.path().join("server.yaml");
         std::fs::write(&config, plugins(&file).to_string())?;
@@ -106,8 +131,9 @@ impl Serving {
         if !self.flags.iter().any(|flag| flag == "--model" || flag.starts_with("--model=")) {
             command.args(["--model", MODEL]);
         }
-        let used = flags_of(spec).await.map_err(|problems| anyhow::anyhow!(problems.join("; ")))?;
-        command.args(used).args(&self.flags);
+        command.args(&began_with.uses).args(&self.flags);
+        // It ends when it is told to, after it was asked what the plugin keeps, and not with the terminal's Ctrl-C.
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("cannot start the server")?;
         let stdout = child.stdout.take().context("it was asked for")?;
@@ -123,31 +149,32 @@ impl Serving {
         let url = timeout(PATIENCE, listening).await.context("the server does not start")??;
         // Nothing more is said there.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let running = Running { child, url, name: spec.name.clone(), config: spec.config.clone() };
-        if let Some(kept) = self.state.as_ref().and_then(|file| std::fs::read(file).ok()) {
-            running
-                .ask(move |agent, url| agent.put(url).content_type("application/json").send(&kept).map(drop))
-                .await?;
+        let running = Running { child, url, name: spec.name.clone(), began_with };
+        if let Some(file) = &self.state {
+            match std::fs::read(file) {
+                Ok(kept) => running.keep(kept).await.with_context(|| file.display().to_string())?,
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+            }
         }
         Ok(running)
     }
 
     /// Ends the server, and writes what the plugin keeps.
     pub(super) async fn stop(&mut self) {
-        let Some(mut running) = self.running.take() else { return };
-        if let Some(file) = self.state.clone() {
-            let kept = running.ask(move |agent, url| {
-                let kept: Value = agent.get(url).call()?.body_mut().read_json()?;
-                std::fs::write(&file, format!("{kept:#}\n")).map_err(ureq::Error::Io)
-            });
+        let Some(running) = self.running.as_mut() else { return };
+        if let Some(file) = &self.state {
+            let kept = async { anyhow::Ok(std::fs::write(file, running.kept().await?)?) };
             if let Err(error) = kept.await {
-                super::line("", format!("what the plugin keeps was not written: {error:#}"), None);
+                let file = file.display();
+                super::line("", format!("what the plugin keeps was not written to {file}: {error:#}"), None);
             }
         }
         running.signal(Signal::TERM);
         if timeout(PATIENCE, running.child.wait()).await.is_err() {
             let _ = running.child.kill().await;
         }
+        self.running = None;
     }
 }
 
@@ -182,15 +209,36 @@ impl Running {
         anyhow::bail!("it did not serve within {PATIENCE:?}")
     }
 
-    /// Asks what the plugin keeps, or tells it.
-    async fn ask(&self, question: impl FnOnce(&Agent, &str) -> Result<(), ureq::Error> + Send + 'static) -> Result<()> {
-        let url = format!("{}/rehearsal/plugins/{}/state", self.url, self.name);
-        tokio::task::spawn_blocking(move || question(&agent(), &url)).await?.with_context(|| "state")
+    fn state_url(&self) -> String {
+        format!("{}/rehearsal/plugins/{}/state", self.url, self.name)
+    }
+
+    /// What the plugin keeps, as JSON.
+    async fn kept(&self) -> Result<String> {
+        let url = self.state_url();
+        let ask = move || {
+            let kept: Value = agent().get(&url).call()?.body_mut().with_config().limit(MOST_STATE_BYTES).read_json()?;
+            anyhow::Ok(format!("{kept:#}\n"))
+        };
+        tokio::task::spawn_blocking(ask).await?
+    }
+
+    /// Lets the plugin keep this too. Fails with what the server says of it.
+    async fn keep(&self, kept: Vec<u8>) -> Result<()> {
+        let url = self.state_url();
+        let tell = move || {
+            let mut answer = agent().put(&url).content_type("application/json").send(&kept)?;
+            let (status, said) = (answer.status(), answer.body_mut().read_to_string()?);
+            anyhow::ensure!(status.is_success(), "{said}");
+            Ok(())
+        };
+        tokio::task::spawn_blocking(tell).await?
     }
 }
 
 fn agent() -> Agent {
-    Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).proxy(None).build().into()
+    let config = Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).http_status_as_error(false);
+    config.proxy(None).build().into()
 }
 
 /// As a configuration file lists it.

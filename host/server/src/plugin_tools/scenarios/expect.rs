@@ -97,7 +97,23 @@ impl Expect {
         for entry in &self.state {
             StateEntry::try_from(entry.clone()).map_err(|problem| format!("state: {problem}"))?;
         }
-        Ok(())
+        let of_answers = [
+            ("status", self.status.is_some()),
+            ("text", self.text.is_some()),
+            ("matches", self.matches.is_some()),
+            ("schema", self.schema.is_some()),
+            ("reasoning", self.reasoning.is_some()),
+            ("finish_reason", self.finish_reason.is_some()),
+            ("calls", self.calls.is_some()),
+            ("error", self.error.is_some()),
+            ("takes", self.takes.is_some()),
+        ];
+        match of_answers.iter().find(|(_, is_given)| *is_given) {
+            Some((field, _)) if self.ends == Ends::Never => {
+                Err(format!("{field}: nothing is said of an answer that never ends"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn judge(&self, ends: Ends, answered: &Answered, took: Duration) -> Result<(), String> {

@@ -102,8 +102,9 @@ impl Logprobs {
         let n_top = self.n_top?;
         let positions = tokens.filter_map(|token_idx| {
             let tokens = self.likely(output, token_idx, n_top)?;
-            let ranked = (1..).zip(tokens).map(|(rank, TokenLogprob { id, logprob })| {
-                json!({ "token_id": id, "logprob": f64::from(logprob), "rank": rank })
+            let ranked = tokens.iter().map(|TokenLogprob { id, logprob }| {
+                let rank = 1 + tokens.iter().filter(|other| other.logprob > *logprob).count();
+                json!({ "token_id": id, "logprob": f64::from(*logprob), "rank": rank })
             });
             let ranked: Vec<_> = ranked.collect();
             let mut position = ranked.first()?.clone();
