@@ -236,6 +236,24 @@ async fn a_wrong_type_in_python_is_told_by_its_field() {
 }
 
 #[tokio::test]
+async fn a_wrong_type_in_javascript_is_told_by_its_field() {
+    if !is_here("node") || !is_here("npm") {
+        return;
+    }
+    let project = Project::new("wrong-type", "shuffle", "javascript").with_mistake(
+        "plugin.js",
+        "val: words.join(\" \")",
+        "val: words.join(\" \") }, reasoning: { tag: 7",
+    );
+    if !project.is_built() {
+        project.build(None);
+    }
+    let said = project.refusal();
+    let wrong = "crashed: TypeError: completion.reasoning.tag is 7, and not a string at ";
+    assert!(said.contains(wrong), "{said}");
+}
+
+#[tokio::test]
 async fn a_mistake_in_javascript_is_told_by_its_line() {
     if !is_here("node") || !is_here("npm") {
         return;

@@ -1,7 +1,7 @@
 // An agent with a script: {"steps": [{"tool": "search", "arguments": {"query": "tea"}}], "answer": "I found: {result}"}. Each
 // result that comes back takes it one step further; after the last, it answers, with that result in the place of {result}.
 
-import { reject, told, toolResults } from "./sdk.js";
+import { CALLS, COMPLETION, reject, told, toolResults } from "./sdk.js";
 
 const STEP = {
   type: "object",
@@ -46,7 +46,7 @@ export const toolCaller = {
     if (isAllowed) return [{ name: step.tool, arguments: JSON.stringify(step.arguments ?? {}) }];
     if (choice.tag === "none" || choice.tag === "auto") return [];
     throw reject(400, "a call is demanded, and the script has none here");
-  }),
+  }, CALLS, "calls"),
 };
 
 export const generator = {
@@ -54,5 +54,5 @@ export const generator = {
     const result = toolResults(req).at(-1) ?? "";
     const answer = script.answer.replaceAll("{result}", () => result);
     return { content: { tag: "text", val: answer }, toolCalls: [], extras: [] };
-  }),
+  }, COMPLETION, "completion"),
 };

@@ -1,7 +1,7 @@
 // Calls the tools that it is told to call, if they are offered: {"calls": [{"tool": "weather", "arguments": {"city": "Oslo"}}]}.
 // Once it has their results, it leaves the answer to the generator.
 
-import { reject, told, toolResults } from "./sdk.js";
+import { CALLS, reject, told, toolResults } from "./sdk.js";
 
 const CALL = {
   type: "object",
@@ -47,5 +47,5 @@ export const toolCaller = {
       throw reject(400, "a call is demanded, and of none of the tools that this plugin calls");
     }
     return req.parallelToolCalls ? made : made.slice(0, 1);
-  }),
+  }, CALLS, "calls"),
 };

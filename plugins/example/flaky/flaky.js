@@ -2,7 +2,7 @@
 // keeps it.
 
 import { increment } from "rehearsal:strategy/state@0.1.1";
-import { apiError, header, told } from "./sdk.js";
+import { OUTCOMES, apiError, header, told } from "./sdk.js";
 
 export const lifecycle = {
   describe() {
@@ -25,5 +25,5 @@ export const failureSelector = {
     if (tenant === undefined || increment(`requests of ${tenant}`, 1n) % 3n !== 0n) return [];
     const error = apiError(503, `the third request of ${tenant} is unlucky`, [["retry-after", "1"]]);
     return [{ failure: { tag: "error", val: error }, moment: { tag: "on-arrival" } }];
-  }),
+  }, OUTCOMES, "outcomes"),
 };

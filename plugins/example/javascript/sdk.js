@@ -1,15 +1,64 @@
 // What plugins in JavaScript ask of a request, and how they answer with errors.
 
-/** The same call. What it throws by mistake is printed with its own stack; the bindings would print theirs. */
-export function told(call) {
+/**
+ * The same call. What it throws by mistake is printed with its own stack, and an answer that is not of this shape is told by its
+ * field: the bindings would tell neither.
+ */
+export function told(call, shape, where) {
   return (...given) => {
     try {
-      return call(...given);
+      return fits(call(...given), shape, where);
     } catch (error) {
       if (error instanceof Error) console.error(`${error}\nStack:\n${error.stack}`);
       throw error;
     }
   };
+}
+
+const PAIRS = [["string", "string"]];
+const CONTENT = { tag: "string" };
+const CALL = { "id?": "string", name: "string", arguments: "string" };
+const ERROR = {
+  status: "number",
+  message: "string",
+  "kind?": "string",
+  "code?": "string",
+  "param?": "string",
+  headers: PAIRS,
+};
+
+/** Shapes of what plugins answer: types by name, lists, records (`?`: may be left out), and pairs. */
+export const COMPLETION = {
+  "reasoning?": CONTENT,
+  "content?": CONTENT,
+  toolCalls: [CALL],
+  "tokenLimit?": "number",
+  extras: PAIRS,
+};
+export const CALLS = [CALL];
+/** What a failure needs: an error, a number of milliseconds, or nothing. */
+const failureValue = (val, where) => typeof val !== "object" || fits(val, ERROR, where);
+export const OUTCOMES = [{ failure: { tag: "string", "val?": failureValue }, moment: { tag: "string" } }];
+
+/** The value, if it is of this shape; else a TypeError that names the field. */
+function fits(value, shape, where) {
+  const wrong = (kind) => new TypeError(`${where} is ${JSON.stringify(value)}, and not ${kind}`);
+  if (shape === undefined) return value;
+  if (typeof shape === "function") {
+    shape(value, where);
+  } else if (typeof shape === "string") {
+    if (typeof value !== shape) throw wrong(`a ${shape}`);
+  } else if (Array.isArray(shape)) {
+    if (!Array.isArray(value)) throw wrong("a list");
+    value.forEach((item, at) => fits(item, shape.length === 1 ? shape[0] : shape[at], `${where}[${at}]`));
+  } else {
+    if (typeof value !== "object" || value === null) throw wrong("an object");
+    for (const [key, inner] of Object.entries(shape)) {
+      const name = key.replace(/\?$/, "");
+      if (name === key || value[name] !== undefined) fits(value[name], inner, `${where}.${name}`);
+    }
+  }
+  return value;
 }
 
 /** What the user said last, or the prompt of a text completion. */

@@ -1,6 +1,6 @@
 // A plugin in JavaScript: gives the user's words back in another order.
 
-import { seeded, told, userText } from "./sdk.js";
+import { COMPLETION, seeded, told, userText } from "./sdk.js";
 
 export const lifecycle = {
   describe() {
@@ -29,5 +29,5 @@ export const generator = {
       words[left - 1] = word;
     }
     return { content: { tag: "text", val: words.join(" ") }, toolCalls: [], extras: [] };
-  }),
+  }, COMPLETION, "completion"),
 };

@@ -7,6 +7,9 @@ use serde_json::Value;
 use super::{File, rust};
 use crate::plugin_tools::project;
 
+/// Of a project in JavaScript.
+const PACKAGE: &str = include_str!("../../../../../plugins/example/javascript/package.json");
+
 /// A language that plugins are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Language {
@@ -159,7 +162,7 @@ impl Template {
             ],
             Javascript => vec![
                 ("plugin.js".to_owned(), source),
-                file("package.json", include_str!("../../../../../plugins/example/javascript/package.json")),
+                file("package.json", &PACKAGE.replace("\"example\"", &format!("\"{name}\""))),
             ],
         };
         files.extend(language.sdk());
@@ -228,6 +231,9 @@ mod tests {
                 }
                 assert!(files.iter().any(|(path, _)| path.starts_with("scenarios/")), "{}", template.example);
                 assert!(files.iter().any(|(_, text)| text.contains("\"my-own\"")), "{}", template.example);
+                let has_name =
+                    |path: &str| files.iter().any(|(known, text)| known == path && text.contains("\"my-own\""));
+                assert!(*language != Javascript || has_name("package.json"));
                 assert!(!text("README.md").contains('{') || text("README.md").contains("--plugin-config"));
             }
         }
