@@ -121,7 +121,7 @@ async fn a_server_lists_what_it_loaded() {
     let server = serve("--mode echo --no-request-overrides").await;
     let answer = server.get("/rehearsal/plugins").await;
     let names: Vec<_> = answer.json["plugins"].as_array().unwrap().iter().map(|plugin| &plugin["name"]).collect();
-    assert_eq!(names, ["echo", "failure", "tool-call"]);
+    assert_eq!(names, ["echo", "embed", "failure", "tool-call"]);
     assert_eq!(answer.json["plugins"][0]["exports"], json!(["generator"]));
     assert_eq!(answer.json["plugins"][0]["sha256"].as_str().unwrap().len(), 64);
 }

@@ -136,10 +136,10 @@ fn cargo(folder: &Path) -> Option<Build> {
     })
 }
 
-/// Whether a file that is there lies in `folder`, however deep.
+/// Whether the path of a file that is there leads into `folder`, wherever links on the way lead.
 pub(super) fn is_below(file: &Path, folder: &Path) -> bool {
-    let [file, folder] = [file, folder].map(Path::canonicalize);
-    file.is_ok_and(|file| folder.is_ok_and(|folder| file.starts_with(folder)))
+    let [path, folder] = [file, folder].map(std::path::absolute);
+    file.is_file() && path.is_ok_and(|path| folder.is_ok_and(|folder| path.starts_with(folder)))
 }
 
 fn folder_name(folder: &Path) -> String {
