@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use futures::StreamExt;
 use rehearsal_engine::request::Wishes;
@@ -229,8 +229,6 @@ fn generation_request(
     let format =
         validate::engine_side(&sampling, &wishes.format, &prompts, limits, last_id).map_err(Refused::InEngine)?;
     let needs = replica.plugins.needs();
-    let wanted = headers.iter().filter(|(name, _)| needs.keeps_header(name.as_str()));
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let request = GenerationRequest {
         id: named(request_id, headers),
         id_prefix,
@@ -246,7 +244,7 @@ fn generation_request(
         remote_prefill: transfer.is_some_and(|transfer| transfer.leg == Leg::Decode),
         separates_reasoning: separates_reasoning(endpoint, &replica.limits),
         wishes,
-        headers: wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+        headers: replica.needed_headers(headers),
         raw_body: needs.raw_body().then(|| String::from_utf8_lossy(body).into_owned()),
         tag: capture::tag(),
         traced: traces::traced(replica.traces.is_some(), headers, sampling.temperature, sampling.top_p),

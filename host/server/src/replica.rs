@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::http::{HeaderMap, HeaderValue};
 use rehearsal_engine::seed::{self, Purpose};
 use rehearsal_engine::{Adapter, Adapters, Clock, Engine, EngineObserver, EngineTime};
 use rehearsal_plugin_host::{EngineView, PluginHost, PluginObserver, PluginSpec, Plugins, Reconfigured, Surroundings};
@@ -235,6 +236,14 @@ impl Replica {
                 ("kept_responses", self.responses.n_bytes()),
             ],
         }
+    }
+
+    /// The headers that plugins need, names in lower case.
+    pub fn needed_headers(&self, headers: &HeaderMap) -> Vec<(String, String)> {
+        let needs = self.plugins.needs();
+        let wanted = headers.iter().filter(|(name, _)| needs.keeps_header(name.as_str()));
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
     }
 
     /// The name that answers carry.

@@ -25,7 +25,7 @@ pub(super) async fn of(
         inputs: Vec::new(),
         dimensions,
         seed: replica.engine.config().seed,
-        headers: needed_headers(headers, replica),
+        headers: replica.needed_headers(headers),
     };
     let mut vectors = Vec::with_capacity(prompts.len());
     for inputs in prompts.chunks(at_a_time(dimensions)) {
@@ -37,12 +37,6 @@ pub(super) async fn of(
 
 fn at_a_time(dimensions: u32) -> usize {
     (BYTES_PER_CALL / size_of::<f32>() / dimensions.max(1) as usize).max(1)
-}
-
-fn needed_headers(headers: &HeaderMap, replica: &Replica) -> Vec<(String, String)> {
-    let needs = replica.plugins.needs();
-    let pairs = headers.iter().filter(|(name, _)| needs.keeps_header(name.as_str()));
-    pairs.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
 }
 
 /// How near two vectors are, from -1 to 1; 0 where one of them has no direction.
