@@ -61,7 +61,7 @@ pub use error::{LoadError, quoted};
 pub use host::{PluginHost, Plugins, Reconfigured};
 pub use info::{LastCallError, LastReload, PluginInfo, PluginStatus};
 pub use limits::Limits;
-pub use loader::interfaces;
+pub use loader::{MAX_COMPONENT_BYTES, interfaces, sha256};
 pub use needs::Needs;
 pub use observer::{PluginEvent, PluginObserver};
 pub use shared::Surroundings;

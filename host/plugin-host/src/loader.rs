@@ -27,8 +27,8 @@ use crate::spec::{PluginSource, PluginSpec};
 use crate::v0_1::bindings::lifecycle;
 use crate::v0_1::exports;
 
-/// Larger files are not read.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+/// The largest component, in bytes: larger files are not read.
+pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 
 /// A compilation that takes longer is worth a line in the log.
 const SLOW_COMPILATION: Duration = Duration::from_secs(1);
@@ -123,10 +123,15 @@ pub(crate) struct Image {
 pub(crate) async fn read(source: PluginSource) -> Result<Image, LoadProblem> {
     let read = tokio::task::spawn_blocking(move || {
         let bytes = bytes(&source)?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sha256(&bytes);
         Ok(Image { bytes, sha256 })
     });
     read.await.map_err(|lost| LoadProblem::Runtime(wasmtime::Error::new(lost)))?
+}
+
+/// SHA-256 in lower-case hex, as components are known by it.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn bytes(source: &PluginSource) -> Result<Vec<u8>, LoadProblem> {

@@ -31,12 +31,16 @@ impl PublicKey {
     /// Fails if the file beside `component` is no signature of `bytes` by this key.
     pub(crate) fn check(&self, component: &Path, bytes: &[u8]) -> Result<(), LoadProblem> {
         let path = path_beside(component);
-        let text = regular_file::read_text(&path, MOST_BYTES)
-            .map_err(|source| LoadProblem::NoSignature { path: path.clone(), source })?;
+        let text = read(&path).map_err(|source| LoadProblem::NoSignature { path: path.clone(), source })?;
         let signature = STANDARD.decode(text.trim()).ok().and_then(|der| Signature::from_der(&der).ok());
         let signature = signature.ok_or_else(|| LoadProblem::OddSignature(path.clone()))?;
         self.0.verify(bytes, &signature).map_err(|_| LoadProblem::WrongSignature(path))
     }
+}
+
+/// The text of a signature's file.
+pub fn read(path: &Path) -> std::io::Result<String> {
+    regular_file::read_text(path, MOST_BYTES)
 }
 
 /// Where the signature of a component lies.

@@ -8,19 +8,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use futures::TryStreamExt;
 use oci_client::client::{Config, ImageLayer};
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{OciDescriptor, OciImageManifest};
 use oci_client::{Client, Reference};
-use rehearsal_plugin_host::{PluginSource, PluginSpec};
+use rehearsal_plugin_host::{MAX_COMPONENT_BYTES, PluginSource, PluginSpec};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use crate::process::real_time::timeout;
 use crate::wire::wall_clock;
 use cache::{Cache, Kept};
-use futures::TryStreamExt;
 
 /// Media types of a component and of what is told of it.
 const COMPONENT: &str = "application/wasm";
@@ -28,9 +27,6 @@ const COMPONENT_CONFIG: &str = "application/vnd.wasm.config.v0+json";
 
 /// The annotation in which cosign keeps a signature.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-
-/// Larger components are not fetched; as large a file is not loaded.
-const MOST_BYTES: usize = 64 << 20;
 
 /// For all of it.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -90,17 +86,14 @@ async fn ask(image: &Reference, cache: &Cache) -> Result<Kept> {
     let sha256 =
         layer.digest.strip_prefix("sha256:").context("its component has a digest of another kind than sha256")?;
     let image = image.clone_with_digest(digest);
-    let kept = match cache.of(&image) {
-        Some(kept) if kept.sha256 == sha256 => kept,
-        _ => {
-            let bytes = pull(&client, &image, layer).await?;
-            info!(reference = image.whole(), bytes = bytes.len(), "fetched");
-            let annotations = [&layer.annotations, &manifest.annotations].into_iter().flatten();
-            let signature = annotations.filter_map(|notes| notes.get(SIGNATURE)).next();
-            cache.keep(&image, sha256, &bytes, signature.map(String::as_str))?
-        }
-    };
-    Ok(kept)
+    if let Some(kept) = cache.of(&image).filter(|kept| kept.sha256 == sha256) {
+        return Ok(kept);
+    }
+    let bytes = pull(&client, &image, layer).await?;
+    info!(reference = image.whole(), bytes = bytes.len(), "fetched");
+    let annotations = [&layer.annotations, &manifest.annotations].into_iter().flatten();
+    let signature = annotations.filter_map(|notes| notes.get(SIGNATURE)).next();
+    cache.keep(&image, sha256, &bytes, signature.map(String::as_str))
 }
 
 /// Whatever the manifest says of its size. The client looks at the hash.
@@ -108,7 +101,8 @@ async fn pull(client: &Client, image: &Reference, layer: &OciDescriptor) -> Resu
     let mut stream = client.pull_blob_stream(image, layer).await?.stream;
     let mut bytes = Vec::new();
     while let Some(part) = stream.try_next().await? {
-        ensure!(bytes.len() + part.len() <= MOST_BYTES, "its component has more than {MOST_BYTES} bytes");
+        let n_bytes = (bytes.len() + part.len()) as u64;
+        ensure!(n_bytes <= MAX_COMPONENT_BYTES, "its component has more than {MAX_COMPONENT_BYTES} bytes");
         bytes.extend_from_slice(&part);
     }
     Ok(bytes)
@@ -128,7 +122,7 @@ pub async fn push(component: Vec<u8>, signature: Option<String>, reference: &str
     let image: Reference =
         reference.strip_prefix("oci://").unwrap_or(reference).parse().context("it is no reference")?;
     let [imports, exports] = rehearsal_plugin_host::interfaces(&component).map_err(anyhow::Error::msg)?;
-    let digest = format!("sha256:{}", hex(&Sha256::digest(&component)));
+    let digest = format!("sha256:{}", rehearsal_plugin_host::sha256(&component));
     let config = json!({
         "created": wall_clock::utc(wall_clock::since_1970()).timestamp().to_string(),
         "architecture": "wasm",
@@ -143,14 +137,9 @@ pub async fn push(component: Vec<u8>, signature: Option<String>, reference: &str
     let manifest = OciImageManifest::build(std::slice::from_ref(&layer), &config, None);
     let pushed = client.push(&image, &[layer], config, &client::credentials(&image)?, Some(manifest)).await?;
     // A registry tells where what was pushed is for good.
-    let digest = pushed.manifest_url.rsplit_once("sha256:").map(|(_, hex)| format!("sha256:{hex}"));
-    let digest = match digest {
-        Some(digest) => digest,
+    let digest = match pushed.manifest_url.rsplit_once("sha256:") {
+        Some((_, hex)) => format!("sha256:{hex}"),
         None => client.fetch_manifest_digest(&image, &client::credentials(&image)?).await?,
     };
     Ok(format!("oci://{}", image.clone_with_digest(digest).whole()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

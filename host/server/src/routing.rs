@@ -66,7 +66,7 @@ impl Routing {
         Ok(strategies)
     }
 
-    /// Who makes vectors for `model`.
+    /// The plugin that makes vectors for `model`.
     pub fn embedder(&self, model: Option<&str>) -> Arc<dyn EmbeddingStrategy> {
         self.of(model).embedder.clone()
     }

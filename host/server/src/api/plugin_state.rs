@@ -6,7 +6,6 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use rehearsal_plugin_host::StateEntry;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -46,7 +45,7 @@ pub async fn keep(
     let body = Value::Object(json::object(&headers, &body)?);
     let kept: StateEntries = serde_json::from_value(body).map_err(|error| ApiError::invalid(error.to_string()))?;
     for entry in kept.entries {
-        let restored = StateEntry::try_from(entry).and_then(|entry| replica.plugins.restore_state(&name, entry));
+        let restored = entry.restore(&replica.plugins, &name);
         restored.map_err(|problem| ApiError::invalid_param("entries", problem))?;
     }
     Ok(StatusCode::NO_CONTENT)

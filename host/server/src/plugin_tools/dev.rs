@@ -52,8 +52,8 @@ impl Dev {
     async fn rounds(&self, serving: &mut Serving) -> Result<(), String> {
         loop {
             let made = Project::open(&self.folder).and_then(|project| project.build()).map(|made| made.component);
-            let not_his: Vec<_> = made.into_iter().chain(self.with.state.clone()).collect();
-            let files = Files::look(&self.folder, not_his).await;
+            let not_written: Vec<_> = made.into_iter().chain(self.with.state.clone()).collect();
+            let files = Files::look(&self.folder, not_written).await;
             if let Err(problem) = self.round(serving).await {
                 line("", format!("{problem}\n{}", serving.what_serves_on()), None);
             }

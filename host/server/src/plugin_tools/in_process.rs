@@ -66,8 +66,8 @@ impl InProcess {
         statuses.find(|status| status.info.name == self.name).expect("it was loaded under this name")
     }
 
-    /// Answers one body: of a chat if it has messages, of embeddings if it has input, and else of a text completion. Fails if a header's name or value cannot
-    /// be one.
+    /// Answers one body: of a chat if it has messages, of embeddings if it has input, and else of a text completion. Fails if a
+    /// header's name or value cannot be one.
     pub(super) async fn answer<'a>(
         &self,
         body: &Value,

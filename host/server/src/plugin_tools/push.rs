@@ -2,12 +2,9 @@
 
 use std::path::PathBuf;
 
-use rehearsal_plugin_host::{regular_file, signature};
+use rehearsal_plugin_host::{MAX_COMPONENT_BYTES, regular_file, signature};
 
 use crate::registry;
-
-/// The largest component, and the largest signature.
-const MOST_BYTES: [u64; 2] = [64 << 20, 16 << 10];
 
 /// Arguments of `plugin push`.
 #[derive(Debug, clap::Args)]
@@ -22,10 +19,9 @@ impl Push {
     pub(super) async fn run(&self) -> Result<String, Vec<String>> {
         let at =
             |path: &PathBuf, error: &dyn std::fmt::Display| vec![format!("cannot read {}: {error}", path.display())];
-        let [component, sig] = MOST_BYTES;
-        let component = regular_file::read(&self.file, component).map_err(|error| at(&self.file, &error))?;
+        let component = regular_file::read(&self.file, MAX_COMPONENT_BYTES).map_err(|error| at(&self.file, &error))?;
         let path = signature::path_beside(&self.file);
-        let signature = path.exists().then(|| regular_file::read_text(&path, sig)).transpose();
+        let signature = path.exists().then(|| signature::read(&path)).transpose();
         let signature = signature.map_err(|error| at(&path, &error))?;
         let is_signed = if signature.is_some() { ", with its signature" } else { "" };
         let pushed = registry::push(component, signature, &self.reference).await;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rehearsal_engine::ManualClock;
-use rehearsal_plugin_host::{PluginSpec, StateEntry};
+use rehearsal_plugin_host::PluginSpec;
 
 use super::in_process::{Answer, InProcess, MODEL};
 use crate::process::real_time::{sleep, timeout};
@@ -55,9 +55,8 @@ async fn play(scenario: &Scenario, spec: &PluginSpec) -> Result<(), String> {
     let flags = ["--clock", "manual"].into_iter().chain(scenario.flags.iter().map(String::as_str));
     let server = InProcess::start(&spec, MODEL, flags, false).await.map_err(|problems| problems.join("; "))?;
     for entry in &scenario.state {
-        StateEntry::try_from(entry.clone())
-            .and_then(|entry| server.replica.plugins.restore_state(&spec.name, entry))
-            .map_err(|problem| format!("state: {problem}"))?;
+        let restored = entry.clone().restore(&server.replica.plugins, &spec.name);
+        restored.map_err(|problem| format!("state: {problem}"))?;
     }
     for (index, step) in scenario.steps.iter().enumerate() {
         take(step, &server).await.map_err(|problem| format!("step {}: {problem}", index + 1))?;
@@ -95,21 +94,18 @@ async fn take(step: &Step, server: &InProcess) -> Result<(), String> {
 /// Lets time pass as long as anything is due.
 async fn nothing_more_is_due(server: &InProcess, clock: &ManualClock) {
     let is_idle = || server.replica.clock.next_deadline().is_none() && server.replica.clock.calls_in_flight() == 0;
-    let due = async {
-        loop {
-            clock.advance_until_idle().await;
-            sleep(LOOK).await;
-            if !is_idle() {
-                continue;
-            }
-            // A client that was sent its last token is still to read it.
-            sleep(PATIENCE).await;
-            if is_idle() {
-                return;
-            }
+    loop {
+        clock.advance_until_idle().await;
+        sleep(LOOK).await;
+        if !is_idle() {
+            continue;
         }
-    };
-    due.await;
+        // A client that was sent its last token is still to read it.
+        sleep(PATIENCE).await;
+        if is_idle() {
+            return;
+        }
+    }
 }
 
 /// Waits until observers were told how the request ended.

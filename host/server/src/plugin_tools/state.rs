@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use rehearsal_plugin_host::{Plugins, StateEntry};
+use rehearsal_plugin_host::Plugins;
 
 use crate::wire::state_entries::{StateEntries, Written};
 
@@ -15,8 +15,8 @@ pub(super) fn restore(file: &Path, plugins: &Plugins, name: &str) -> Result<(), 
         read => read.map_err(|error| vec![at(&error)])?,
     };
     let kept: StateEntries = serde_json::from_str(&text).map_err(|error| vec![at(&error)])?;
-    let restore = |entry| StateEntry::try_from(entry).and_then(|entry| plugins.restore_state(name, entry));
-    let problems: Vec<_> = kept.entries.into_iter().filter_map(|entry| restore(entry).err()).collect();
+    let restored = kept.entries.into_iter().map(|entry| entry.restore(plugins, name));
+    let problems: Vec<_> = restored.filter_map(Result::err).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems.iter().map(|problem| at(problem)).collect()) }
 }
 

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use oci_client::Reference;
-use rehearsal_plugin_host::{regular_file, signature};
-use sha2::{Digest, Sha256};
+use rehearsal_plugin_host::{MAX_COMPONENT_BYTES, regular_file, sha256 as hash, signature};
 
-/// The largest file that says what a reference means, and the largest component.
-const MOST_BYTES: [u64; 2] = [256, 64 << 20];
+/// The largest file that says what a reference means.
+const MOST_BYTES: u64 = 256;
 
 pub(super) struct Cache {
     folder: PathBuf,
@@ -31,12 +30,11 @@ impl Cache {
 
     /// What `image` was when it was fetched last; nothing if that is not whole any more.
     pub(super) fn of(&self, image: &Reference) -> Option<Kept> {
-        let [most_of_name, most_of_component] = MOST_BYTES;
-        let text = regular_file::read_text(&self.reference(image), most_of_name).ok()?;
+        let text = regular_file::read_text(&self.reference(image), MOST_BYTES).ok()?;
         let (sha256, name) = text.split_once(' ')?;
         // The file is nowhere else, whatever is written there.
         let path = self.folder.join(Path::new(name).file_name()?);
-        let bytes = regular_file::read(&path, most_of_component).ok()?;
+        let bytes = regular_file::read(&path, MAX_COMPONENT_BYTES).ok()?;
         (hash(&bytes) == sha256).then(|| Kept { path, sha256: sha256.to_owned() })
     }
 
@@ -80,8 +78,4 @@ fn name(image: &Reference) -> String {
         Some(digest) => format!("{}/{}@{digest}", image.registry(), image.repository()),
         None => image.whole(),
     }
-}
-
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rehearsal_plugin_host::StateEntry;
+use rehearsal_plugin_host::{Plugins, StateEntry};
 use serde::{Deserialize, Serialize};
 
 /// All of it, by key.
@@ -43,6 +43,13 @@ impl From<StateEntry> for Written {
             text: String::from_utf8(value).ok().filter(is_shown),
             expires_in_ms: expires_in.map(|time| time.as_millis().try_into().unwrap_or(u64::MAX)),
         }
+    }
+}
+
+impl Written {
+    /// Lets the plugin `name` keep it. Fails as reading it does, or if that is more than the plugin may keep.
+    pub(crate) fn restore(self, plugins: &Plugins, name: &str) -> Result<(), String> {
+        plugins.restore_state(name, self.try_into()?)
     }
 }
 

@@ -6,10 +6,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rehearsal_plugin_host::{Limits, PluginSource, PluginSpec, regular_file};
+use rehearsal_plugin_host::{Limits, MAX_COMPONENT_BYTES, PluginSource, PluginSpec, regular_file, sha256};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -24,9 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Between two questions whether it does.
 const INTERVAL: Duration = Duration::from_millis(20);
-
-/// The largest component that a server loads.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// The largest answer about what a plugin keeps.
 const MOST_STATE_BYTES: u64 = 64 << 20;
@@ -47,7 +43,6 @@ pub(super) struct Serving {
 struct Running {
     child: Child,
     url: String,
-    name: String,
     /// What it was started with: another configuration, other limits or other exports take another start.
     began_with: Began,
 }
@@ -74,7 +69,7 @@ impl Serving {
         Ok(Self { folder, flags: flags.to_vec(), state: with.state.clone(), running: None })
     }
 
-    /// For whoever waits after something went wrong.
+    /// What is told after something went wrong.
     pub(super) fn what_serves_on(&self) -> String {
         match &self.running {
             Some(running) => format!("the version before serves on at {}", running.url),
@@ -116,10 +111,10 @@ impl Serving {
 
     /// The hash of what is copied.
     fn copy(&self, component: &Path) -> Result<String> {
-        let bytes = regular_file::read(component, MOST_BYTES)?;
+        let bytes = regular_file::read(component, MAX_COMPONENT_BYTES)?;
         let fresh = self.folder.path().join("fresh");
         std::fs::write(&fresh, &bytes).and_then(|()| std::fs::rename(&fresh, self.path()))?;
-        Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(sha256(&bytes))
     }
 
     async fn start(&self, spec: &PluginSpec, began_with: Began) -> Result<Running> {
@@ -149,7 +144,7 @@ impl Serving {
         let url = timeout(PATIENCE, listening).await.context("the server does not start")??;
         // Nothing more is said there.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let running = Running { child, url, name: spec.name.clone(), began_with };
+        let running = Running { child, url, began_with };
         if let Some(file) = &self.state {
             match std::fs::read(file) {
                 Ok(kept) => running.keep(kept).await.with_context(|| file.display().to_string())?,
@@ -190,7 +185,7 @@ impl Running {
         let start = Instant::now();
         self.signal(Signal::HUP);
         while start.elapsed() < PATIENCE {
-            let (url, name) = (format!("{}/rehearsal/plugins", self.url), self.name.clone());
+            let (url, name) = (format!("{}/rehearsal/plugins", self.url), self.began_with.name.clone());
             let status = tokio::task::spawn_blocking(move || {
                 let list: Value = agent().get(&url).call()?.body_mut().read_json()?;
                 let plugins = list["plugins"].as_array().cloned().unwrap_or_default();
@@ -210,7 +205,7 @@ impl Running {
     }
 
     fn state_url(&self) -> String {
-        format!("{}/rehearsal/plugins/{}/state", self.url, self.name)
+        format!("{}/rehearsal/plugins/{}/state", self.url, self.began_with.name)
     }
 
     /// What the plugin keeps, as JSON.
