@@ -2,9 +2,10 @@
 //! queue and while its simulated prefill runs, what it is answered with.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::join_all;
@@ -37,15 +38,29 @@ pub(crate) struct Questions {
     pub(crate) arrival: Option<Arrival>,
 }
 
+/// An output and the plugin that it is from.
+type Answer<'a> = Result<(Arc<CompletionOutput>, &'a str), StrategyError>;
+
+/// Answers that wait for those of the request's other choices that were asked. They are told together, in the order of the
+/// choices: which call returned first on this machine is not to be seen in the order of a stream's tokens.
+#[derive(Default)]
+struct Returned<'a> {
+    /// All that returned, those that were told included.
+    count: usize,
+    /// By choice.
+    answers: BTreeMap<u32, (SequenceId, Answer<'a>)>,
+}
+
 impl Questions {
     /// Asks all of them and hands the answers to the engine.
     pub(crate) async fn ask(self) {
         if let (Some(policy), Some(arrival)) = (&self.strategies.failure_policy, &self.arrival) {
             self.select(&**policy, arrival).await;
         }
+        let returned = Mutex::default();
         match &self.sequences[..] {
-            [(id, choice)] => self.answer(*id, choice).await,
-            several => drop(join_all(several.iter().map(|(id, choice)| self.answer(*id, choice))).await),
+            [(id, choice)] => self.answer(*id, choice, &returned).await,
+            several => drop(join_all(several.iter().map(|(id, choice)| self.answer(*id, choice, &returned))).await),
         }
     }
 
@@ -57,24 +72,37 @@ impl Questions {
         });
     }
 
-    async fn answer(&self, id: SequenceId, choice: &Choice) {
+    async fn answer<'a>(&'a self, id: SequenceId, choice: &'a Choice, returned: &Mutex<Returned<'a>>) {
         let cached_tokens = poll_fn(|context| self.mailbox.poll_admitted(choice.index, context)).await;
-        let choice = match cached_tokens {
+        let asked = match cached_tokens {
             0 => Cow::Borrowed(choice),
             cached_tokens => Cow::Owned(Choice { cached_tokens, ..choice.clone() }),
         };
-        let answer = or_lost(self.output(&choice)).await;
+        let answer = or_lost(self.output(&asked)).await;
         // Requests that arrived together are all asked before the first is answered: then their answers leave one right
         // after the other, and their client is woken once for them and not once for each.
         yield_now().await;
-        self.driver.change(|core, now| match answer {
-            Ok((output, plugin)) => core.answered(id, output, plugin, now),
-            Err(error) => core.failed(id, error, now),
+        let answers = {
+            let mut returned = returned.lock().unwrap_or_else(PoisonError::into_inner);
+            returned.count += 1;
+            returned.answers.insert(choice.index, (id, answer));
+            if returned.count < self.mailbox.n_admitted() {
+                return;
+            }
+            std::mem::take(&mut returned.answers)
+        };
+        self.driver.change(|core, now| {
+            for (id, answer) in answers.into_values() {
+                match answer {
+                    Ok((output, plugin)) => core.answered(id, output, plugin, now),
+                    Err(error) => core.failed(id, error, now),
+                }
+            }
         });
     }
 
     /// What the strategies answer, cut to what the client gets, and which plugin it is from.
-    async fn output(&self, choice: &Choice) -> Result<(Arc<CompletionOutput>, &str), StrategyError> {
+    async fn output(&self, choice: &Choice) -> Answer<'_> {
         let generator = &self.strategies.generator;
         let (completion, plugin) = match self.tool_calls(choice).await? {
             Some(calls) => calls,

@@ -186,6 +186,11 @@ impl Mailbox {
         Poll::Pending
     }
 
+    /// Choices that have left the queue.
+    pub(crate) fn n_admitted(&self) -> usize {
+        self.lock().choices.iter().filter(|choice| choice.admitted.is_some()).count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inbox> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -224,6 +224,35 @@ async fn ttft_is_the_longer_of_simulated_prefill_and_strategy() {
     }
 }
 
+/// Answers later choices sooner.
+struct LastFirst;
+
+impl ResponseStrategy for LastFirst {
+    fn name(&self) -> &str {
+        "last-first"
+    }
+
+    fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
+        Box::pin(async {
+            tokio::time::sleep(MS * (10 - choice.index)).await;
+            Ok(Completion { content: Some(Content::Text("word ".repeat(3))), ..Default::default() })
+        })
+    }
+}
+
+/// However their calls return, the choices of a request come in their order: the same bytes on every run.
+#[tokio::test(start_paused = true)]
+async fn choices_that_return_in_another_order_are_told_in_their_own() {
+    for itl in [Duration::ZERO, 2 * MS] {
+        let (engine, _) = engine(5, 10, constant(Duration::ZERO, itl));
+        let three = request(SamplingParams { n: 3, ..SamplingParams::default() });
+        let stream = engine.submit(three, answering(LastFirst)).unwrap();
+        let order: Vec<_> = stream.map(|event| due(event).choice).collect().await;
+        let expected = if itl.is_zero() { vec![0, 1, 2] } else { [0, 1, 2].repeat(3) };
+        assert_eq!(order, expected, "{itl:?}");
+    }
+}
+
 /// Says itself when its tokens fall due, after thinking for a while.
 struct Timed(Timing, Duration);
 
