@@ -229,7 +229,7 @@ pub(crate) fn environment(name: &str, requirements: &Path) -> PathBuf {
     if std::fs::read(&installed).ok().as_deref() != Some(wanted.as_slice()) {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
         run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .args(["-m", "pip", "install", "--quiet", "--no-cache-dir", "--disable-pip-version-check", "-r"])
             .arg(requirements));
         std::fs::write(installed, wanted).expect("the target folder is writable");
     }
