@@ -24,6 +24,9 @@ impl EngineTime {
     /// When the clock was started.
     pub const START: Self = Self(0);
 
+    /// Later than anything.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
     /// The moment that is `elapsed` after the start.
     pub fn after_start(elapsed: Duration) -> Self {
         Self(nanos(elapsed))

@@ -1,8 +1,10 @@
 //! What an engine is built with. Already valid: the server's configuration checks ranges before it gets here.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use crate::kv_cache::KvCacheConfig;
+use crate::latency::{Lockstep, StepTime};
 
 /// The limits and the seed of one simulated engine.
 #[derive(Debug, Clone)]
@@ -21,8 +23,31 @@ pub struct EngineConfig {
     pub max_cpu_loras: NonZeroU32,
     /// The simulated KV cache; none: every prompt is computed, and memory never runs out.
     pub kv_cache: Option<KvCacheConfig>,
+    /// The batch goes in steps, as vLLM's does; none: each sequence goes at its own pace.
+    pub steps: Option<StepConfig>,
     /// What all randomness of the engine derives from.
     pub seed: u64,
+}
+
+/// How an engine steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepConfig {
+    /// How long a step takes.
+    pub time: StepTime,
+    /// Standard deviation of that, as a share of it.
+    pub spread: f64,
+    /// From the arrival of a request to its place in the engine's queue: what the API server takes for it.
+    pub overhead: Duration,
+    /// Tokens that one step computes at most; not less than `max_num_seqs`.
+    pub max_num_batched_tokens: NonZeroU32,
+    /// Tokens of one prompt that one step computes at most; 0: as many as there is room for.
+    pub long_prefill_token_threshold: u32,
+    /// Prompts may be computed in chunks; else each in one step.
+    pub chunked_prefill: bool,
+    /// A step is scheduled while the one before it runs.
+    pub async_scheduling: bool,
+    /// What other data-parallel ranks compute makes a step longer.
+    pub lockstep: Option<Lockstep>,
 }
 
 impl EngineConfig {

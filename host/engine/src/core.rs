@@ -10,6 +10,7 @@ mod pause;
 mod play;
 mod request;
 mod sequence;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use pause::Pause;
 use pause::Paused;
 use request::Request;
 use sequence::{Pace, Sequence};
+use steps::Steps;
 
 /// The sequences of one request, with what their strategies are asked.
 pub(crate) type Sequences = SmallVec<[(SequenceId, Arc<Choice>); 1]>;
@@ -50,6 +52,8 @@ pub(crate) struct Core {
     kv_cache: Option<KvCache>,
     /// Adapters in memory.
     adapters: AdapterCache,
+    /// The batch goes in steps; `None`: each sequence at its own pace.
+    steps: Option<Steps>,
     requests: FnvHashMap<RequestNumber, Request>,
     sequences: FnvHashMap<SequenceId, Sequence>,
     /// Nothing that is due is done while a component call is in flight.
@@ -62,6 +66,8 @@ pub(crate) struct Core {
     /// Component calls that were asked for and have not returned.
     calls_in_flight: usize,
     n_preemptions: u64,
+    /// Times that a sequence left the queue.
+    n_admitted: u64,
     /// A place, a block or a turn may be free.
     is_unsettled: bool,
     /// Of the scheduler, when adapters were last reported.
@@ -74,6 +80,8 @@ pub(crate) struct Core {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Deadline {
     Playback(RequestNumber),
+    /// A step ends, or a request has come so far that it can be in one.
+    Step,
     Token(SequenceId),
 }
 
@@ -87,6 +95,7 @@ impl Core {
         waits_for_calls: bool,
     ) -> Self {
         let kv_cache = config.kv_cache.as_ref().zip(hasher);
+        let block_size = kv_cache.as_ref().map(|(config, _)| config.block_size);
         Self {
             latency,
             max_num_seqs: config.max_num_seqs.get() as usize,
@@ -95,6 +104,7 @@ impl Core {
             scheduler: Scheduler::new(config.max_num_seqs, config.max_waiting_queue_length, config.max_loras),
             kv_cache: kv_cache.map(|(config, hasher)| KvCache::new(config, hasher)),
             adapters: AdapterCache::new(config.max_cpu_loras.get() as usize),
+            steps: config.steps.clone().map(|steps| Steps::new(steps, block_size, config.seed)),
             requests: FnvHashMap::default(),
             sequences: FnvHashMap::default(),
             waits_for_calls,
@@ -103,6 +113,7 @@ impl Core {
             next_number: 0,
             calls_in_flight: 0,
             n_preemptions: 0,
+            n_admitted: 0,
             is_unsettled: false,
             adapters_reported: 0,
             report: StepReport::default(),
@@ -169,7 +180,10 @@ impl Core {
         self.deliveries.push((sequence.mailbox.clone(), delivery));
         let lateness = sequence.prefilled_at().map_or_else(Default::default, |prefilled_at| at.since(prefilled_at));
         self.report.sequences.push(sequence.report(SequenceEvent::Answered { plugin: plugin.into(), lateness }));
-        if let Some(due) = sequence.answer(output, generating_at) {
+        if self.steps.is_some() {
+            let computed = sequence.answer_in_steps(output, at);
+            self.go_on_in_steps(id, computed);
+        } else if let Some(due) = sequence.answer(output, generating_at) {
             self.due_tokens().insert((due, Deadline::Token(id)));
         }
     }
@@ -231,6 +245,7 @@ impl Core {
             debug_assert_eq!(due, at, "a deadline was missed by a step");
             match deadline {
                 Deadline::Playback(number) => self.play(number, at),
+                Deadline::Step => self.step_due(at),
                 Deadline::Token(id) => self.generate(id, at),
             }
         }
@@ -253,9 +268,10 @@ impl Core {
 
     /// Forgets what happened, once it was told.
     pub(crate) fn clear_report(&mut self) {
-        let StepReport { at: _, counts: _, sequences, requests, injected, refused, kv_cache, adapters } =
+        let StepReport { at: _, counts: _, sequences, steps, requests, injected, refused, kv_cache, adapters } =
             &mut self.report;
         sequences.clear();
+        steps.clear();
         requests.clear();
         injected.clear();
         *refused = 0;
@@ -302,13 +318,22 @@ impl Core {
 
     /// Gives free places and memory to the sequences that wait longest.
     fn admit(&mut self, at: EngineTime) {
+        if self.steps.is_some() {
+            return self.schedule_steps(at);
+        }
         let (kv_cache, paused) = (&mut self.kv_cache, &self.paused);
         let allocate = |id| match kv_cache {
             _ if paused.as_ref().is_some_and(|paused| !paused.admits(id)) => None,
             Some(kv_cache) => kv_cache.allocate(id),
             None => Some(0),
         };
-        for Admitted { id, adapter, cached_tokens } in self.scheduler.schedule(allocate) {
+        let admitted = self.scheduler.schedule(allocate);
+        self.admitted(admitted, at);
+    }
+
+    /// These sequences have left the queue.
+    fn admitted(&mut self, admitted: Vec<Admitted>, at: EngineTime) {
+        for Admitted { id, adapter, cached_tokens } in admitted {
             let loads_adapter = adapter
                 .is_some_and(|adapter| self.adapters.use_adapter(adapter.id, |id| self.scheduler.runs_adapter(id)));
             // All that are admitted at this moment count.
@@ -316,7 +341,12 @@ impl Core {
             // A failure that another choice played may have ended it.
             let Some(sequence) = self.sequences.get_mut(&id) else { continue };
             let is_first = sequence.history.scheduled.is_none();
-            let due = sequence.admit(cached_tokens, at, &*self.latency, load);
+            self.n_admitted += 1;
+            sequence.place = self.n_admitted;
+            let due = match self.steps {
+                None => sequence.admit(cached_tokens, at, &*self.latency, load),
+                Some(_) => sequence.admit_to_steps(cached_tokens, at, &*self.latency, load),
+            };
             let event = if is_first { SequenceEvent::Scheduled } else { SequenceEvent::Resumed };
             self.report.sequences.push(sequence.report(event));
             if loads_adapter {
@@ -371,6 +401,8 @@ impl Core {
 
     /// Reports the one terminal event of a sequence, and frees its place and its blocks.
     fn end(&mut self, id: SequenceId, event: SequenceEvent) {
+        self.catch_up(id);
+        self.take_out(id);
         let Some(mut sequence) = self.sequences.remove(&id) else { return };
         self.calls_in_flight -= usize::from(sequence.awaits_answer());
         if let Some(due) = sequence.freeze() {
@@ -413,7 +445,10 @@ impl Core {
             let due = self.sequences.values().filter(|sequence| matches!(sequence.pace, Pace::Due(_))).count();
             let played = self.requests.values().filter(|request| request.play_at.is_some()).count();
             let held = self.paused.as_ref().map_or(0, Paused::n_held);
-            assert_eq!(self.deadlines.len() + held, due + played, "a deadline of nothing");
+            let is_step = |(_, deadline): &&(EngineTime, Deadline)| *deadline == Deadline::Step;
+            let of_steps = self.deadlines.iter().filter(is_step).count();
+            assert_eq!(self.deadlines.len() + held, due + played + of_steps, "a deadline of nothing");
+            self.debug_assert_steps();
         }
     }
 }

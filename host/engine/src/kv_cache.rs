@@ -134,18 +134,46 @@ impl KvCache {
     /// Blocks for all tokens that a sequence has so far; returns how many of these tokens were found. None, and nothing
     /// happens, if not enough blocks are free.
     pub fn allocate(&mut self, id: SequenceId) -> Option<u32> {
+        let n_tokens = self.sequences.get(&id)?.tokens.ids.len() as u32;
+        self.begin(id, |_| Some(n_tokens))
+    }
+
+    /// The same, but so far only for as many tokens as `first` says of the number that was found; none, and nothing happens,
+    /// if it says so. For the others too, enough must be free.
+    pub fn begin(&mut self, id: SequenceId, first: impl FnOnce(u32) -> Option<u32>) -> Option<u32> {
         let sequence = self.sequences.get(&id)?;
         let hits = self.hits(sequence);
         if self.n_wanted(sequence, &hits) > self.pool.n_free() {
             return None;
         }
+        let n_found = (hits.len() * self.block_size) as u32;
+        let n_tokens = first(n_found)?;
         hits.iter().for_each(|block| self.pool.hold(*block));
         let n_hits = hits.len();
         let sequence = self.sequences.get_mut(&id)?;
         (sequence.blocks, sequence.n_cached) = (hits, n_hits);
-        let n_tokens = sequence.tokens.ids.len();
-        self.fill(id, n_tokens);
-        Some((n_hits * self.block_size) as u32)
+        self.fill(id, n_tokens as usize);
+        Some(n_found)
+    }
+
+    /// Blocks for the first `n_tokens` of the tokens that a running sequence has; false, and nothing happens, if not enough are
+    /// free.
+    pub fn advance(&mut self, id: SequenceId, n_tokens: usize) -> bool {
+        let Some(sequence) = self.sequences.get(&id) else { return true };
+        let is_room = n_tokens.div_ceil(self.block_size) <= sequence.blocks.len() + self.pool.n_free();
+        if is_room {
+            self.fill(id, n_tokens);
+        }
+        is_room
+    }
+
+    /// A waiting sequence has generated `output_ids`, its output from the beginning.
+    pub fn append(&mut self, id: SequenceId, output_ids: &[u32]) {
+        let Some(sequence) = self.sequences.get_mut(&id) else { return };
+        let n_known = sequence.tokens.ids.len() - sequence.n_prompt_tokens;
+        if n_known < output_ids.len() {
+            Arc::make_mut(&mut sequence.tokens).ids.extend(&output_ids[n_known..]);
+        }
     }
 
     /// Makes room for a running sequence to send `output_ids`, its output from the beginning. Returns how many of them
@@ -261,8 +289,9 @@ impl KvCache {
     }
 
     fn debug_assert_invariants(&self) {
+        // Of a large pool, looking at all of it would take longer than the step.
         #[cfg(debug_assertions)]
-        {
+        if self.pool.n_blocks() <= 4096 {
             self.pool.assert_invariants();
             let mut holders = vec![0; self.pool.n_blocks()];
             for sequence in self.sequences.values() {

@@ -1,10 +1,15 @@
 //! How long prefill and each token take. Pure: counts in, durations out; pacing and the clock are elsewhere.
 
+mod lockstep;
+mod step_time;
+
 use std::time::Duration;
 
 use rand_distr::{Distribution, Normal};
 
 use crate::seed::EngineRng;
+pub use lockstep::Lockstep;
+pub use step_time::{StepCounts, StepTime};
 
 /// What is known when a sequence starts its prefill.
 #[derive(Debug, Clone, Copy)]

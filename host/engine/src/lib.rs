@@ -27,6 +27,8 @@ mod driver;
 mod mailbox;
 mod playback;
 
+pub mod offline;
+
 pub mod kv_cache;
 pub mod lora;
 pub mod output;
@@ -43,12 +45,12 @@ pub mod tokenizer;
 
 pub use self::core::Pause;
 pub use clock::{Clock, EngineTime, ManualClock};
-pub use config::EngineConfig;
+pub use config::{EngineConfig, StepConfig};
 pub use engine::{Engine, QueueFull};
 pub use failure::{Arrival, Failure, FailurePolicy, Moment, Outcome};
 pub use history::SequenceHistory;
 pub use kv_cache::{HashAlgorithm, KvCacheConfig, KvCacheEvent};
-pub use latency::{ConfiguredLatency, LatencyModel};
+pub use latency::{ConfiguredLatency, LatencyModel, Lockstep, StepCounts, StepTime};
 pub use lora::{Adapter, Adapters};
 pub use observer::EngineObserver;
 pub use output::{
@@ -56,7 +58,9 @@ pub use output::{
     Piece, StopReason, Timing,
 };
 pub use output_stream::OutputStream;
-pub use report::{AdapterNames, Counts, RequestEnd, RequestReport, SequenceEvent, SequenceReport, StepReport};
+pub use report::{
+    AdapterNames, Counts, EndedStep, RequestEnd, RequestReport, SequenceEvent, SequenceReport, StepReport,
+};
 pub use request::{Endpoint, GenerationRequest, Prompt, PromptContent, SamplingParams};
 pub use strategy::{
     Choice, EmbeddingRequest, EmbeddingStrategy, Fault, PluginFault, ResponseStrategy, Strategies, StrategyError,

@@ -191,6 +191,13 @@ impl CompletionOutput {
         Self { parts, ids, seed, finish_reason, stop_reason: None, timing: None, logprobs: Vec::new() }
     }
 
+    /// One of these tokens, which stand for no text, and end where they were to.
+    pub(crate) fn of_tokens(ids: Vec<u32>) -> Self {
+        let content = OutputText { text: String::new(), ends: vec![0; ids.len()] };
+        let (parts, finish_reason) = (smallvec::smallvec![Part::Content(content)], FinishReason::Length);
+        Self { parts, ids, seed: 0, finish_reason, stop_reason: None, timing: None, logprobs: Vec::new() }
+    }
+
     /// The first `n_tokens` of it, as if it had been ended there.
     pub(crate) fn aborted(&self, n_tokens: usize) -> Self {
         let mut room = n_tokens;
@@ -291,6 +298,11 @@ impl CompletionOutput {
     /// Why it ended.
     pub fn finish_reason(&self) -> &FinishReason {
         &self.finish_reason
+    }
+
+    /// Whether it ended otherwise than at a length that was known before.
+    pub(crate) fn ends_by_itself(&self) -> bool {
+        !matches!(self.finish_reason, FinishReason::Length | FinishReason::Abort)
     }
 
     /// What ended it before its strategy did.

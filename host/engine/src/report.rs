@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::EngineTime;
 use crate::history::SequenceHistory;
 use crate::kv_cache::KvCacheEvent;
+use crate::latency::StepCounts;
 use crate::output::FinishReason;
 use crate::request::RequestNumber;
 use crate::strategy::{Choice, StrategyError};
@@ -17,6 +18,9 @@ pub struct StepReport {
     pub at: EngineTime,
     /// What happened to sequences, in order.
     pub sequences: Vec<SequenceReport>,
+    /// Steps that ended, of an engine that steps. Its sequences report the tokens that end their prefill; those that follow
+    /// are in these sums.
+    pub steps: Vec<EndedStep>,
     /// Requests that ended, each once and after the last of its sequences.
     pub requests: Vec<Arc<RequestReport>>,
     /// Failures that were played on purpose, in order: of which request, and their [kinds](crate::Failure::kind).
@@ -36,12 +40,28 @@ impl StepReport {
     /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
         self.sequences.is_empty()
+            && self.steps.is_empty()
             && self.requests.is_empty()
             && self.injected.is_empty()
             && self.kv_cache.is_none()
             && self.adapters.is_none()
             && self.refused == 0
     }
+}
+
+/// A step that ended at the moment of the report.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EndedStep {
+    /// When it began.
+    pub start: EngineTime,
+    /// What this engine computed in it.
+    pub counts: StepCounts,
+    /// What all ranks that step together computed.
+    pub all_ranks: StepCounts,
+    /// Sequences that had a token before and have one more.
+    pub decoded: u32,
+    /// How long after that one.
+    pub gap: Duration,
 }
 
 /// How one request ended.

@@ -28,6 +28,8 @@ pub enum Purpose {
     Classes = 7,
     /// Ids of traces and spans.
     Trace = 8,
+    /// Jitter of steps.
+    Steps = 9,
 }
 
 /// Folds `parts` into one seed. Order matters; neighbouring inputs give unrelated seeds.

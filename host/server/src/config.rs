@@ -29,6 +29,7 @@ mod reasoning;
 mod routing;
 mod serving;
 mod settings;
+pub(crate) mod steps;
 mod tokenizer;
 mod tools;
 mod traces;
@@ -135,6 +136,7 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
         engine::SPECS,
         lora::SPECS,
         latency::SPECS,
+        steps::SPECS,
         clock::SPECS,
         routing::SPECS,
         plugins::SPECS,
@@ -162,10 +164,12 @@ impl Config {
             &mut reader,
             &model.served_names.iter().map(String::as_str).chain(adapters).collect::<Vec<_>>(),
         );
-        let (kv_cache, kv_events) = kv_cache::read(&mut reader, &model.served_names[0], ranks.first + ranks.n - 1);
+        let profile = steps::profile_in_force(&mut reader);
+        let last_rank = ranks.first + ranks.n - 1;
+        let (kv_cache, kv_events) = kv_cache::read(&mut reader, &model.served_names[0], last_rank, profile.as_ref());
         let has_kv_cache = kv_cache.is_some();
         let serving = serving::read(&mut reader, ranks.n);
-        let engine = engine::read(&mut reader, kv_cache);
+        let engine = engine::read(&mut reader, kv_cache, profile.as_ref(), ranks.n);
         let base = Self {
             settings: settings.clone(),
             serving,

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::config::steps;
 use crate::config::{Config, Origin, Settings, Spec, specs};
 use crate::nearest::did_you_mean;
 
@@ -52,6 +53,10 @@ impl LiveConfig {
         }
         let before = Config::new(&settings)?;
         match Config::new(&changed) {
+            Ok(config) if steps::is_changed(&before.engine, &config.engine) => {
+                problems.push("latency-calculator: whether it is step cannot be changed while the server runs".into());
+                Err(problems)
+            }
             Ok(config) if problems.is_empty() => Ok(Change { settings, changed, config, before }),
             Ok(_) => Err(problems),
             Err(more) => Err(problems.into_iter().chain(more).collect()),

@@ -15,6 +15,11 @@ use crate::scheduler::SequenceId;
 impl Core {
     /// Tokens of a sequence are due.
     pub(super) fn generate(&mut self, id: SequenceId, at: EngineTime) {
+        if self.steps.is_some() {
+            // What was computed elsewhere is here.
+            let computed = self.sequences.get_mut(&id).and_then(|sequence| sequence.fetched(at));
+            return self.go_on_in_steps(id, computed);
+        }
         let load = self.load();
         let Some(sequence) = self.sequences.get_mut(&id) else { return };
         let start = sequence.generated();
@@ -47,7 +52,7 @@ impl Core {
     }
 
     /// Tokens of a sequence go to its client, through the failures of its request if there are any.
-    fn pass_on(&mut self, id: SequenceId, tokens: Range<usize>, at: EngineTime) {
+    pub(super) fn pass_on(&mut self, id: SequenceId, tokens: Range<usize>, at: EngineTime) {
         let Some(sequence) = self.sequences.get(&id) else { return };
         let (choice, number, n_tokens) = (sequence.choice.index, sequence.choice.number, sequence.n_tokens);
         let is_last = tokens.end == n_tokens;
@@ -70,7 +75,7 @@ impl Core {
     /// Room for a running sequence to have generated the tokens before `end`; returns how many it may generate. While no
     /// block is free, the sequence that was admitted last is preempted, as in vLLM. If that is the one that asks, there is
     /// not enough room. The one that was admitted first never is preempted, so that there is always progress.
-    fn make_room(&mut self, id: SequenceId, end: usize) -> usize {
+    pub(super) fn make_room(&mut self, id: SequenceId, end: usize) -> usize {
         let Some(output) = self.sequences.get(&id).and_then(|sequence| sequence.output.clone()) else { return end };
         loop {
             let Some(kv_cache) = &mut self.kv_cache else { return end };
@@ -88,6 +93,8 @@ impl Core {
     /// Takes a running sequence its place and its blocks away. It waits before all others.
     pub(super) fn preempt(&mut self, id: SequenceId) {
         self.n_preemptions += 1;
+        self.catch_up(id);
+        self.take_out_preempted(id);
         self.scheduler.preempt(id);
         if let Some(kv_cache) = &mut self.kv_cache {
             kv_cache.release(id);

@@ -76,6 +76,8 @@ impl Core {
             return;
         }
         let late = at.since(paused.since);
+        let ends_at = self.steps.as_mut().and_then(|steps| steps.delay(late));
+        self.deadlines.extend(ends_at.map(|ends_at| (ends_at, Deadline::Step)));
         for (id, sequence) in &mut self.sequences {
             if let Some(due) = sequence.delay(paused.since, late) {
                 self.deadlines.insert((due, Deadline::Token(*id)));
@@ -86,6 +88,11 @@ impl Core {
     /// The moment that it is, for what is generated.
     pub(super) fn generating_at(&self, at: EngineTime) -> EngineTime {
         self.paused.as_ref().filter(|paused| paused.finishes.is_none()).map_or(at, |paused| paused.since)
+    }
+
+    /// Whether nothing is computed.
+    pub(super) fn stands_still(&self) -> bool {
+        self.paused.as_ref().is_some_and(|paused| paused.finishes.is_none())
     }
 
     /// Whether it is paused, or about to be.
@@ -127,7 +134,7 @@ impl Core {
             paused.since = at;
             let is_token = |(_, deadline): &(EngineTime, Deadline)| matches!(deadline, Deadline::Token(_));
             paused.held = self.deadlines.iter().filter(|deadline| is_token(deadline)).copied().collect();
-            self.deadlines.retain(|deadline| !is_token(deadline));
+            self.deadlines.retain(|(_, deadline)| matches!(deadline, Deadline::Playback(_)));
         }
         self.deliveries.extend(paused.waiting.drain(..).map(|mailbox| (mailbox, Delivery::Complete)));
     }
@@ -146,6 +153,7 @@ impl Core {
                 continue;
             }
             for id in ids {
+                self.catch_up(id);
                 let Some(sequence) = self.sequences.get(&id) else { continue };
                 let (choice, end) = (sequence.choice.index, sequence.generated());
                 let output = match &sequence.output {

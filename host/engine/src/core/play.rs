@@ -65,7 +65,10 @@ impl Core {
         request.hangs = true;
         self.deliveries.push((request.mailbox.clone(), Delivery::Hang { number }));
         let mut frozen = Vec::new();
-        for id in &request.ids {
+        let ids = request.ids.clone();
+        for id in &ids {
+            self.catch_up(*id);
+            self.take_out(*id);
             let Some(sequence) = self.sequences.get_mut(id) else { continue };
             self.calls_in_flight -= usize::from(sequence.awaits_answer());
             if let Some(due) = sequence.freeze() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::steps::Progress;
 use crate::clock::EngineTime;
 use crate::history::SequenceHistory;
 use crate::latency::{LatencyModel, Load, PrefillCounts};
@@ -25,6 +26,10 @@ pub(super) struct Sequence {
     /// Of its output, so that a token need not look at it.
     pub(super) n_tokens: usize,
     pub(super) pace: Pace,
+    /// Where the engine steps, how far it is in its steps.
+    pub(super) progress: Progress,
+    /// Of those that left the queue, which it was the last time.
+    pub(super) place: u64,
     /// When the KV cache of all that it has is there; `None` while it waits.
     prefilled_at: Option<EngineTime>,
     call: Call,
@@ -67,6 +72,8 @@ impl Sequence {
             output: None,
             n_tokens: 0,
             pace: Pace::NotBefore(at),
+            progress: Progress::Out,
+            place: 0,
             prefilled_at: None,
             call: Call::NotAsked,
         }
@@ -80,19 +87,80 @@ impl Sequence {
         latency: &dyn LatencyModel,
         load: Load,
     ) -> Option<EngineTime> {
+        self.scheduled(cached_tokens, at);
+        let prefilled_at = at + self.prefill_time(cached_tokens, latency, load);
+        self.prefilled_at = Some(prefilled_at);
+        self.pace()
+    }
+
+    /// The same where the engine steps. Returns when its KV cache has come, if that was computed elsewhere.
+    pub(super) fn admit_to_steps(
+        &mut self,
+        cached_tokens: u32,
+        at: EngineTime,
+        latency: &dyn LatencyModel,
+        load: Load,
+    ) -> Option<EngineTime> {
+        self.scheduled(cached_tokens, at);
+        if self.pace == Pace::Over || !self.is_prefilled_elsewhere() {
+            self.prefilled_at = Some(EngineTime::NEVER);
+            return None;
+        }
+        let fetched_at = at + self.prefill_time(cached_tokens, latency, load);
+        (self.prefilled_at, self.pace) = (Some(fetched_at), Pace::Due(fetched_at));
+        Some(fetched_at)
+    }
+
+    fn scheduled(&mut self, cached_tokens: u32, at: EngineTime) {
         if self.history.scheduled.is_none() {
             (self.history.scheduled, self.history.cached_tokens) = (Some(at), cached_tokens);
         }
-        let generated = self.history.generated_tokens;
+    }
+
+    fn prefill_time(&mut self, cached_tokens: u32, latency: &dyn LatencyModel, load: Load) -> Duration {
         let counts = PrefillCounts {
-            prompt_tokens: self.choice.prompt().n_tokens + generated,
+            prompt_tokens: self.n_present(),
             cached_tokens,
-            // Only the first time: the other server does not keep it.
-            remote_prefill: self.choice.request.remote_prefill && generated == 0,
+            remote_prefill: self.is_prefilled_elsewhere(),
         };
-        let prefilled_at = at + latency.first_token(counts, load, &mut self.rng);
-        self.prefilled_at = Some(prefilled_at);
-        self.pace()
+        latency.first_token(counts, load, &mut self.rng)
+    }
+
+    /// Whether another server computes its prompt. Only the first time: it does not keep it.
+    pub(super) fn is_prefilled_elsewhere(&self) -> bool {
+        self.choice.request.remote_prefill && self.generated() == 0
+    }
+
+    /// Tokens that it has: its prompt's, and those that were generated.
+    pub(super) fn n_present(&self) -> u32 {
+        self.choice.prompt().n_tokens + self.history.generated_tokens
+    }
+
+    /// What another server computed is here. Returns how many of its tokens are computed, if its strategy has answered.
+    pub(super) fn fetched(&mut self, at: EngineTime) -> Option<u32> {
+        if let Pace::Due(_) = self.pace {
+            self.pace = Pace::NotBefore(at);
+        }
+        self.output.as_ref().map(|_| self.n_present() - 1)
+    }
+
+    /// Its strategy has answered at `at`. Returns how many of its tokens are computed, if it waited for that and not for a step.
+    pub(super) fn answer_in_steps(&mut self, output: Arc<CompletionOutput>, at: EngineTime) -> Option<u32> {
+        self.call = Call::Returned;
+        self.n_tokens = output.n_tokens();
+        self.output = Some(output);
+        let waits_for_it = self.prefilled_at.is_some_and(|prefilled_at| prefilled_at <= at);
+        (waits_for_it && matches!(self.pace, Pace::NotBefore(_))).then(|| self.n_present() - 1)
+    }
+
+    /// A step has computed all that it had.
+    pub(super) fn prefill_ended(&mut self, at: EngineTime) {
+        self.prefilled_at = Some(at);
+    }
+
+    /// Whether each of its tokens is told when it falls due: others need the last one only.
+    pub(super) fn tells_each_token(&self) -> bool {
+        self.is_played || self.choice.request.streaming
     }
 
     /// Its strategy has answered at `at`: the first token waits for the slower of the two. Returns when it is due, if that

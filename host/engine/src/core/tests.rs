@@ -11,9 +11,11 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::StepConfig;
 use crate::engine::tests::{MS, constant, engine_config, request};
 use crate::failure::{Failure, Moment};
 use crate::kv_cache::{ExtraKeys, HashAlgorithm, KvCacheConfig};
+use crate::latency::StepTime;
 use crate::lora::Adapter;
 use crate::output::{Completion, Content};
 use crate::request::{Prompt, PromptContent, SamplingParams};
@@ -32,12 +34,14 @@ struct Setup {
     n_blocks: Option<u32>,
     ttft: Duration,
     itl: Duration,
+    /// The batch goes in steps.
+    steps: Option<StepConfig>,
 }
 
 /// One thing that is done to it. Of several that it may be done to, a number picks one.
 #[derive(Debug, Clone)]
 enum Action {
-    Submit { n: u32, prompt: std::ops::Range<u32>, adapter: Option<u32>, outcomes: Option<Vec<Outcome>> },
+    Submit { n: u32, prompt: std::ops::Range<u32>, adapter: Option<u32>, kind: Kind, outcomes: Option<Vec<Outcome>> },
     Select(usize),
     Answer { which: usize, n_tokens: usize },
     Fail(usize),
@@ -48,10 +52,41 @@ enum Action {
     Resume,
 }
 
+/// What else there is to a request.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    streaming: bool,
+    remote_prefill: bool,
+    priority: i64,
+}
+
+fn steps() -> impl Strategy<Value = StepConfig> {
+    let time = prop_oneof![Just(0.0), Just(1e-3), Just(2.5e-3)];
+    (time, 5..9u32, 0..4u32, any::<bool>(), prop_oneof![Just(Duration::ZERO), Just(MS)]).prop_map(
+        |(base, budget, long_prefill_token_threshold, async_scheduling, overhead)| StepConfig {
+            time: StepTime { base, per_prefill_token: base / 8.0, ..StepTime::default() },
+            spread: 0.0,
+            overhead,
+            max_num_batched_tokens: NonZeroU32::new(budget).unwrap(),
+            long_prefill_token_threshold,
+            chunked_prefill: true,
+            async_scheduling,
+            lockstep: None,
+        },
+    )
+}
+
 fn setup() -> impl Strategy<Value = Setup> {
     let latency = || prop_oneof![Just(Duration::ZERO), Just(MS), Just(3 * MS)];
-    (1..5u32, 0..8u32, option::of(6..20u32), latency(), latency()).prop_map(
-        |(max_num_seqs, max_waiting, n_blocks, ttft, itl)| Setup { max_num_seqs, max_waiting, n_blocks, ttft, itl },
+    (1..5u32, 0..8u32, option::of(6..20u32), latency(), latency(), option::of(steps())).prop_map(
+        |(max_num_seqs, max_waiting, n_blocks, ttft, itl, steps)| Setup {
+            max_num_seqs,
+            max_waiting,
+            n_blocks,
+            ttft,
+            itl,
+            steps,
+        },
     )
 }
 
@@ -84,10 +119,13 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 
 fn action() -> impl Strategy<Value = Action> {
     let which = 0..1000_usize;
+    let kind = (any::<bool>(), prop::bool::weighted(0.2), 0..2i64)
+        .prop_map(|(streaming, remote_prefill, priority)| Kind { streaming, remote_prefill, priority });
+    let outcomes = option::weighted(0.3, vec(outcome(), 0..3));
     prop_oneof![
-        4 => (1..4u32, 0..3u32, 1..12u32, option::weighted(0.3, 1..4u32), option::weighted(0.3, vec(outcome(), 0..3)))
-            .prop_map(|(n, first, length, adapter, outcomes)| {
-                Action::Submit { n, prompt: 100 * first..100 * first + length, adapter, outcomes }
+        4 => (1..4u32, 0..3u32, 1..12u32, option::weighted(0.3, 1..4u32), kind, outcomes)
+            .prop_map(|(n, first, length, adapter, kind, outcomes)| {
+                Action::Submit { n, prompt: 100 * first..100 * first + length, adapter, kind, outcomes }
             }),
         3 => which.clone().prop_map(Action::Select),
         6 => (which.clone(), 0..9_usize).prop_map(|(which, n_tokens)| Action::Answer { which, n_tokens }),
@@ -123,21 +161,27 @@ impl Run {
             tells_events: true,
         });
         let max_loras = NonZeroU32::MIN;
-        let config = EngineConfig { kv_cache, max_loras, ..engine_config(setup.max_num_seqs, setup.max_waiting) };
+        // Priorities make others overtake, which the model of sequences at their own pace does not know of.
+        let (steps, priorities_count) = (setup.steps.clone(), setup.steps.is_some());
+        let limits = engine_config(setup.max_num_seqs, setup.max_waiting);
+        let config = EngineConfig { kv_cache, max_loras, steps, priorities_count, ..limits };
         let hasher = config.kv_cache.as_ref().map(|kv_cache| {
             let size = kv_cache.block_size as usize;
             Arc::new(BlockHasher::new(kv_cache.algorithm, size, None, 0, "m".into()))
         });
         let core = Core::new(&config, Box::new(constant(setup.ttft, setup.itl)), hasher.clone(), false);
         let places = setup.n_blocks.is_none().then_some(setup.max_num_seqs as usize);
-        let model = Model::new(setup.ttft, setup.itl, places);
+        let budget = setup.steps.as_ref().map(|steps| steps.max_num_batched_tokens.get());
+        let model = Model::new(setup.ttft, setup.itl, places, budget);
         Self { core, hasher, config, now: EngineTime::START, model, selecting: Vec::new() }
     }
 
     fn act(&mut self, action: Action) {
         let now = self.now;
         match action {
-            Action::Submit { n, prompt, adapter, outcomes } => self.submit(n, prompt.collect(), adapter, outcomes),
+            Action::Submit { n, prompt, adapter, kind, outcomes } => {
+                self.submit(n, prompt.collect(), adapter, kind, outcomes);
+            }
             Action::Select(which) => {
                 if !self.selecting.is_empty() {
                     let (number, outcomes) = self.selecting.remove(which % self.selecting.len());
@@ -192,13 +236,24 @@ impl Run {
         self.step();
     }
 
-    fn submit(&mut self, n: u32, token_ids: Vec<u32>, adapter: Option<u32>, outcomes: Option<Vec<Outcome>>) {
+    fn submit(
+        &mut self,
+        n: u32,
+        token_ids: Vec<u32>,
+        adapter: Option<u32>,
+        kind: Kind,
+        outcomes: Option<Vec<Outcome>>,
+    ) {
         let adapter = adapter.map(|id| {
             Arc::new(Adapter { id, generation: id, name: id.to_string(), path: "/p".into(), base_model: None })
         });
         let mut request = request(SamplingParams { n, ..Default::default() });
         request.prompts = vec![Prompt::encoded(PromptContent::TokenIds(token_ids.clone()), token_ids.clone())];
         request.adapter = adapter.clone();
+        if self.config.steps.is_some() {
+            (request.streaming, request.remote_prefill) = (kind.streaming, kind.remote_prefill);
+            request.priority = kind.priority;
+        }
         let request = Arc::new(request);
         let cached = self.hasher.iter().flat_map(|hasher| {
             let keys = ExtraKeys { adapter: adapter.clone(), cache_salt: None };
@@ -249,6 +304,11 @@ impl Run {
             self.model.gone(number);
         }
         self.step();
+        // What is in a step that runs leaves it at once; the step ends all the same.
+        while let Some(due) = self.core.next_deadline().filter(|_| self.config.steps.is_some()) {
+            self.now = due;
+            self.step();
+        }
         let Counts { running, waiting, kv_cache_blocks, .. } = self.core.counts();
         assert_eq!((running, waiting, kv_cache_blocks.unwrap_or_default().0), (0, 0, 0));
         assert_eq!((self.core.next_deadline(), self.core.calls_in_flight()), (None, 0));

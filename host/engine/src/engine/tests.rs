@@ -161,6 +161,7 @@ pub(crate) fn engine_config(max_num_seqs: u32, max_waiting: u32) -> EngineConfig
         max_loras: NonZeroU32::MIN,
         max_cpu_loras: NonZeroU32::MIN,
         kv_cache: None,
+        steps: None,
         seed: 7,
     }
 }

@@ -4,11 +4,11 @@
 use super::key::Takes;
 
 /// Flags of vLLM 0.33 that take nothing.
-const SWITCHES: &str = "aggregate-engine-logging allow-deprecated-quantization async-scheduling cohere-is-reasoning-model \
+const SWITCHES: &str = "aggregate-engine-logging allow-deprecated-quantization cohere-is-reasoning-model \
     cudagraph-metrics data-parallel-external-lb data-parallel-hybrid-lb data-parallel-multi-port-external-lb \
     dcp-q-replicate disable-cascade-attn disable-chunked-mm-input disable-custom-all-reduce \
     disable-hybrid-kv-cache-manager disable-nccl-for-dp-synchronization disable-sliding-window \
-    enable-batch-sharded-sampling enable-chunked-prefill enable-cumem-allocator enable-dbo enable-elastic-ep \
+    enable-batch-sharded-sampling enable-cumem-allocator enable-dbo enable-elastic-ep \
     enable-ep-weight-filter enable-eplb enable-expert-parallel enable-fault-tolerance \
     enable-flash-late-interaction enable-flashinfer-autotune enable-hc-sp enable-layerwise-nvtx-tracing \
     enable-log-deltas enable-log-outputs enable-logging-iteration-details enable-lora \
@@ -38,10 +38,10 @@ const VALUES: &str = "-api-process-count -api-process-rank all2all-backend allow
     gdn-prefill-backend generation-config gpu-memory-utilization grpc-port h11-max-header-count \
     h11-max-incomplete-event-size hf-config-path io-processor-plugin jit-monitor-mode kda-decode-backend \
     kda-prefill-backend kv-cache-dtype kv-cache-memory-bytes kv-cache-metrics-sample kv-offloading-backend \
-    kv-offloading-size linear-backend load-format log-config-file logprobs-mode long-prefill-token-threshold \
+    kv-offloading-size linear-backend load-format log-config-file logprobs-mode \
     lora-dtype mamba-backend mamba-block-size mamba-cache-dtype mamba-cache-mode mamba-cache-philox-rounds \
     mamba-ssm-cache-dtype mamba-ssu-algorithm master-addr master-port max-cudagraph-capture-size \
-    max-lora-cls-labels max-lora-rank max-num-active-seqs max-num-batched-tokens max-num-queued-tokens \
+    max-lora-cls-labels max-lora-rank max-num-active-seqs max-num-queued-tokens \
     max-num-scheduled-tokens max-parallel-loading-workers middleware mm-encoder-attn-backend \
     mm-encoder-attn-dtype mm-encoder-fp8-scale-path mm-encoder-fp8-scale-save-margin \
     mm-encoder-fp8-scale-save-path mm-encoder-tp-mode mm-hasher-algorithm mm-ipc-gpu-memory-gb \

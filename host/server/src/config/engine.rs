@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 
 use rehearsal_engine::{EngineConfig, KvCacheConfig};
+use rehearsal_timing::Profile;
 use serde_json::Value;
 
 use super::key::{Spec, keys};
 use super::reader::Reader;
-use super::{lora, values};
+use super::{lora, steps, values};
 use crate::wire::wall_clock::since_1970;
 
 /// What `auto` stands for: there is no memory that a longer window would have to fit into.
@@ -74,16 +75,28 @@ pub(super) fn ranks(reader: &mut Reader<'_>) -> Ranks {
     Ranks { first, n }
 }
 
-pub(super) fn read(reader: &mut Reader<'_>, kv_cache: Option<KvCacheConfig>) -> EngineConfig {
+/// Where the batch goes in steps, `profile` has the limits of which nothing else is said.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    kv_cache: Option<KvCacheConfig>,
+    profile: Option<&Profile>,
+    n_ranks: u32,
+) -> EngineConfig {
     let (max_loras, max_cpu_loras) = lora::limits(reader);
+    let limits = profile.map(|profile| &profile.engine);
+    let of_profile = limits.and_then(|limits| limits.max_model_len).map(NonZeroU32::get);
+    let max_model_len = reader.given(&MAX_MODEL_LEN).or(of_profile).unwrap_or_else(|| reader.read(&MAX_MODEL_LEN));
+    let of_profile = limits.and_then(|limits| limits.max_num_seqs);
+    let max_num_seqs = reader.given(&MAX_NUM_SEQS).or(of_profile).unwrap_or_else(|| reader.read(&MAX_NUM_SEQS));
     EngineConfig {
-        max_model_len: reader.read(&MAX_MODEL_LEN),
-        max_num_seqs: reader.read(&MAX_NUM_SEQS),
+        max_model_len,
+        max_num_seqs,
         max_waiting_queue_length: reader.read(&MAX_WAITING_QUEUE_LENGTH),
         priorities_count: reader.read(&SCHEDULING_POLICY),
         max_loras,
         max_cpu_loras,
         kv_cache,
+        steps: steps::read(reader, profile, max_num_seqs, max_model_len, n_ranks),
         seed: reader.given(&SEED).unwrap_or_else(time_as_seed),
     }
 }

@@ -1,6 +1,9 @@
 //! The simulated KV cache.
 
+use std::num::NonZeroU32;
+
 use rehearsal_engine::{HashAlgorithm, KvCacheConfig};
+use rehearsal_timing::Profile;
 use serde_json::Value;
 
 use super::key::{Spec, keys};
@@ -34,6 +37,7 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     reported_model: &str,
     last_rank: u32,
+    profile: Option<&Profile>,
 ) -> (Option<KvCacheConfig>, Option<KvEventsConfig>) {
     let algorithm = reader.read(&PREFIX_CACHING_HASH_ALGO);
     let events = kv_events::read(reader, algorithm, last_rank);
@@ -51,16 +55,21 @@ pub(super) fn read(
             "false, so kv-events-config has nothing to tell but that the cache was reset",
         );
     }
+    let limits = profile.map(|profile| &profile.engine);
+    // vLLM counts one that it never uses.
+    let blocks_of_profile = limits.and_then(|limits| limits.num_gpu_blocks).map(|blocks| blocks.get() - 1);
+    let block_size_of_profile = limits.and_then(|limits| limits.block_size).map(NonZeroU32::get);
+    let (size, block_size) = (reader.given(&KV_CACHE_SIZE), reader.given(&BLOCK_SIZE));
     let cache = KvCacheConfig {
-        n_blocks: reader.read(&KV_CACHE_SIZE),
-        block_size: reader.read(&BLOCK_SIZE),
+        n_blocks: size.or(blocks_of_profile).unwrap_or_else(|| reader.read(&KV_CACHE_SIZE)),
+        block_size: block_size.or(block_size_of_profile).unwrap_or_else(|| reader.read(&BLOCK_SIZE)),
         algorithm,
         hash_seed: reader.given(&HASH_SEED).filter(|seed| !seed.is_empty()),
         model: reported_model.to_owned(),
         reuses_prefixes,
         tells_events: events.is_some(),
     };
-    let is_enabled = given.unwrap_or(is_wanted);
+    let is_enabled = given.unwrap_or(is_wanted || blocks_of_profile.is_some());
     if !is_enabled {
         warn_of_no_cache(reader);
     }

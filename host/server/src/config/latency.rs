@@ -34,7 +34,9 @@ keys! { Latency:
     KV_CACHE_TRANSFER_TIME_STD_DEV: Duration = Spec::one("kv-cache-transfer-time-std-dev", "TIME").live().default("0")
         .help("its standard deviation"), values::duration;
     LATENCY_CALCULATOR: Calculator = Spec::one("latency-calculator", "NAME").live()
-        .help("constant or per-token; not given: per token where no constant is set"), calculator;
+        .help("constant, per-token, or step: the whole batch goes in steps, as vLLM's does, which needs latency-profile (and \
+               cannot be changed while the server runs). Not given: step with a profile, else per token where no constant is set"),
+        calculator;
     TIME_FACTOR_UNDER_LOAD: f64 = Spec::one("time-factor-under-load", "FACTOR").live().default("1")
         .help("how many times as long prefill and tokens take with all max-num-seqs places taken; rises evenly from \
                1 for a sequence that is alone, and running streams feel it from their next token on"), factor;
@@ -45,6 +47,39 @@ keys! { Latency:
 enum Calculator {
     Constant,
     PerToken,
+    Step,
+}
+
+/// Whether the batch is said to step.
+pub(super) fn is_step(reader: &mut Reader<'_>) -> Option<bool> {
+    reader.given(&LATENCY_CALCULATOR).map(|calculator| calculator == Calculator::Step)
+}
+
+/// Adds a problem of the calculator.
+pub(super) fn refuse_calculator(reader: &mut Reader<'_>, problem: impl std::fmt::Display) {
+    reader.refuse(&LATENCY_CALCULATOR, problem);
+}
+
+/// Keys that mean nothing where the batch steps.
+pub(super) fn warn_of_steps(reader: &mut Reader<'_>) {
+    const WARNING: &str = "it has no effect where the batch goes in steps (latency-profile)";
+    let durations = [
+        &TIME_TO_FIRST_TOKEN,
+        &TIME_TO_FIRST_TOKEN_STD_DEV,
+        &INTER_TOKEN_LATENCY,
+        &INTER_TOKEN_LATENCY_STD_DEV,
+        &PREFILL_OVERHEAD,
+        &PREFILL_TIME_PER_TOKEN,
+        &PREFILL_TIME_STD_DEV,
+    ];
+    for key in durations {
+        if reader.is_given(key) {
+            reader.warn(key, WARNING);
+        }
+    }
+    if reader.is_given(&TIME_FACTOR_UNDER_LOAD) {
+        reader.warn(&TIME_FACTOR_UNDER_LOAD, WARNING);
+    }
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> ConfiguredLatency {
@@ -52,8 +87,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ConfiguredLatency {
     let choose = |constant: Jittered, per_token: PromptLatency| match calculator {
         Some(Calculator::Constant) => PromptLatency::Constant(constant),
         Some(Calculator::PerToken) => per_token,
-        None if constant == Jittered::default() => per_token,
-        None => PromptLatency::Constant(constant),
+        // A transfer is the only prefill that a batch in steps asks for.
+        None | Some(Calculator::Step) if constant == Jittered::default() => per_token,
+        None | Some(Calculator::Step) => PromptLatency::Constant(constant),
     };
     let prefill = PromptLatency::PerToken {
         overhead: reader.read(&PREFILL_OVERHEAD),
@@ -85,7 +121,8 @@ fn jittered(reader: &mut Reader<'_>, mean_key: &Key<Duration>, std_dev_key: &Key
 }
 
 fn calculator(value: &Value) -> Result<Calculator, String> {
-    values::word(value, "calculator", &[("constant", Calculator::Constant), ("per-token", Calculator::PerToken)])
+    let known = [("constant", Calculator::Constant), ("per-token", Calculator::PerToken), ("step", Calculator::Step)];
+    values::word(value, "calculator", &known)
 }
 
 fn factor(value: &Value) -> Result<f64, String> {

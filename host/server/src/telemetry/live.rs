@@ -87,6 +87,7 @@ impl Watched {
     }
 
     fn observe(&mut self, report: &StepReport) {
+        report.steps.iter().for_each(|step| self.between_tokens.add_all(step.gap, step.decoded.into()));
         for sequence in &report.sequences {
             match sequence.event {
                 SequenceEvent::Tokens { gap: Some(gap), .. } => self.between_tokens.add(gap),
@@ -132,7 +133,12 @@ impl Delays {
     }
 
     fn add(&mut self, delay: Duration) {
-        self.0.saturating_record(delay.as_micros().try_into().unwrap_or(u64::MAX));
+        self.add_all(delay, 1);
+    }
+
+    /// The same delay `n` times.
+    fn add_all(&mut self, delay: Duration, n: u64) {
+        self.0.saturating_record_n(delay.as_micros().try_into().unwrap_or(u64::MAX), n);
     }
 
     /// `None` if there are no delays.

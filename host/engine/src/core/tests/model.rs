@@ -22,6 +22,11 @@ pub(super) struct Model {
     itl: Duration,
     /// Places, if memory never runs out.
     places: Option<usize>,
+    /// Tokens of a step, if the batch goes in steps: then they decide when tokens are due, and this knows their sums.
+    budget: Option<u32>,
+    /// Tokens that steps gave to sequences, and what sequences had of them when they ended.
+    given: u64,
+    had: u64,
     sequences: BTreeMap<Key, Sequence>,
     n_tokens: BTreeMap<Key, usize>,
     streams: Vec<Stream>,
@@ -55,11 +60,27 @@ struct Stream {
 }
 
 impl Model {
-    pub(super) fn new(ttft: Duration, itl: Duration, places: Option<usize>) -> Self {
+    pub(super) fn new(ttft: Duration, itl: Duration, places: Option<usize>, budget: Option<u32>) -> Self {
         let (sequences, n_tokens) = (BTreeMap::new(), BTreeMap::new());
         let (is_paused, still_since, aborted) = (false, None, BTreeSet::new());
         let (streams, asked, pauses) = (Vec::new(), Vec::new(), Vec::new());
-        Self { ttft, itl, places, sequences, n_tokens, streams, asked, is_paused, still_since, pauses, aborted }
+        let (given, had) = (0, 0);
+        Self {
+            ttft,
+            itl,
+            places,
+            budget,
+            given,
+            had,
+            sequences,
+            n_tokens,
+            streams,
+            asked,
+            is_paused,
+            still_since,
+            pauses,
+            aborted,
+        }
     }
 
     /// It goes on after it stood still.
@@ -94,7 +115,18 @@ impl Model {
     }
 
     pub(super) fn observe(&mut self, report: &StepReport) {
-        report.sequences.iter().for_each(|sequence| self.happened(sequence, report.at));
+        for step in &report.steps {
+            let tokens = step.counts.prefill_tokens + step.counts.sequences;
+            assert!((1..=self.budget.unwrap_or(0)).contains(&tokens), "a step of {tokens} tokens");
+            self.given += u64::from(step.decoded);
+        }
+        for sequence in &report.sequences {
+            if self.budget.is_none() {
+                self.happened(sequence, report.at);
+            } else {
+                self.happened_in_steps(sequence);
+            }
+        }
         let running = self.sequences.values().filter(|sequence| sequence.prefilled_at.is_some()).count();
         assert_eq!((report.counts.running, report.counts.waiting), (running, self.sequences.len() - running));
     }
@@ -156,6 +188,44 @@ impl Model {
         }
     }
 
+    /// The same, as far as it holds where the batch goes in steps.
+    fn happened_in_steps(&mut self, report: &SequenceReport) {
+        let key = (report.choice.number, report.choice.index);
+        let generated = report.history.generated_tokens as usize;
+        match &report.event {
+            SequenceEvent::Arrived => {
+                let (choice, not_before) = (report.choice.clone(), report.history.arrived);
+                let sequence =
+                    Sequence { choice, prefilled_at: None, is_answered: false, not_before, due: None, tokens: 0 };
+                assert!(self.sequences.insert(key, sequence).is_none(), "{key:?} arrives twice");
+                return;
+            }
+            SequenceEvent::Tokens { n, .. } => self.given += *n as u64,
+            SequenceEvent::Aborted | SequenceEvent::Finished(FinishReason::Abort) => {
+                self.n_tokens.insert(key, generated);
+                self.aborted.insert(key.0);
+            }
+            SequenceEvent::Finished(_) => {
+                assert_eq!(generated, self.n_tokens.get(&key).copied().unwrap_or_default(), "{key:?} is not whole");
+            }
+            _ => {}
+        }
+        let sequence = self.sequences.get_mut(&key).expect("it has not ended");
+        assert!(sequence.tokens <= generated, "{key:?} has fewer tokens than before");
+        sequence.tokens = generated;
+        match report.event {
+            SequenceEvent::Scheduled | SequenceEvent::Resumed => {
+                assert!(sequence.prefilled_at.replace(EngineTime::START).is_none(), "{key:?} runs already");
+            }
+            SequenceEvent::Preempted => assert!(sequence.prefilled_at.take().is_some(), "{key:?} does not run"),
+            SequenceEvent::Finished(_) | SequenceEvent::Failed(_) | SequenceEvent::Aborted => {
+                self.had += generated as u64;
+                self.sequences.remove(&key);
+            }
+            _ => {}
+        }
+    }
+
     pub(super) fn deliver(&mut self, mailbox: &Arc<Mailbox>, delivery: Delivery) {
         if self.pauses.iter().any(|pause| Arc::ptr_eq(pause, mailbox)) {
             return assert!(matches!(delivery, Delivery::Complete));
@@ -190,6 +260,9 @@ impl Model {
 
     /// After a step.
     pub(super) fn check(&self, now: EngineTime) {
+        if self.budget.is_some() {
+            return;
+        }
         let late = self.sequences.iter().find(|(_, sequence)| sequence.due.is_some_and(|due| due <= now));
         assert!(late.is_none() || self.still_since.is_some(), "{:?} was due", late.map(|(key, _)| key));
         let mut waiting = self.sequences.values().filter(|sequence| sequence.prefilled_at.is_none());
@@ -201,6 +274,9 @@ impl Model {
 
     pub(super) fn assert_all_ended(&self) {
         assert!(self.sequences.is_empty());
+        if self.budget.is_some() {
+            assert_eq!(self.given, self.had, "every token belongs to one step");
+        }
         assert!(self.streams.iter().all(|stream| stream.has_ended));
     }
 }

@@ -32,6 +32,7 @@ impl EngineObserver for Throughput {
     fn observe(&self, report: &StepReport) {
         let mut computed = self.lock();
         computed.counts = report.counts;
+        computed.generation_tokens += report.steps.iter().map(|step| u64::from(step.decoded)).sum::<u64>();
         for sequence in &report.sequences {
             match sequence.event {
                 SequenceEvent::Scheduled => {

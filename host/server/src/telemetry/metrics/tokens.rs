@@ -53,6 +53,12 @@ impl Tokens {
     }
 
     pub(super) fn observe(&self, report: &StepReport) {
+        for step in &report.steps {
+            let (prompts, decoded) = (step.counts.prefill_tokens, step.counts.sequences);
+            self.of_step.observe(f64::from(prompts + decoded));
+            self.generated.inc_by(step.decoded.into());
+            (0..step.decoded).for_each(|_| self.between_tokens.observe(step.gap.as_secs_f64()));
+        }
         let (mut of_step, mut has_output) = (0, false);
         for sequence in &report.sequences {
             let SequenceEvent::Tokens { n, gap } = sequence.event else { continue };
@@ -71,7 +77,8 @@ impl Tokens {
             self.cached.inc_by((sources.cached + sources.external).into());
             self.first_token.observe(report.at.since(sequence.history.arrived).as_secs_f64());
         }
-        if has_output {
+        // Those of an engine that steps are told of by step.
+        if has_output && report.steps.is_empty() {
             self.of_step.observe(of_step as f64);
         }
     }

@@ -1,0 +1,234 @@
+//! The batch as it goes from step to step, in sums: a step costs work only for the sequences that join it, leave it, or
+//! need a block in it.
+//!
+//! Steps are numbered in the order in which they are scheduled. With asynchronous scheduling one runs while the next is
+//! scheduled already, so there is a front, [`Batch::next`], where sequences join and leave, and a back, where tokens come
+//! out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::clock::EngineTime;
+use crate::latency::StepCounts;
+use crate::scheduler::SequenceId;
+
+/// Sequences to which something happens in one step.
+type Ids = SmallVec<[SequenceId; 4]>;
+
+/// How far a sequence is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::core) enum Progress {
+    /// In no step: it waits in the queue, for its KV cache from elsewhere or for its strategy, or it hangs.
+    #[default]
+    Out,
+    /// `computed` of its `all` tokens are computed, or will be in steps that are scheduled.
+    Prefilling { computed: u32, all: u32 },
+    /// This step computes the last of them, and gives a token.
+    Prefilled { step: u64, all: u32 },
+    /// It has a token in each step of a range.
+    Decoding(Decoding),
+}
+
+/// The steps in which a sequence generates a token each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) struct Decoding {
+    /// The first of them.
+    pub(super) since: u64,
+    /// Tokens of its output that were scheduled before.
+    pub(super) base: u32,
+    /// Of its prompt.
+    pub(super) n_prompt: u32,
+    /// The one with the last token of its output.
+    pub(super) last: u64,
+    /// The last one that it is in: where it ends by itself, asynchronous scheduling learns of that too late, and computes a
+    /// token that nothing becomes of.
+    pub(super) until: u64,
+}
+
+impl Decoding {
+    /// Tokens of its output up to this step, one of its own.
+    pub(super) fn generated(&self, step: u64) -> u32 {
+        self.base + (step - self.since) as u32 + 1
+    }
+
+    /// Tokens that it has before this step, the prompt's included: the context of the one that the step computes.
+    pub(super) fn context(&self, step: u64) -> u64 {
+        u64::from(self.n_prompt) + u64::from(self.base) + step - self.since
+    }
+
+    /// Whether this step gives a token of its output.
+    pub(super) fn generates(&self, step: u64) -> bool {
+        (self.since..=self.last).contains(&step)
+    }
+
+    /// Whether it needs a further block in this step, in which its latest token is computed.
+    fn crosses(&self, step: u64, block_size: u64) -> bool {
+        self.generates(step) && (self.context(step) - 1).is_multiple_of(block_size)
+    }
+}
+
+/// A step that is scheduled and has not ended.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) step: u64,
+    pub(super) start: EngineTime,
+    pub(super) end: EngineTime,
+    pub(super) counts: StepCounts,
+    pub(super) all_ranks: StepCounts,
+    /// Sequences whose prompts are complete with it.
+    pub(super) prefilled: Ids,
+    /// Sequences that were preempted since it was scheduled, and get their token of it all the same.
+    pub(super) preempted: Ids,
+    /// Sequences that have one more token of many.
+    pub(super) n_decoding: u32,
+}
+
+/// All that is in steps.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// The next step to be scheduled.
+    next: u64,
+    /// Sequences that decode in it, and their context.
+    n_decoding: u32,
+    context: u64,
+    /// Sequences in the middle of their prompts, in the order of admission.
+    pub(super) prefilling: Vec<SequenceId>,
+    /// Those whose prompts are scheduled whole, and which may decode from the next step on.
+    pub(super) joining: Vec<SequenceId>,
+    /// Those whose clients are told of each token, once they had the first.
+    pub(super) streams: Vec<SequenceId>,
+    /// By step: which may need a block, which leave after it, which have their last token in it. Some have been preempted or
+    /// have ended since; they are passed over then.
+    crossing: BTreeMap<u64, Ids>,
+    leaving: BTreeMap<u64, Ids>,
+    finishing: BTreeMap<u64, Ids>,
+    flights: VecDeque<Flight>,
+    /// When the last scheduled step ends.
+    busy_until: EngineTime,
+}
+
+impl Batch {
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Steps that are scheduled and have not ended.
+    pub(super) fn n_flights(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// When the step before the next one ends, if that is after `at`: then the next begins.
+    pub(super) fn start(&self, at: EngineTime) -> EngineTime {
+        self.busy_until.max(at)
+    }
+
+    /// What the decoding sequences compute in the next step.
+    pub(super) fn decode_counts(&self) -> StepCounts {
+        StepCounts { sequences: self.n_decoding, context: self.context, ..StepCounts::default() }
+    }
+
+    /// A sequence decodes from the next step on.
+    pub(super) fn join(&mut self, id: SequenceId, decoding: Decoding, block_size: Option<u64>) {
+        self.n_decoding += 1;
+        self.context += decoding.context(self.next);
+        self.finishing.entry(decoding.last).or_default().push(id);
+        self.leaving.entry(decoding.until).or_default().push(id);
+        if let Some(block_size) = block_size {
+            let over = (decoding.context(self.next) - 1) % block_size;
+            self.cross_at(id, &decoding, self.next + (block_size - over) % block_size);
+        }
+    }
+
+    /// It needs a block in this step, if it gets that far.
+    pub(super) fn cross_at(&mut self, id: SequenceId, decoding: &Decoding, step: u64) {
+        if step <= decoding.last {
+            self.crossing.entry(step).or_default().push(id);
+        }
+    }
+
+    /// Sequences that need a block in the next step, with how far they are then.
+    pub(super) fn take_crossing(
+        &mut self,
+        block_size: u64,
+        progress: impl Fn(SequenceId) -> Progress,
+    ) -> SmallVec<[(SequenceId, Decoding); 4]> {
+        let crossing = self.crossing.remove(&self.next).unwrap_or_default();
+        let needing = crossing.into_iter().filter_map(|id| match progress(id) {
+            Progress::Decoding(decoding) if decoding.crosses(self.next, block_size) => Some((id, decoding)),
+            _ => None,
+        });
+        needing.collect()
+    }
+
+    /// A sequence is in no further step.
+    pub(super) fn leave(&mut self, id: SequenceId, progress: Progress) {
+        self.joining.retain(|joining| *joining != id);
+        self.prefilling.retain(|prefilling| *prefilling != id);
+        self.streams.retain(|stream| *stream != id);
+        let Progress::Decoding(decoding) = progress else { return };
+        if self.next <= decoding.until {
+            self.n_decoding -= 1;
+            self.context -= decoding.context(self.next);
+        }
+        let flights = self.flights.iter_mut().filter(|flight| decoding.generates(flight.step));
+        flights.for_each(|flight| flight.n_decoding -= 1);
+    }
+
+    /// Tokens of it that are in flight come out all the same.
+    pub(super) fn preempted(&mut self, id: SequenceId, progress: Progress) {
+        for flight in &mut self.flights {
+            let decodes = matches!(progress, Progress::Decoding(decoding) if decoding.generates(flight.step));
+            if decodes || flight.prefilled.contains(&id) {
+                flight.preempted.push(id);
+            }
+        }
+        self.leave(id, progress);
+    }
+
+    /// Whether a sequence was preempted while a token of it is in flight: what it has is not known before that is out.
+    pub(super) fn awaits_token(&self, id: SequenceId) -> bool {
+        self.flights.iter().any(|flight| flight.preempted.contains(&id))
+    }
+
+    /// The next step is scheduled.
+    pub(super) fn schedule(&mut self, mut flight: Flight, progress: impl Fn(SequenceId) -> Progress) {
+        let (step, end) = (flight.step, flight.end);
+        let mut leaving = self.leaving.remove(&step).unwrap_or_default();
+        // One that was preempted and came back may be in it twice.
+        leaving.sort_unstable();
+        leaving.dedup();
+        for id in leaving {
+            if let Progress::Decoding(decoding) = progress(id)
+                && decoding.until == step
+            {
+                flight.n_decoding -= u32::from(!decoding.generates(step));
+                self.n_decoding -= 1;
+                self.context -= decoding.context(step);
+            }
+        }
+        self.flights.push_back(flight);
+        // Each that stays has a token more.
+        self.context += u64::from(self.n_decoding);
+        (self.next, self.busy_until) = (step + 1, end);
+    }
+
+    /// When the step at the back ends.
+    pub(super) fn ends_at(&self) -> Option<EngineTime> {
+        self.flights.front().map(|flight| flight.end)
+    }
+
+    /// The step at the back, if it ends at `at`; with the sequences that have their last token in it.
+    pub(super) fn take_ended(&mut self, at: EngineTime) -> Option<(Flight, Ids)> {
+        let flight = self.flights.pop_front_if(|flight| flight.end <= at)?;
+        let finishing = self.finishing.remove(&flight.step).unwrap_or_default();
+        Some((flight, finishing))
+    }
+
+    /// Nothing happened for so long.
+    pub(super) fn delay(&mut self, late: Duration) {
+        self.flights.iter_mut().for_each(|flight| flight.end = flight.end + late);
+        self.busy_until = self.busy_until + late;
+    }
+}

@@ -1,0 +1,139 @@
+//! Steps as requests see them, to the millisecond.
+
+use std::num::NonZeroU32;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::StepConfig;
+use crate::engine::tests::{MS, engine_config};
+use crate::kv_cache::{HashAlgorithm, KvCacheConfig};
+use crate::latency::{ConfiguredLatency, Lockstep, StepTime};
+
+/// A step takes 10 ms, 1 ms for each sequence that decodes, and 1 ms for each prompt token.
+fn steps(max_num_batched_tokens: u32) -> StepConfig {
+    StepConfig {
+        time: StepTime { base: 10e-3, per_sequence: vec![(0, 1e-3)], per_prefill_token: 1e-3, ..StepTime::default() },
+        spread: 0.0,
+        overhead: Duration::ZERO,
+        max_num_batched_tokens: NonZeroU32::new(max_num_batched_tokens).unwrap(),
+        long_prefill_token_threshold: 0,
+        chunked_prefill: true,
+        async_scheduling: false,
+        lockstep: None,
+    }
+}
+
+fn engine(max_num_seqs: u32, steps: StepConfig) -> EngineConfig {
+    EngineConfig { max_model_len: 1 << 20, steps: Some(steps), ..engine_config(max_num_seqs, 100_000) }
+}
+
+fn arriving(at: u32, prompt_tokens: u32, output_tokens: u32) -> Arriving {
+    Arriving { at: at * MS, prompt_tokens, prompt: Vec::new(), output_tokens }
+}
+
+/// When each of them had its first and its last token, in milliseconds.
+fn times(config: &EngineConfig, requests: &[Arriving]) -> Vec<(u128, u128)> {
+    let fates = Offline::new(config, &ConfiguredLatency::default(), 1).run(requests, &mut ());
+    let ms = |at: Option<EngineTime>| at.unwrap().since_start().as_millis();
+    let of = |fate: &Fate| match fate {
+        Fate::Answered { history, .. } => (ms(history.first_token), ms(history.last_token)),
+        other => panic!("{other:?}"),
+    };
+    fates.iter().map(of).collect()
+}
+
+#[test]
+fn those_that_run_have_their_tokens_together_and_a_prompt_slows_them_all() {
+    let config = engine(8, steps(100));
+    // Alone: a step of 10 + 5 ms, then 11 ms for each token.
+    assert_eq!(times(&config, &[arriving(0, 5, 3)]), [(15, 37)]);
+    // The second comes while a token of the first is computed, and its prompt is in the next step, which ends at
+    // 26 + 10 + 1 + 20; then both decode.
+    assert_eq!(times(&config, &[arriving(0, 5, 4), arriving(20, 20, 2)]), [(15, 69), (57, 69)]);
+}
+
+#[test]
+fn a_long_prompt_is_computed_in_chunks_beside_the_tokens_of_others() {
+    let config = engine(8, steps(16));
+    // 40 tokens: 15 beside the other's token, three times as much as is left.
+    let expected = [(15, 15 + 3 * 11 + 15 + 15 + 10), (15 + 3 * 11 + 15 + 15 + 10, 15 + 3 * 11 + 40)];
+    assert_eq!(times(&config, &[arriving(0, 5, 4), arriving(14, 40, 1)]), expected);
+    // A threshold lets others in beside it.
+    let threshold = StepConfig { long_prefill_token_threshold: 10, ..steps(16) };
+    assert_eq!(times(&engine(8, threshold), &[arriving(0, 40, 1), arriving(0, 6, 1)])[1], (26, 26));
+    // Without chunks it waits for a step that has room for all of it.
+    let whole = StepConfig { chunked_prefill: false, ..steps(40) };
+    assert_eq!(times(&engine(8, whole), &[arriving(0, 5, 3), arriving(1, 40, 1)]), [(15, 37), (87, 87)]);
+}
+
+#[test]
+fn with_asynchronous_scheduling_a_request_waits_for_a_step_that_was_scheduled_before_it_came() {
+    let config = |async_scheduling| engine(8, StepConfig { async_scheduling, ..steps(100) });
+    let requests = [arriving(0, 5, 10), arriving(20, 20, 1)];
+    assert_eq!(times(&config(false), &requests)[1].0, 26 + 31);
+    assert_eq!(times(&config(true), &requests)[1].0, 26 + 11 + 31);
+}
+
+#[test]
+fn a_request_comes_to_its_engine_through_the_api_server() {
+    let config = engine(8, StepConfig { overhead: 7 * MS, ..steps(100) });
+    assert_eq!(times(&config, &[arriving(0, 5, 3), arriving(1000, 5, 1)]), [(22, 44), (1022, 1022)]);
+}
+
+#[test]
+fn memory_that_is_short_makes_the_last_one_compute_everything_again() {
+    let kv_cache = KvCacheConfig {
+        n_blocks: 5,
+        block_size: 4,
+        algorithm: HashAlgorithm::default(),
+        hash_seed: None,
+        model: String::new(),
+        reuses_prefixes: false,
+        tells_events: false,
+    };
+    let config = EngineConfig { kv_cache: Some(kv_cache), ..engine(8, steps(100)) };
+    // Both begin with two blocks. The fifth is for the first, whose second token is its tenth; the other makes way, and what it
+    // had, 8 + 1, is computed again when the first has ended.
+    let expected = [(26, 26 + 5 * 11), (26, 26 + 5 * 11 + 19 + 3 * 11)];
+    assert_eq!(times(&config, &[arriving(0, 8, 6), arriving(0, 8, 5)]), expected);
+}
+
+#[test]
+fn what_other_ranks_compute_makes_a_step_longer() {
+    let run = |lockstep: Option<Lockstep>| {
+        let config = engine(8, StepConfig { lockstep, ..steps(100) });
+        let requests = [arriving(0, 5, 3), arriving(1, 5, 3)];
+        let fates = Offline::new(&config, &ConfiguredLatency::default(), 2).run(&requests, &mut ());
+        let last = |fate: &Fate| match fate {
+            Fate::Answered { history, engine } => (history.last_token.unwrap().since_start().as_millis(), *engine),
+            other => panic!("{other:?}"),
+        };
+        fates.iter().map(last).collect::<Vec<_>>()
+    };
+    assert_eq!(run(None), [(37, 1), (38, 0)]);
+    // The prompt of each makes a step of the other longer.
+    assert_eq!(run(Some(Lockstep::default())), [(15 + 16 + 12, 1), (1 + 20 + 12 + 12, 0)]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Steps that take no time admit requests in the order of an engine without steps, and end those of one length in it.
+    #[test]
+    fn steps_without_time_keep_the_order(
+        requests in vec((0..3u32, 1..30u32), 1..40),
+        (max_num_seqs, budget) in (1..6u32, 6..40u32),
+    ) {
+        let mut at = 0;
+        let requests: Vec<_> = requests.into_iter().map(|(gap, prompt_tokens)| {
+            at += gap;
+            arriving(at, prompt_tokens, 3)
+        }).collect();
+        let timeless = StepConfig { time: StepTime::default(), ..steps(budget) };
+        let stepping = engine(max_num_seqs, timeless);
+        let paced = EngineConfig { steps: None, ..stepping.clone() };
+        prop_assert_eq!(times(&stepping, &requests), times(&paced, &requests));
+    }
+}

@@ -1,0 +1,311 @@
+//! A latency profile: how long the steps of one model on one kind of GPU take, and what that is known of.
+
+mod builtin;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use rehearsal_engine::{StepConfig, StepTime};
+use serde::{Deserialize, Serialize};
+
+pub use builtin::{builtin, builtins};
+
+/// A profile, as its YAML file has it. Coefficients belong to model, GPU, parallelism and version together: carried to another
+/// GPU by data sheet, they erred by a third.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Profile {
+    /// By which a built-in one is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether it was measured.
+    pub status: Status,
+    /// The model's name.
+    pub model: String,
+    /// The GPU's name.
+    pub gpu: String,
+    /// How the model is spread over GPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<String>,
+    /// vLLM's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vllm: Option<String>,
+    /// Where it comes from, and how it was found.
+    pub source: String,
+    /// How long a step takes.
+    pub step_time: Coefficients,
+    /// What the API server takes for a request, from its arrival to its place in the engine's queue; milliseconds.
+    #[serde(default)]
+    pub overhead_ms: f64,
+    /// The engine that it was found on; what the user says of it goes first.
+    #[serde(default)]
+    pub engine: EngineLimits,
+    /// What it was fitted on: beyond that, expect 10 to 40 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered: Option<Covered>,
+    /// How far it was off on requests that it was not fitted on, in per cent of p50, p90 and p99.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Errors>,
+}
+
+/// Whether a profile was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Fitted on runs of a real server.
+    Measured,
+    /// From coefficients that were published, not verified.
+    Published,
+}
+
+impl Status {
+    /// In words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Published => "published, not verified",
+        }
+    }
+}
+
+/// Coefficients of a step's time, each in the unit of its name, at least 0.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Coefficients {
+    /// Any step.
+    pub base_ms: f64,
+    /// Each sequence that decodes, or parts of a line: each sequence above so many.
+    pub per_sequence_us: PerSequence,
+    /// Each token of their context.
+    pub per_context_token_ns: f64,
+    /// A step that has prompt tokens.
+    #[serde(default)]
+    pub mixed_ms: f64,
+    /// In such a step, each token of the context.
+    #[serde(default)]
+    pub mixed_per_context_token_ns: f64,
+    /// Each prompt token.
+    pub per_prefill_token_us: f64,
+    /// Each pair that the attention of prompt tokens looks at: of a chunk of `t` behind `c`, t · (c + t/2).
+    #[serde(default)]
+    pub per_prefill_pair_ns: f64,
+    /// Standard deviation of a step's time, as a share of it.
+    #[serde(default)]
+    pub spread: f64,
+}
+
+/// What sequences cost: a line, or parts of one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PerSequence {
+    /// Each the same.
+    Line(f64),
+    /// By number.
+    Parts(Vec<Part>),
+}
+
+impl Default for PerSequence {
+    fn default() -> Self {
+        Self::Line(0.0)
+    }
+}
+
+/// Each sequence above `above`, up to the next part's, costs `us` microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Sequences.
+    pub above: u32,
+    /// Microseconds.
+    pub us: f64,
+}
+
+/// The limits of an engine, as far as they are known.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EngineLimits {
+    /// Blocks of the KV cache, as vLLM counts them: one of them is never used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_gpu_blocks: Option<NonZeroU32>,
+    /// Tokens of a block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_size: Option<NonZeroU32>,
+    /// Sequences that run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_num_seqs: Option<NonZeroU32>,
+    /// Tokens of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_num_batched_tokens: Option<NonZeroU32>,
+    /// Context window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_model_len: Option<NonZeroU32>,
+    /// Whether a step is scheduled while the one before it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub async_scheduling: Option<bool>,
+    /// Ranks of a mixture of experts, which step together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_parallel_size: Option<NonZeroU32>,
+}
+
+/// The least and the most of what a profile was fitted on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Covered {
+    /// Length of prompts.
+    pub prompt_tokens: [u32; 2],
+    /// Length of answers.
+    pub output_tokens: [u32; 2],
+    /// Sequences in a step.
+    pub sequences: [u32; 2],
+}
+
+/// Errors in per cent, of p50, p90 and p99.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Errors {
+    /// Of the time to the first token.
+    pub ttft: [f64; 3],
+    /// Of the time for each further token.
+    pub tpot: [f64; 3],
+    /// Of the whole.
+    pub e2e: [f64; 3],
+}
+
+impl Errors {
+    /// The largest, without its sign.
+    pub fn worst(&self) -> f64 {
+        [self.ttft, self.tpot, self.e2e].concat().into_iter().fold(0.0, |worst, error| error.abs().max(worst))
+    }
+}
+
+impl Profile {
+    /// Understands a file. Fails with which field is wrong, and how.
+    pub fn parse(yaml: &str) -> Result<Self, String> {
+        let deserializer = serde_yaml_ng::Deserializer::from_str(yaml);
+        let profile: Self = serde_path_to_error::deserialize(deserializer).map_err(|error| match error.path() {
+            path if path.iter().next().is_none() => error.inner().to_string(),
+            path => format!("{path}: {}", error.inner()),
+        })?;
+        profile.check()?;
+        Ok(profile)
+    }
+
+    /// As a file.
+    pub fn to_yaml(&self) -> String {
+        // Nothing in it cannot be written.
+        serde_yaml_ng::to_string(self).unwrap_or_default()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let time = &self.step_time;
+        let parts = match &time.per_sequence_us {
+            PerSequence::Line(us) => vec![Part { above: 0, us: *us }],
+            PerSequence::Parts(parts) => parts.clone(),
+        };
+        if !parts.is_sorted_by(|one, next| one.above < next.above) {
+            return Err("step-time.per-sequence-us: `above` must rise from part to part".into());
+        }
+        let parts = parts.iter().map(|part| ("step-time.per-sequence-us", part.us));
+        let others = [
+            ("step-time.base-ms", time.base_ms),
+            ("step-time.per-context-token-ns", time.per_context_token_ns),
+            ("step-time.mixed-ms", time.mixed_ms),
+            ("step-time.mixed-per-context-token-ns", time.mixed_per_context_token_ns),
+            ("step-time.per-prefill-token-us", time.per_prefill_token_us),
+            ("step-time.per-prefill-pair-ns", time.per_prefill_pair_ns),
+            ("step-time.spread", time.spread),
+            ("overhead-ms", self.overhead_ms),
+        ];
+        match parts.chain(others).find(|(_, value)| !(value.is_finite() && *value >= 0.0)) {
+            Some((field, value)) => Err(format!("{field}: {value} is no number from 0 on")),
+            None => Ok(()),
+        }
+    }
+
+    /// How an engine like this steps, if nothing else is said. Without a limit of its own, a step has 8,192 tokens, as vLLM's on a
+    /// GPU of 80 GB.
+    pub fn steps(&self) -> StepConfig {
+        const USUAL_BATCHED_TOKENS: NonZeroU32 = NonZeroU32::new(8192).unwrap();
+        StepConfig {
+            time: self.step_time.to_step_time(),
+            spread: self.step_time.spread,
+            overhead: Duration::from_secs_f64(self.overhead_ms * 1e-3),
+            max_num_batched_tokens: self.engine.max_num_batched_tokens.unwrap_or(USUAL_BATCHED_TOKENS),
+            long_prefill_token_threshold: 0,
+            chunked_prefill: true,
+            async_scheduling: self.engine.async_scheduling.unwrap_or(true),
+            lockstep: None,
+        }
+    }
+}
+
+impl Coefficients {
+    /// In seconds.
+    pub fn to_step_time(&self) -> StepTime {
+        let per_sequence = match &self.per_sequence_us {
+            PerSequence::Line(us) => vec![(0, us * 1e-6)],
+            PerSequence::Parts(parts) => parts.iter().map(|part| (part.above, part.us * 1e-6)).collect(),
+        };
+        StepTime {
+            base: self.base_ms * 1e-3,
+            per_sequence,
+            per_context_token: self.per_context_token_ns * 1e-9,
+            mixed: self.mixed_ms * 1e-3,
+            mixed_per_context_token: self.mixed_per_context_token_ns * 1e-9,
+            per_prefill_token: self.per_prefill_token_us * 1e-6,
+            per_prefill_pair: self.per_prefill_pair_ns * 1e-9,
+        }
+    }
+
+    /// From seconds, with four figures.
+    pub fn of(time: &StepTime) -> Self {
+        let per_sequence_us = match &time.per_sequence[..] {
+            [] => PerSequence::Line(0.0),
+            [(0, seconds)] => PerSequence::Line(figures(seconds * 1e6)),
+            parts => PerSequence::Parts(
+                parts.iter().map(|(above, seconds)| Part { above: *above, us: figures(seconds * 1e6) }).collect(),
+            ),
+        };
+        Self {
+            base_ms: figures(time.base * 1e3),
+            per_sequence_us,
+            per_context_token_ns: figures(time.per_context_token * 1e9),
+            mixed_ms: figures(time.mixed * 1e3),
+            mixed_per_context_token_ns: figures(time.mixed_per_context_token * 1e9),
+            per_prefill_token_us: figures(time.per_prefill_token * 1e6),
+            per_prefill_pair_ns: figures(time.per_prefill_pair * 1e9),
+            spread: 0.0,
+        }
+    }
+}
+
+/// Four significant figures: more would be noise.
+fn figures(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YAML: &str = "status: measured\nmodel: m\ngpu: g\nsource: a test\nstep-time:\n  base-ms: 10\n  \
+        per-sequence-us: [{above: 0, us: 5}, {above: 8, us: 2}]\n  per-context-token-ns: 80\n  per-prefill-token-us: 30\n";
+
+    #[test]
+    fn a_profile_is_read_and_written() {
+        let profile = Profile::parse(YAML).unwrap();
+        let time = profile.step_time.to_step_time();
+        assert_eq!((time.base, &time.per_sequence[..]), (0.01, &[(0, 5.0 * 1e-6), (8, 2.0 * 1e-6)][..]));
+        assert_eq!(Profile::parse(&profile.to_yaml()).unwrap(), profile);
+        assert_eq!(Coefficients::of(&time), profile.step_time);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_its_field() {
+        let wrong = |from: &str, to: &str| Profile::parse(&YAML.replace(from, to)).unwrap_err();
+        assert!(wrong("base-ms: 10", "base-ms: fast").starts_with("step-time.base-ms: "));
+        assert_eq!(wrong("base-ms: 10", "base-ms: -1"), "step-time.base-ms: -1 is no number from 0 on");
+        assert!(wrong("base-ms", "bass-ms").contains("unknown field `bass-ms`"));
+        assert!(wrong("above: 8", "above: 0").contains("must rise"));
+    }
+}
