@@ -10,11 +10,11 @@ use std::time::Duration;
 use smallvec::smallvec;
 
 use crate::clock::EngineTime;
-use crate::config::EngineConfig;
+use crate::config::{EngineConfig, StepConfig};
 use crate::core::Core;
 use crate::history::SequenceHistory;
 use crate::kv_cache::{BlockHasher, CachedSequence, ExtraKeys};
-use crate::latency::LatencyModel;
+use crate::latency::{LatencyModel, Lockstep};
 use crate::mailbox::Mailbox;
 use crate::output::CompletionOutput;
 use crate::report::{Counts, EndedStep, SequenceEvent};
@@ -79,8 +79,13 @@ pub struct Offline {
 
 impl Offline {
     /// `n_engines` engines like this, which share the requests as vLLM's data-parallel ranks do: each goes to the one with the
-    /// least to do.
-    pub fn new<L: LatencyModel + Clone + 'static>(config: &EngineConfig, latency: &L, n_engines: usize) -> Self {
+    /// least to do. If a step of theirs is timed, so many neighbours step together.
+    pub fn new<L: LatencyModel + Clone + 'static>(
+        config: &EngineConfig,
+        latency: &L,
+        n_engines: usize,
+        in_lockstep: usize,
+    ) -> Self {
         let hasher = config.kv_cache.as_ref().filter(|kv_cache| kv_cache.reuses_prefixes).map(|kv_cache| {
             let block_size = kv_cache.block_size as usize;
             Arc::new(BlockHasher::new(kv_cache.algorithm, block_size, None, config.seed, String::new()))
@@ -91,7 +96,16 @@ impl Offline {
                 Arc::new(BlockHasher::new(kv_cache.algorithm, block_size, None, config.seed, String::new()))
             })
         });
-        let engine = |_| Core::new(config, Box::new(latency.clone()), blocks.clone(), false);
+        let mut lockstep = Lockstep::default();
+        let engine = |at: usize| {
+            if at.is_multiple_of(in_lockstep.max(1)) {
+                lockstep = Lockstep::default();
+            }
+            let lockstep = (in_lockstep > 1).then(|| lockstep.clone());
+            let steps = config.steps.clone().map(|steps| StepConfig { lockstep, ..steps });
+            let config = EngineConfig { steps, ..config.clone() };
+            Core::new(&config, Box::new(latency.clone()), blocks.clone(), false)
+        };
         let empty = Prompt::counted(PromptContent::TokenIds(Vec::new()), 0);
         Self {
             engines: (0..n_engines).map(engine).collect(),

@@ -30,6 +30,8 @@ pub enum Purpose {
     Trace = 8,
     /// Jitter of steps.
     Steps = 9,
+    /// When made-up requests arrive.
+    Arrivals = 10,
 }
 
 /// Folds `parts` into one seed. Order matters; neighbouring inputs give unrelated seeds.
@@ -41,6 +43,12 @@ pub fn derive(purpose: Purpose, parts: &[u64]) -> u64 {
 /// A generator for one purpose.
 pub fn rng(purpose: Purpose, parts: &[u64]) -> EngineRng {
     EngineRng::seed_from_u64(derive(purpose, parts))
+}
+
+/// A number from 0 to 1, but not 1.
+pub fn share(rng: &mut EngineRng) -> f64 {
+    // As many bits as a float has.
+    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 mod check;
 mod completions;
+mod fit;
 mod health;
+mod predict;
+mod profile;
 
 use crate::plugin_tools;
 use crate::said::Said;
@@ -19,6 +22,9 @@ pub async fn run<E: IntoIterator<Item = (String, String)>>(
         "check" => Some(check::run(rest, env()).await),
         "completions" => Some(completions::run(rest)),
         "health" => Some(health::run(rest).await),
+        "profile" => Some(profile::run(rest)),
+        "fit" => Some(fit::run(rest)),
+        "predict" => Some(predict::run(rest)),
         _ => None,
     }
 }

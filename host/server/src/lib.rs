@@ -36,4 +36,5 @@ pub mod telemetry;
 
 mod nearest;
 pub mod plugin_tools;
+mod progress;
 pub mod said;

@@ -6,7 +6,6 @@ mod contract;
 mod dev;
 mod in_process;
 mod new;
-mod progress;
 mod project;
 mod push;
 mod run;
@@ -24,6 +23,7 @@ use rehearsal_plugin_host::{
 use serde_json::{Map, Value};
 
 use crate::config::plugins;
+use crate::progress;
 use crate::said::{self, Said};
 use project::Project;
 

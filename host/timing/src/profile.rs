@@ -178,6 +178,14 @@ impl Errors {
     }
 }
 
+impl Errors {
+    /// To a tenth of a per cent.
+    pub fn rounded(&self) -> Self {
+        let round = |errors: [f64; 3]| errors.map(|error| (error * 10.0).round() / 10.0);
+        Self { ttft: round(self.ttft), tpot: round(self.tpot), e2e: round(self.e2e) }
+    }
+}
+
 impl Profile {
     /// Understands a file. Fails with which field is wrong, and how.
     pub fn parse(yaml: &str) -> Result<Self, String> {

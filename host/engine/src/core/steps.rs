@@ -158,7 +158,6 @@ impl Core {
     }
 }
 
-#[cfg(debug_assertions)]
 impl Core {
     /// The sums are those of the sequences.
     pub(super) fn debug_assert_steps(&self) {

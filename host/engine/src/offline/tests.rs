@@ -9,7 +9,7 @@ use super::*;
 use crate::config::StepConfig;
 use crate::engine::tests::{MS, engine_config};
 use crate::kv_cache::{HashAlgorithm, KvCacheConfig};
-use crate::latency::{ConfiguredLatency, Lockstep, StepTime};
+use crate::latency::{ConfiguredLatency, StepTime};
 
 /// A step takes 10 ms, 1 ms for each sequence that decodes, and 1 ms for each prompt token.
 fn steps(max_num_batched_tokens: u32) -> StepConfig {
@@ -35,7 +35,7 @@ fn arriving(at: u32, prompt_tokens: u32, output_tokens: u32) -> Arriving {
 
 /// When each of them had its first and its last token, in milliseconds.
 fn times(config: &EngineConfig, requests: &[Arriving]) -> Vec<(u128, u128)> {
-    let fates = Offline::new(config, &ConfiguredLatency::default(), 1).run(requests, &mut ());
+    let fates = Offline::new(config, &ConfiguredLatency::default(), 1, 1).run(requests, &mut ());
     let ms = |at: Option<EngineTime>| at.unwrap().since_start().as_millis();
     let of = |fate: &Fate| match fate {
         Fate::Answered { history, .. } => (ms(history.first_token), ms(history.last_token)),
@@ -102,19 +102,19 @@ fn memory_that_is_short_makes_the_last_one_compute_everything_again() {
 
 #[test]
 fn what_other_ranks_compute_makes_a_step_longer() {
-    let run = |lockstep: Option<Lockstep>| {
-        let config = engine(8, StepConfig { lockstep, ..steps(100) });
+    let run = |in_lockstep| {
+        let config = engine(8, steps(100));
         let requests = [arriving(0, 5, 3), arriving(1, 5, 3)];
-        let fates = Offline::new(&config, &ConfiguredLatency::default(), 2).run(&requests, &mut ());
+        let fates = Offline::new(&config, &ConfiguredLatency::default(), 2, in_lockstep).run(&requests, &mut ());
         let last = |fate: &Fate| match fate {
             Fate::Answered { history, engine } => (history.last_token.unwrap().since_start().as_millis(), *engine),
             other => panic!("{other:?}"),
         };
         fates.iter().map(last).collect::<Vec<_>>()
     };
-    assert_eq!(run(None), [(37, 1), (38, 0)]);
+    assert_eq!(run(1), [(37, 1), (38, 0)]);
     // The prompt of each makes a step of the other longer.
-    assert_eq!(run(Some(Lockstep::default())), [(15 + 16 + 12, 1), (1 + 20 + 12 + 12, 0)]);
+    assert_eq!(run(2), [(15 + 16 + 12, 1), (1 + 20 + 12 + 12, 0)]);
 }
 
 proptest! {

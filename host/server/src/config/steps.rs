@@ -117,11 +117,12 @@ fn warn_of_no_steps(reader: &mut Reader<'_>) {
 
 /// A built-in profile, or a file.
 fn profile(value: &Value) -> Result<Profile, String> {
-    let name = values::name(value)?;
-    match builtin(&name) {
-        Some(profile) => Ok(profile),
-        None => read_profile(&name),
-    }
+    profile_of(&values::name(value)?)
+}
+
+/// The built-in profile of this name, or the one in this file.
+pub(crate) fn profile_of(name: &str) -> Result<Profile, String> {
+    builtin(name).map_or_else(|| read_profile(name), Ok)
 }
 
 /// The profile in a file. Fails with the file's name and what is wrong with it.

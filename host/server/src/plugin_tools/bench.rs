@@ -12,8 +12,9 @@ use rehearsal_engine::{
 };
 use rehearsal_plugin_host::{Limits, PluginSpec, Plugins};
 
-use super::{Given, load, messages, progress};
+use super::{Given, load, messages};
 use crate::process::real_time::Instant;
+use crate::progress;
 
 /// Calls that one instance serves where a plugin is measured without the cost of instances.
 const REUSED: u32 = 10_000;

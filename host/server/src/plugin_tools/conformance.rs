@@ -16,7 +16,8 @@ use serde_json::{Map, Value, json};
 
 use super::project::Project;
 use super::scenarios::{self, Verdict};
-use super::{Given, Said, With, load, messages, progress, spec};
+use super::{Given, Said, With, load, messages, spec};
+use crate::progress;
 use checks::Subject;
 
 /// Arguments of `plugin test`.

@@ -6,7 +6,8 @@ use rehearsal_plugin_host::{Limits, Needs, PluginStatus, quoted};
 use serde_json::Value;
 
 use super::in_process::{Answer, InProcess, MODEL};
-use super::{Given, progress, state};
+use super::{Given, state};
+use crate::progress;
 use crate::said::Said;
 
 /// Arguments of `plugin run`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Work of unknown length.
-pub(super) fn spinner(what: &'static str) -> ProgressBar {
+pub(crate) fn spinner(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(what);
     bar.set_style(style("{spinner} {msg} {elapsed}"));
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -13,7 +13,7 @@ pub(super) fn spinner(what: &'static str) -> ProgressBar {
 }
 
 /// Work in `steps`.
-pub(super) fn steps(what: &'static str, steps: usize) -> ProgressBar {
+pub(crate) fn steps(what: &'static str, steps: usize) -> ProgressBar {
     let bar = ProgressBar::new(steps as u64).with_message(what);
     bar.set_style(style("{msg} [{bar:30}] {pos}/{len} {elapsed}"));
     bar.enable_steady_tick(Duration::from_millis(100));
