@@ -52,6 +52,7 @@ mod sleep;
 mod start;
 mod structure;
 mod structured;
+mod timing;
 mod tokenize;
 mod tokens;
 mod tools;

@@ -1,11 +1,14 @@
 //! Commands beside serving: each is told by the first argument, says something, and ends.
 
+mod calibrate;
 mod check;
 mod completions;
 mod fit;
 mod health;
 mod predict;
 mod profile;
+mod replay;
+mod sent;
 
 use crate::plugin_tools;
 use crate::said::Said;
@@ -24,6 +27,8 @@ pub async fn run<E: IntoIterator<Item = (String, String)>>(
         "health" => Some(health::run(rest).await),
         "profile" => Some(profile::run(rest)),
         "fit" => Some(fit::run(rest)),
+        "calibrate" => Some(calibrate::run(rest).await),
+        "replay" => Some(replay::run(rest).await),
         "predict" => Some(predict::run(rest)),
         _ => None,
     }

@@ -84,7 +84,7 @@ impl Core {
         }
         let start = steps.batch.start(at);
         let lockstep = steps.config.lockstep.as_ref();
-        let all_ranks = lockstep.map_or(counts, |lockstep| lockstep.with_others(steps.rank, counts, start));
+        let all_ranks = lockstep.map_or(counts, |lockstep| lockstep.with_others(steps.rank, counts, at));
         let end = start + steps.config.time.sample(&all_ranks, steps.config.spread, &mut steps.rng);
         if let Some(lockstep) = lockstep {
             lockstep.begin(steps.rank, counts, end);

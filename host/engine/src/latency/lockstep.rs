@@ -31,11 +31,12 @@ impl Lockstep {
         ranks.len() - 1
     }
 
-    /// What is computed at `start` by all ranks, if `rank` begins a step of `counts` then.
-    pub(crate) fn with_others(&self, rank: usize, counts: StepCounts, start: EngineTime) -> StepCounts {
+    /// What all ranks compute in a step of `counts` that `rank` schedules at `at`: of the others, their latest steps, if they have not
+    /// ended. With asynchronous scheduling these are as far ahead as this one.
+    pub(crate) fn with_others(&self, rank: usize, counts: StepCounts, at: EngineTime) -> StepCounts {
         let mut all = counts;
         let ranks = self.lock();
-        let others = ranks.iter().enumerate().filter(|(other, step)| *other != rank && step.end > start);
+        let others = ranks.iter().enumerate().filter(|(other, step)| *other != rank && step.end > at);
         others.for_each(|(_, step)| all += step.counts);
         all
     }

@@ -120,6 +120,40 @@ fn what_other_ranks_compute_makes_a_step_longer() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// However short memory is and whatever comes first, every request that fits has its whole answer.
+    #[test]
+    fn nothing_starves(
+        requests in vec((0..40u32, 1..40u32, 1..30u32), 1..40),
+        (max_num_seqs, budget, n_blocks) in (1..9u32, 8..40u32, 18..40u32),
+        (threshold, async_scheduling, reuses_prefixes) in (0..12u32, any::<bool>(), any::<bool>()),
+    ) {
+        let mut at = 0;
+        let requests: Vec<_> = requests.into_iter().map(|(gap, prompt_tokens, output_tokens)| {
+            at += gap;
+            // Some begin alike.
+            let prompt = if reuses_prefixes { (0..prompt_tokens).map(|token| token + at % 3 / 2).collect() } else { Vec::new() };
+            Arriving { prompt, ..arriving(at, prompt_tokens, output_tokens) }
+        }).collect();
+        let kv_cache = KvCacheConfig {
+            n_blocks,
+            block_size: 4,
+            algorithm: HashAlgorithm::CborFnv,
+            hash_seed: None,
+            model: String::new(),
+            reuses_prefixes,
+            tells_events: false,
+        };
+        let steps = StepConfig { long_prefill_token_threshold: threshold, async_scheduling, ..steps(budget) };
+        let config = EngineConfig { kv_cache: Some(kv_cache), ..engine(max_num_seqs, steps) };
+        let fates = Offline::new(&config, &ConfiguredLatency::default(), 1, 1).run(&requests, &mut ());
+        for (fate, request) in fates.iter().zip(&requests) {
+            match fate {
+                Fate::Answered { history, .. } => prop_assert_eq!(history.generated_tokens, request.output_tokens),
+                other => prop_assert!(false, "{:?} of {:?}", other, request),
+            }
+        }
+    }
+
     /// Steps that take no time admit requests in the order of an engine without steps, and end those of one length in it.
     #[test]
     fn steps_without_time_keep_the_order(

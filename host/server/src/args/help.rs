@@ -36,7 +36,7 @@ pub fn command() -> Command {
     Command::new("rehearsal")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A stand-in for a vLLM server: its API, its pace, its events; no model.")
-        .override_usage("rehearsal [serve] [MODEL] [flags]\n       rehearsal check [FILE] [flags]\n       rehearsal plugin --help\n       rehearsal health [--port PORT]\n       rehearsal completions SHELL")
+        .override_usage("rehearsal [serve] [MODEL] [flags]\n       rehearsal check [FILE] [flags]\n       rehearsal plugin --help\n       rehearsal profile|fit|predict|calibrate|replay --help\n       rehearsal health [--port PORT]\n       rehearsal completions SHELL")
         .term_width(COLUMNS)
         .next_line_help(true)
         .arg(Arg::new("MODEL").help("Another spelling of --model"))

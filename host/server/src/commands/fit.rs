@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use rehearsal_plugin_host::regular_file;
 use rehearsal_timing::Benchmark;
 use rehearsal_timing::fit::{self, FitOptions, Fitted, Form, Run, Verdict};
@@ -26,6 +26,16 @@ struct Command {
     /// The benchmarks' files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// The prompts' token ids, if prefixes repeat: a JSON list on each line, in the order of the requests
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
+    #[command(flatten)]
+    fit: FitArgs,
+}
+
+/// The server that was measured, and what becomes of the profile.
+#[derive(Debug, Clone, Args)]
+pub(super) struct FitArgs {
     /// Where the profile goes; not given: to standard output, after the report
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -47,9 +57,6 @@ struct Command {
     /// Data-parallel ranks that shared the requests and stepped together
     #[arg(long, value_name = "N", default_value = "1")]
     data_parallel_size: NonZeroU32,
-    /// The prompts' token ids, if prefixes repeat: a JSON list on each line, in the order of the requests
-    #[arg(long, value_name = "FILE")]
-    prompts: Option<PathBuf>,
     /// What a step's time is made of
     #[arg(long, value_enum, default_value = "mix")]
     form: FormName,
@@ -93,8 +100,8 @@ pub(super) fn run(words: &[String]) -> Result<Said, Vec<String>> {
         Err(said) => return said,
     };
     let benchmarks = command.benchmarks()?;
-    let options = command.options()?;
-    command.fit(&benchmarks, &options).map_err(|problem| vec![problem])
+    let options = command.fit.options()?;
+    command.fit.fit(&benchmarks, &options).map(Said::Text).map_err(|problem| vec![problem])
 }
 
 /// The text of a file that the user named.
@@ -121,8 +128,11 @@ impl Command {
         }
         Ok(benchmarks)
     }
+}
 
-    fn options(&self) -> Result<FitOptions, Vec<String>> {
+impl FitArgs {
+    /// What is known of the server. Fails with what is missing.
+    pub(super) fn options(&self) -> Result<FitOptions, Vec<String>> {
         let max_num_seqs = asked("max-num-seqs", self.max_num_seqs);
         let max_num_batched_tokens = asked("max-num-batched-tokens", self.max_num_batched_tokens);
         let (max_num_seqs, max_num_batched_tokens) = match (max_num_seqs, max_num_batched_tokens) {
@@ -145,7 +155,8 @@ impl Command {
         })
     }
 
-    fn fit(&self, benchmarks: &[Benchmark], options: &FitOptions) -> Result<Said, String> {
+    /// Fits, writes the profile, and says how good it is.
+    pub(super) fn fit(&self, benchmarks: &[Benchmark], options: &FitOptions) -> Result<String, String> {
         let mut report = String::new();
         for benchmark in benchmarks {
             let (name, tool, n, rate) = (&benchmark.name, benchmark.tool, benchmark.records.len(), benchmark.rate());
@@ -183,7 +194,7 @@ impl Command {
             }
             None => report += &format!("\n{}", profile.to_yaml()),
         }
-        Ok(Said::Text(report))
+        Ok(report)
     }
 
     fn profile(
