@@ -29,7 +29,7 @@ use crate::output::CompletionOutput;
 use crate::playback::{Pending, Playback};
 use crate::report::{AdapterNames, Counts, SequenceEvent, StepReport};
 use crate::request::{GenerationRequest, RequestNumber};
-use crate::scheduler::{Admitted, NoRoom, Scheduler, SequenceId};
+use crate::scheduler::{Admitted, NoRoom, Scheduler, SequenceId, Stays};
 use crate::seed::{self, Purpose};
 use crate::strategy::{Choice, StrategyError};
 
@@ -101,7 +101,12 @@ impl Core {
             max_num_seqs: config.max_num_seqs.get() as usize,
             priorities_count: config.priorities_count,
             seed: config.seed,
-            scheduler: Scheduler::new(config.max_num_seqs, config.max_waiting_queue_length, config.max_loras),
+            scheduler: Scheduler::new(
+                config.max_num_seqs,
+                config.max_waiting_queue_length,
+                config.max_loras,
+                config.steps.is_some(),
+            ),
             kv_cache: kv_cache.map(|(config, hasher)| KvCache::new(config, hasher)),
             adapters: AdapterCache::new(config.max_cpu_loras.get() as usize),
             steps: config.steps.clone().map(|steps| Steps::new(steps, block_size, config.seed)),
@@ -323,9 +328,9 @@ impl Core {
         }
         let (kv_cache, paused) = (&mut self.kv_cache, &self.paused);
         let allocate = |id| match kv_cache {
-            _ if paused.as_ref().is_some_and(|paused| !paused.admits(id)) => None,
-            Some(kv_cache) => kv_cache.allocate(id),
-            None => Some(0),
+            _ if paused.as_ref().is_some_and(|paused| !paused.admits(id)) => Err(Stays::Memory),
+            Some(kv_cache) => kv_cache.allocate(id).ok_or(Stays::Memory),
+            None => Ok(0),
         };
         let admitted = self.scheduler.schedule(allocate);
         self.admitted(admitted, at);

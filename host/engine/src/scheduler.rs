@@ -34,6 +34,15 @@ pub struct Admitted {
     pub cached_tokens: u32,
 }
 
+/// Why a sequence stays in the queue, and all behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stays {
+    /// There is no memory for it.
+    Memory,
+    /// It can be in a later step of the batch.
+    Step,
+}
+
 /// How often sequences with adapters may overtake one that waits for its own. After that, adapters that run are left to
 /// finish: else a steady flow for one of them would starve all others.
 const MAX_OVERTAKEN: u32 = 16;
@@ -44,14 +53,16 @@ pub struct Scheduler {
     max_running: usize,
     max_waiting: usize,
     max_loras: usize,
+    /// Sequences wait for steps, even where places are free.
+    by_steps: bool,
     /// By priority.
     waiting: VecDeque<Waiting>,
     /// In the order of admission.
     running: Vec<Running>,
     /// How many sequences run with each adapter.
     adapters: BTreeMap<u32, usize>,
-    /// Whether the last step ended at a sequence that found no memory: nobody overtakes that one.
-    lacks_memory: bool,
+    /// Why the last step ended at a sequence, if it did: nobody overtakes that one.
+    stays: Option<Stays>,
     /// How many the last step passed over, because of their adapters.
     n_deferred: usize,
     next_id: u64,
@@ -74,16 +85,17 @@ struct Running {
 }
 
 impl Scheduler {
-    /// A scheduler with nobody in it.
-    pub fn new(max_num_seqs: NonZeroU32, max_waiting_queue_length: u32, max_loras: NonZeroU32) -> Self {
+    /// A scheduler with nobody in it. `by_steps`: sequences leave the queue when a step is scheduled, and not before.
+    pub fn new(max_num_seqs: NonZeroU32, max_waiting_queue_length: u32, max_loras: NonZeroU32, by_steps: bool) -> Self {
         Self {
             max_running: max_num_seqs.get() as usize,
             max_waiting: max_waiting_queue_length as usize,
             max_loras: max_loras.get() as usize,
+            by_steps,
             waiting: VecDeque::new(),
             running: Vec::new(),
             adapters: BTreeMap::new(),
-            lacks_memory: false,
+            stays: None,
             n_deferred: 0,
             next_id: 0,
             adapters_version: 0,
@@ -100,9 +112,11 @@ impl Scheduler {
         n_fitting: u32,
     ) -> Result<SmallVec<[SequenceId; 1]>, NoRoom> {
         let starves = adapter.is_some() && self.somebody_starves();
-        let can_start = !self.lacks_memory && self.may_run(adapter, starves);
+        let can_start = self.stays != Some(Stays::Memory) && self.may_run(adapter, starves);
         let free = if can_start { self.max_running - self.running.len() } else { 0 };
-        if self.waiting.len() + n as usize > self.max_waiting + free.min(n.min(n_fitting) as usize) {
+        // Those that wait for a step have places, which are only not taken yet.
+        let most = if self.by_steps { usize::MAX } else { n.min(n_fitting) as usize };
+        if self.waiting.len() + n as usize > self.max_waiting + free.min(most) {
             return Err(NoRoom { waiting: self.waiting.len() });
         }
         let ids: SmallVec<[_; 1]> = (self.next_id..).take(n as usize).map(SequenceId).collect();
@@ -116,13 +130,13 @@ impl Scheduler {
     }
 
     /// Admits from the head of the queue while places are free; returns who was admitted, in order. `allocate` finds
-    /// memory for a sequence and says how many of its tokens are there already; none: it must wait, and so must all
+    /// memory for a sequence and says how many of its tokens are there already; or why it must wait, and so must all
     /// behind it.
-    pub fn schedule(&mut self, mut allocate: impl FnMut(SequenceId) -> Option<u32>) -> Vec<Admitted> {
+    pub fn schedule(&mut self, mut allocate: impl FnMut(SequenceId) -> Result<u32, Stays>) -> Vec<Admitted> {
         let mut admitted = Vec::new();
         let mut at = 0;
         let mut starves = false;
-        self.lacks_memory = false;
+        self.stays = None;
         while self.running.len() < self.max_running && at < self.waiting.len() {
             let Waiting { id, adapter, overtaken, .. } = &self.waiting[at];
             if !self.may_run(adapter.as_ref(), starves) {
@@ -130,9 +144,12 @@ impl Scheduler {
                 at += 1;
                 continue;
             }
-            let Some(cached_tokens) = allocate(*id) else {
-                self.lacks_memory = true;
-                break;
+            let cached_tokens = match allocate(*id) {
+                Ok(cached_tokens) => cached_tokens,
+                Err(stays) => {
+                    self.stays = Some(stays);
+                    break;
+                }
             };
             let Some(Waiting { id, priority, adapter, .. }) = self.waiting.remove(at) else { break };
             self.running.push(Running { id, priority, adapter: adapter.clone() });
@@ -254,7 +271,7 @@ impl Scheduler {
             self.adapters.values().sum::<usize>(),
             self.running.iter().filter(|running| running.adapter.is_some()).count()
         );
-        let may_wait = self.running.len() == self.max_running || self.lacks_memory;
+        let may_wait = self.running.len() == self.max_running || self.stays.is_some();
         debug_assert!(may_wait || self.waiting.iter().all(|waiting| waiting.adapter.is_some()), "no reason to wait");
         // In a crowd, that would take longer than the step.
         let is_crowded = self.waiting.len() * self.running.len() > 1000;
@@ -278,7 +295,7 @@ mod tests {
 
     fn scheduler(max_num_seqs: u32, max_waiting: u32) -> Scheduler {
         let number = |n| NonZeroU32::new(n).unwrap();
-        Scheduler::new(number(max_num_seqs), max_waiting, number(1))
+        Scheduler::new(number(max_num_seqs), max_waiting, number(1), false)
     }
 
     /// `n` sequences that may have an adapter.
@@ -298,7 +315,7 @@ mod tests {
     }
 
     fn schedule(scheduler: &mut Scheduler) -> Vec<SequenceId> {
-        scheduler.schedule(|_| Some(0)).into_iter().map(|admitted| admitted.id).collect()
+        scheduler.schedule(|_| Ok(0)).into_iter().map(|admitted| admitted.id).collect()
     }
 
     #[test]
@@ -397,7 +414,7 @@ mod tests {
     fn nobody_overtakes_a_sequence_that_finds_no_memory() {
         let mut scheduler = scheduler(3, 1);
         let [large, small] = [None, None].map(|adapter| enqueue(&mut scheduler, adapter));
-        assert_eq!(scheduler.schedule(|id| (id != large).then_some(0)), []);
+        assert_eq!(scheduler.schedule(|id| (id != large).then_some(0).ok_or(Stays::Memory)), []);
         assert!(try_enqueue(&mut scheduler, 1, None).is_err(), "it would have to wait too");
         assert_eq!(schedule(&mut scheduler), [large, small]);
     }

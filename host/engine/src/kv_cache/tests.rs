@@ -24,7 +24,7 @@ impl Fixture {
             tells_events: true,
         };
         let hasher = Arc::new(BlockHasher::new(config.algorithm, 4, None, 0, config.model.clone()));
-        let scheduler = Scheduler::new(NonZeroU32::MIN, 1000, NonZeroU32::MIN);
+        let scheduler = Scheduler::new(NonZeroU32::MIN, 1000, NonZeroU32::MIN, false);
         Self { cache: KvCache::new(&config, hasher.clone()), hasher, scheduler }
     }
 

@@ -82,6 +82,16 @@ fn a_request_comes_to_its_engine_through_the_api_server() {
     assert_eq!(times(&config, &[arriving(0, 5, 3), arriving(1000, 5, 1)]), [(22, 44), (1022, 1022)]);
 }
 
+/// With no room to wait in, those that wait for a step have places all the same.
+#[test]
+fn what_waits_for_a_step_takes_up_no_waiting_room() {
+    let config = EngineConfig { max_waiting_queue_length: 0, ..engine(4, steps(100)) };
+    let requests = [0, 1, 2, 3, 4, 40].map(|at| arriving(at, 5, 1));
+    let fates = Offline::new(&config, &ConfiguredLatency::default(), 1, 1).run(&requests, &mut ());
+    let is_answered = |fate: &Fate| matches!(fate, Fate::Answered { .. });
+    assert_eq!(fates.iter().map(is_answered).collect::<Vec<_>>(), [true, true, true, true, false, true]);
+}
+
 #[test]
 fn memory_that_is_short_makes_the_last_one_compute_everything_again() {
     let kv_cache = KvCacheConfig {

@@ -11,13 +11,15 @@ use rehearsal_engine::{
 
 use super::solve::Problem;
 use super::{FitOptions, Form};
-use crate::benchmark::Benchmark;
+use crate::benchmark::{Benchmark, Record};
 
 /// One benchmark, ready to be simulated.
 #[derive(Debug, Clone)]
 pub struct Run {
     benchmark: Benchmark,
     arriving: Vec<Arriving>,
+    /// Of the first of those: which record it is.
+    order: Vec<usize>,
     config: EngineConfig,
     n_engines: usize,
 }
@@ -92,8 +94,10 @@ impl Run {
             }),
             seed: 0,
         };
-        let arriving = arriving(benchmark, options.goes_on);
-        Self { benchmark: benchmark.clone(), arriving, config, n_engines: options.data_parallel_size.get() as usize }
+        let order = order_of_arrival(records);
+        let arriving = arriving(benchmark, &order, options.goes_on);
+        let n_engines = options.data_parallel_size.get() as usize;
+        Self { benchmark: benchmark.clone(), arriving, order, config, n_engines }
     }
 
     /// Lets it run with steps of this time. Fails with which request cannot run.
@@ -103,8 +107,10 @@ impl Run {
         let mut steps = Steps(vec![Vec::new(); self.n_engines]);
         let offline = Offline::new(&config, &ConfiguredLatency::default(), self.n_engines, self.n_engines);
         let fates = offline.run(&self.arriving, &mut steps);
-        let mut outcome = Outcome { steps: steps.0, ..Outcome::default() };
-        for (at, (fate, record)) in fates.iter().zip(&self.benchmark.records).enumerate() {
+        let n = self.benchmark.records.len();
+        let mut outcome = Outcome { times: vec![(0.0, 0.0); n], engines: vec![0; n], steps: steps.0 };
+        for (fate, at) in fates.iter().zip(&self.order) {
+            let record = &self.benchmark.records[*at];
             let Fate::Answered { history, engine } = fate else {
                 let (prompt, output) = (record.prompt_tokens, record.output_tokens);
                 return Err(format!(
@@ -112,9 +118,11 @@ impl Run {
                     self.benchmark.name
                 ));
             };
-            let seconds = |time: Option<Duration>| time.unwrap_or_default().as_secs_f64();
-            outcome.times.push((seconds(history.time_to_first_token()), seconds(history.e2e_latency())));
-            outcome.engines.push(*engine);
+            let since_start = |moment: Option<EngineTime>| {
+                moment.map_or(0.0, |moment| moment.since_start().as_secs_f64() - record.start)
+            };
+            outcome.times[*at] = (since_start(history.first_token), since_start(history.last_token));
+            outcome.engines[*at] = *engine;
         }
         Ok(outcome)
     }
@@ -193,8 +201,25 @@ impl Sums {
     }
 }
 
-/// The requests of a benchmark; with `goes_on`, the same once more, from where it ends.
-fn arriving(benchmark: &Benchmark, goes_on: bool) -> Vec<Arriving> {
+/// The order in which requests came to the engine: that of their starts, as far as clients know it. Of those that were sent almost
+/// together, on connections of their own, the one that had its first token first was there first.
+fn order_of_arrival(records: &[Record]) -> Vec<usize> {
+    /// Seconds from one to the next within which nothing is known of their order.
+    const TOGETHER: f64 = 5e-3;
+    let mut order: Vec<_> = (0..records.len()).collect();
+    let mut begin = 0;
+    for at in 1..=records.len() {
+        if at == records.len() || records[at].start - records[at - 1].start > TOGETHER {
+            let first_token = |at: &usize| records[*at].start + records[*at].ttft;
+            order[begin..at].sort_by(|one, other| first_token(one).total_cmp(&first_token(other)));
+            begin = at;
+        }
+    }
+    order
+}
+
+/// The requests of a benchmark, in this order, at its moments; with `goes_on`, the same once more, from where it ends.
+fn arriving(benchmark: &Benchmark, order: &[usize], goes_on: bool) -> Vec<Arriving> {
     let records = &benchmark.records;
     let prompt = |prompt: &[u32], cached: u32, n: u32, at: usize| -> Vec<u32> {
         match (prompt, cached) {
@@ -204,13 +229,16 @@ fn arriving(benchmark: &Benchmark, goes_on: bool) -> Vec<Arriving> {
             (known, _) => known.to_vec(),
         }
     };
-    let of = |(at, record): (usize, &crate::Record)| Arriving {
-        at: Duration::from_secs_f64(record.start),
-        prompt_tokens: record.prompt_tokens,
-        prompt: prompt(&record.prompt, record.cached_tokens, record.prompt_tokens, at),
-        output_tokens: record.output_tokens,
+    let of = |(moment, at): (&Record, &usize)| {
+        let record = &records[*at];
+        Arriving {
+            at: Duration::from_secs_f64(moment.start),
+            prompt_tokens: record.prompt_tokens,
+            prompt: prompt(&record.prompt, record.cached_tokens, record.prompt_tokens, *at),
+            output_tokens: record.output_tokens,
+        }
     };
-    let mut arriving: Vec<_> = records.iter().enumerate().map(of).collect();
+    let mut arriving: Vec<_> = records.iter().zip(order).map(of).collect();
     if goes_on && records.len() > 1 {
         let span = records[records.len() - 1].start * records.len() as f64 / (records.len() - 1) as f64;
         let again = arriving.iter().map(|request| Arriving {

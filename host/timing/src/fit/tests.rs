@@ -73,3 +73,25 @@ fn what_does_not_fit_into_memory_is_told() {
     let error = fit(&[benchmark], &[vec![true; 20]], &tiny, &mut |_, _| {}).unwrap_err();
     assert!(error.starts_with("b: request ") && error.contains("no room in the KV cache"), "{error}");
 }
+
+/// Those that are sent together come in any order, which their first tokens tell.
+#[test]
+fn an_unlimited_rate_is_fitted_too() {
+    let truth = crate::profile::builtin("llama-3.1-8b-a100").unwrap().step_time.to_step_time();
+    let options = options();
+    let mut benchmark = measured(1e4, 120, &truth, &options);
+    let measured: Vec<_> = benchmark.records.iter().map(|record| (record.start, record.ttft, record.e2e)).collect();
+    for (at, record) in benchmark.records.iter_mut().enumerate() {
+        (record.prompt_tokens, record.output_tokens) = (300, 64);
+        // Each has the times of another.
+        (record.ttft, record.e2e) = (measured[at * 49 % 120].1, measured[at * 49 % 120].2);
+    }
+    let in_order = Run::new(&benchmark, &options).simulate(&truth).unwrap();
+    for (record, (ttft, e2e)) in benchmark.records.iter_mut().zip(in_order.times) {
+        (record.ttft, record.e2e) = (ttft + 8e-3, e2e + 8e-3);
+    }
+    let counts = [vec![true; 120]];
+    let fitted = fit(std::slice::from_ref(&benchmark), &counts, &options, &mut |_, _| {}).unwrap();
+    let (errors, _) = errors(&benchmark, &counts[0], &options, &fitted).unwrap();
+    assert!(errors.worst() < 1.0, "{errors:?} of {fitted:?}");
+}

@@ -8,7 +8,7 @@ use super::Progress;
 use crate::clock::EngineTime;
 use crate::config::StepConfig;
 use crate::latency::StepCounts;
-use crate::scheduler::SequenceId;
+use crate::scheduler::{SequenceId, Stays};
 
 /// The room of a step, and what of it prompts take.
 pub(super) struct Chunks {
@@ -89,35 +89,42 @@ impl Core {
         let mut begun: SmallVec<[(SequenceId, u32, u32, u32); 4]> = SmallVec::new();
         let mut ready_at = None;
         let allocate = |id| {
-            let sequence = sequences.get(&id)?;
-            if paused.as_ref().is_some_and(|paused| !paused.admits(id)) || batch.awaits_token(id) {
-                return None;
+            let sequence = sequences.get(&id).ok_or(Stays::Step)?;
+            if paused.as_ref().is_some_and(|paused| !paused.admits(id)) {
+                return Err(Stays::Memory);
             }
             let through = sequence.history.arrived + overhead;
             if through > at {
                 ready_at = Some(through);
-                return None;
+                return Err(Stays::Step);
             }
-            let all = sequence.choice.prompt().n_tokens + sequence.history.generated_tokens;
+            if batch.awaits_token(id) {
+                return Err(Stays::Step);
+            }
             if sequence.pace == Pace::Over || sequence.is_prefilled_elsewhere() {
                 // It is in no step, or not before its KV cache has come.
-                return kv_cache.as_mut().map_or(Some(0), |kv_cache| kv_cache.allocate(id));
+                return kv_cache.as_mut().map_or(Ok(0), |kv_cache| kv_cache.allocate(id).ok_or(Stays::Memory));
             }
-            if chunks.room == 0 {
-                return None;
+            let all = sequence.n_present();
+            let mut is_full = chunks.room == 0;
+            if is_full {
+                return Err(Stays::Step);
             }
             let hits = match kv_cache {
-                Some(kv_cache) => kv_cache.begin(id, |hits| {
-                    let chunk = chunks.chunk(all - hits);
-                    (chunk > 0).then(|| hits + chunk)
-                })?,
-                None if chunks.chunk(all) == 0 => return None,
+                Some(kv_cache) => kv_cache
+                    .begin(id, |hits| {
+                        let chunk = chunks.chunk(all - hits);
+                        is_full = chunk == 0;
+                        (chunk > 0).then(|| hits + chunk)
+                    })
+                    .ok_or(if is_full { Stays::Step } else { Stays::Memory })?,
+                None if chunks.chunk(all) == 0 => return Err(Stays::Step),
                 None => 0,
             };
             let chunk = chunks.chunk(all - hits);
             chunks.take(hits, chunk);
             begun.push((id, hits, chunk, all));
-            Some(hits)
+            Ok(hits)
         };
         let admitted = self.scheduler.schedule(allocate);
         self.deadlines.extend(ready_at.map(|ready_at| (ready_at, Deadline::Step)));
