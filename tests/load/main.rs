@@ -1,9 +1,10 @@
-//! Prints what must be measured and not asserted: what answers cost, how scrapers, a spinning guest and large answers
+//! Prints what must be measured and not asserted: what answers and steps cost, how scrapers, a spinning guest and large answers
 //! disturb streams, and how long a zero-latency stream takes over one connection. Compare figures of one run only. Started by `tests/load/run`,
 //! with the path of another binary as its argument if the two are to be compared.
 
 mod cost;
 mod scrapes;
+mod steps;
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ async fn main() {
     let exes: Vec<_> = std::env::args().skip(1).collect();
     let exe = exes.first().expect("the path of the binary is the first argument");
     cost::compare(&exes).await;
+    steps::compare(exe).await;
     scrapes::full_page(exe).await;
     scrapes::beside_a_scraper(exe).await;
     beside_greedy_clients(exe).await;

@@ -18,7 +18,10 @@ pub fn import(name: &str, text: &str) -> Result<Benchmark, String> {
     let document = document(text).map_err(at)?;
     // A single line is one record.
     let document = match document {
-        Value::Object(record) if ["metadata", "start_time", "at"].iter().any(|field| record.contains_key(*field)) => {
+        Value::Object(record)
+            if ["metrics", "start_time", "at"].iter().any(|field| record.contains_key(*field))
+                && !record.contains_key("benchmarks") =>
+        {
             Value::Array(vec![Value::Object(record)])
         }
         other => other,

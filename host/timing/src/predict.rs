@@ -83,6 +83,9 @@ impl Prediction {
     }
 }
 
+/// Times of each request that was answered, in seconds: to the first token, for each further one, to the last.
+pub type Times = [Option<f64>; 3];
+
 /// What is kept on the way.
 struct Watching<'a> {
     gaps: Histogram<u64>,
@@ -111,14 +114,14 @@ impl OfflineObserver for Watching<'_> {
 }
 
 /// Lets `requests`, sorted by arrival, come to `n_replicas` servers of `n_ranks` ranks each that step together. `progress` is told
-/// of how many requests ended.
+/// of how many requests ended. The times are those of the requests, in their order.
 pub fn predict(
     config: &EngineConfig,
     requests: &[Arriving],
     n_replicas: usize,
     n_ranks: usize,
     progress: &mut dyn FnMut(usize),
-) -> Prediction {
+) -> (Prediction, Vec<Times>) {
     let n_engines = n_replicas * n_ranks;
     // Of microseconds up to an hour, to a thousandth; more counts as that.
     let gaps = Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap_or_else(|_| unreachable!("the bounds are sound"));
@@ -126,10 +129,10 @@ pub fn predict(
     let mut watching = Watching { gaps, most: (0, 0), steps: 0, running, running_seconds: 0.0, progress };
     let offline = Offline::new(config, &ConfiguredLatency::default(), n_engines, n_ranks);
     let fates = offline.run(requests, &mut watching);
-    let (mut ttft, mut tpot, mut e2e, mut queue) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut times, mut queue) = (vec![[None; 3]; requests.len()], Vec::new());
     let mut prediction = Prediction::default();
     let seconds = |time: Option<Duration>| time.unwrap_or_default().as_secs_f64();
-    for (fate, request) in fates.iter().zip(requests) {
+    for ((fate, request), times) in fates.iter().zip(requests).zip(&mut times) {
         let history = match fate {
             Fate::Answered { history, .. } => history,
             Fate::Refused => {
@@ -148,26 +151,29 @@ pub fn predict(
         prediction.preemptions += u64::from(history.preemptions);
         let last = history.last_token.map_or(0.0, |last| last.since_start().as_secs_f64());
         prediction.duration = prediction.duration.max(last);
-        ttft.push(seconds(history.time_to_first_token()));
-        e2e.push(seconds(history.e2e_latency()));
+        let tpot = seconds(history.decode_time()) / f64::from(request.output_tokens.max(2) - 1);
+        *times = [
+            Some(seconds(history.time_to_first_token())),
+            Some(tpot).filter(|_| request.output_tokens > 1),
+            Some(seconds(history.e2e_latency())),
+        ];
         queue.push(seconds(history.queue_time()));
-        if request.output_tokens > 1 {
-            tpot.push(seconds(history.decode_time()) / f64::from(request.output_tokens - 1));
-        }
     }
     let gap = |per_cent| watching.gaps.value_at_quantile(per_cent / 100.0) as f64 * 1e-6;
     let itl = Spread { p50: gap(50.0), p90: gap(90.0), p99: gap(99.0), mean: watching.gaps.mean() * 1e-6 };
-    Prediction {
-        ttft: Spread::of(&ttft),
-        tpot: Spread::of(&tpot),
+    let spread = |which: usize| Spread::of(&times.iter().filter_map(|times| times[which]).collect::<Vec<_>>());
+    let prediction = Prediction {
+        ttft: spread(0),
+        tpot: spread(1),
         itl: if watching.gaps.is_empty() { Spread::default() } else { itl },
-        e2e: Spread::of(&e2e),
+        e2e: spread(2),
         queue: Spread::of(&queue),
         most: watching.most,
         mean_running: watching.running_seconds / prediction.duration.max(f64::MIN_POSITIVE) / n_engines as f64,
         steps: watching.steps,
         ..prediction
-    }
+    };
+    (prediction, times)
 }
 
 #[cfg(test)]
@@ -195,15 +201,15 @@ mod tests {
 
     #[test]
     fn a_lone_request_takes_its_steps_and_more_of_them_wait_for_places() {
-        let lone = predict(&config(8), &made_up(&[0.0], 100, 11), 1, 1, &mut |_| {});
+        let lone = predict(&config(8), &made_up(&[0.0], 100, 11), 1, 1, &mut |_| {}).0;
         assert_eq!((lone.answered, lone.steps, lone.tokens, lone.most), (1, 11, (100, 11), (1, 1)));
         // The published step of H100: 6.37 ms, and 8 ms of the API server before the first.
         assert!((0.0063..0.0066).contains(&lone.itl.p50) && (0.0150..0.0175).contains(&lone.ttft.p50), "{lone:?}");
         let moments = arrivals(f64::INFINITY, 16, Arrivals::Constant, 0);
-        let crowd = predict(&config(8), &made_up(&moments, 100, 11), 1, 1, &mut |_| {});
+        let crowd = predict(&config(8), &made_up(&moments, 100, 11), 1, 1, &mut |_| {}).0;
         assert_eq!((crowd.answered, crowd.most.0), (16, 8));
         assert!(crowd.queue.p99 > 10.0 * 0.006 && crowd.queue.p50 < crowd.queue.p90, "{crowd:?}");
-        let two = predict(&config(8), &made_up(&moments, 100, 11), 2, 1, &mut |_| {});
+        let two = predict(&config(8), &made_up(&moments, 100, 11), 2, 1, &mut |_| {}).0;
         assert!(two.queue.p99 < 0.01 && two.duration < crowd.duration, "{two:?}");
     }
 
@@ -212,7 +218,7 @@ mod tests {
         let config = EngineConfig { max_waiting_queue_length: 2, ..config(1) };
         let mut requests = made_up(&[0.0; 6], 100, 5);
         requests[0].prompt_tokens = 9000;
-        let prediction = predict(&config, &requests, 1, 1, &mut |_| {});
+        let prediction = predict(&config, &requests, 1, 1, &mut |_| {}).0;
         assert_eq!((prediction.too_long, prediction.refused + prediction.answered), (1, 5));
         assert!(prediction.refused >= 2, "{prediction:?}");
     }

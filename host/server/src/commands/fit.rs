@@ -124,7 +124,9 @@ impl Command {
         }
         let mut benchmarks: Vec<_> = good.into_iter().flatten().collect();
         if let Some(path) = &self.prompts {
-            add_prompts(&mut benchmarks, path).map_err(|problem| vec![problem])?;
+            let records = benchmarks.iter_mut().flat_map(|benchmark| &mut benchmark.records);
+            let with_prompts = records.map(|record| (record.prompt_tokens, &mut record.prompt));
+            add_prompts(with_prompts, path).map_err(|problem| vec![problem])?;
         }
         Ok(benchmarks)
     }
@@ -299,19 +301,21 @@ fn picture(benchmarks: &[Benchmark], options: &FitOptions, fitted: &Fitted) -> R
     Ok(plot::distributions(&panels))
 }
 
-/// Gives each request its prompt.
-fn add_prompts(benchmarks: &mut [Benchmark], path: &Path) -> Result<(), String> {
+/// Gives requests, each with the length of its prompt, their prompts from a file.
+pub(super) fn add_prompts<'a>(
+    requests: impl Iterator<Item = (u32, &'a mut Vec<u32>)>,
+    path: &Path,
+) -> Result<(), String> {
     let text = text_of(path)?;
     let mut lines = text.lines().enumerate();
-    for record in benchmarks.iter_mut().flat_map(|benchmark| &mut benchmark.records) {
+    for (n_tokens, prompt) in requests {
         let (at, line) =
             lines.next().ok_or_else(|| format!("{} has fewer prompts than there are requests", path.display()))?;
         let at = |problem: String| format!("{}: line {}: {problem}", path.display(), at + 1);
-        let prompt: Vec<u32> = serde_json::from_str(line).map_err(|error| at(error.to_string()))?;
-        if prompt.len() != record.prompt_tokens as usize {
-            return Err(at(format!("it has {} tokens, and the request {}", prompt.len(), record.prompt_tokens)));
+        *prompt = serde_json::from_str(line).map_err(|error| at(error.to_string()))?;
+        if prompt.len() != n_tokens as usize {
+            return Err(at(format!("it has {} tokens, and the request {n_tokens}", prompt.len())));
         }
-        record.prompt = prompt;
     }
     Ok(())
 }

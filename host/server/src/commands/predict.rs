@@ -4,15 +4,17 @@ mod engine;
 mod sweep;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use rehearsal_engine::offline::Arriving;
+use rehearsal_timing::import::import;
 use rehearsal_timing::plot::{self, Lines};
-use rehearsal_timing::predict::{Prediction, predict};
+use rehearsal_timing::predict::{Prediction, Times, predict};
 use rehearsal_timing::trace::{self, Arrivals};
+use rehearsal_timing::{Benchmark, Record, percentile};
 
-use super::fit::{text_of, write};
+use super::fit::{add_prompts, text_of, write};
 use crate::config::steps::profile_of;
 use crate::progress;
 use crate::said::{self, Said};
@@ -56,7 +58,13 @@ struct Command {
     /// A row for each: `rate=1..20`, `rate=0.5..4:0.5`, `replicas=1,2,4`
     #[arg(long, value_name = "KEY=VALUES")]
     sweep: Option<Sweep>,
-    /// A picture: of a sweep, its lines; else distributions
+    /// The prompts' token ids, if prefixes repeat: a JSON list on each line, in the order of the trace
+    #[arg(long, value_name = "FILE", requires = "trace")]
+    prompts: Option<PathBuf>,
+    /// The trace is a benchmark: say how far off its own times the prediction is, from this request of it on
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0", requires = "trace", conflicts_with_all = ["sweep", "json"])]
+    compare: Option<usize>,
+    /// A picture of a sweep
     #[arg(long, value_name = "FILE", requires = "sweep")]
     plot: Option<PathBuf>,
     /// As JSON
@@ -105,8 +113,12 @@ pub(super) fn run(words: &[String]) -> Result<Said, Vec<String>> {
 impl Command {
     fn run(&self) -> Result<String, String> {
         let profile = profile_of(&self.profile)?;
-        let trace =
-            self.trace.as_deref().map(|path| trace::trace(&path.display().to_string(), &text_of(path)?)).transpose()?;
+        let read = |path: &Path| trace::trace(&path.display().to_string(), &text_of(path)?);
+        let mut trace = self.trace.as_deref().map(read).transpose()?;
+        if let (Some(path), Some(trace)) = (&self.prompts, &mut trace) {
+            let with_prompts = trace.iter_mut().map(|request| (request.prompt_tokens, &mut request.prompt));
+            add_prompts(with_prompts, path)?;
+        }
         let knows_prompts = trace.iter().flatten().any(|request| !request.prompt.is_empty());
         let config = self.engine.config(&profile, knows_prompts, self.seed)?;
         let n_ranks = profile.engine.data_parallel_size.map_or(1, |size| size.get() as usize);
@@ -116,13 +128,14 @@ impl Command {
         };
         let over = self.sweep.as_ref().map(|sweep| sweep.over);
         let mut rows: Vec<(f64, Prediction)> = Vec::new();
+        let mut compared = String::new();
         for value in values {
             let rate = value.filter(|_| over == Some(Over::Rate)).or(self.rate);
             let replicas = value.filter(|_| over == Some(Over::Replicas)).map_or(self.replicas.into(), |n| n as usize);
             let requests = self.requests(trace.as_deref(), rate)?;
             let bar = progress::steps("predicting", requests.len());
             let mut told = 0;
-            let prediction = predict(&config, &requests, replicas, n_ranks, &mut |ended| {
+            let (prediction, times) = predict(&config, &requests, replicas, n_ranks, &mut |ended| {
                 // A bar that moves with each request would cost more than the request.
                 if ended >= told + 1000 {
                     told = ended;
@@ -130,6 +143,9 @@ impl Command {
                 }
             });
             bar.finish_and_clear();
+            if let (Some(from), Some(path)) = (self.compare, &self.trace) {
+                compared = compare(&import(&path.display().to_string(), &text_of(path)?)?, &times, from);
+            }
             rows.push((value.unwrap_or_default(), prediction));
         }
         if let (Some(path), Some(sweep)) = (&self.plot, &self.sweep) {
@@ -139,7 +155,7 @@ impl Command {
             (Some(sweep), rows) if self.json => table::json_rows(sweep.over.name(), rows),
             (Some(sweep), rows) => table::rows(sweep.over.name(), rows),
             (None, [(_, prediction), ..]) if self.json => format!("{}\n", table::json(prediction)),
-            (None, [(_, prediction), ..]) => table::whole(prediction),
+            (None, [(_, prediction), ..]) => table::whole(prediction) + &compared,
             (None, []) => String::new(),
         })
     }
@@ -160,6 +176,22 @@ impl Command {
             _ => Err("there is neither a trace nor --input-len and --output-len".into()),
         }
     }
+}
+
+/// How far the predicted times of a benchmark's requests are off those that were measured, in per cent.
+fn compare(benchmark: &Benchmark, predicted: &[Times], from: usize) -> String {
+    let records = benchmark.records.iter().zip(predicted).skip(from);
+    let pairs: [Vec<(f64, f64)>; 3] = [0, 1, 2].map(|which| {
+        let measured = |record: &Record| [record.ttft, record.tpot(), record.e2e][which];
+        records.clone().filter_map(|(record, times)| Some((measured(record), times[which]?))).collect()
+    });
+    let mut text = format!("\noff what was measured, from request {from} on, in per cent:\n");
+    for (name, pairs) in ["TTFT", "TPOT", "E2E"].into_iter().zip(pairs) {
+        let (measured, predicted): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let off = |at| (percentile(&predicted, at) / percentile(&measured, at) - 1.0) * 100.0;
+        text += &format!("{name:<8}{:>12.1}{:>12.1}{:>12.1}\n", off(50.0), off(90.0), off(99.0));
+    }
+    text
 }
 
 /// Times to first token and from token to token, over what is swept.
