@@ -137,7 +137,7 @@ fn a_real_run_is_fitted_and_predicted() {
     assert!(fitted.errors.is_some_and(|errors| errors.worst() < 10.0) && fitted.covered.is_some(), "{fitted:?}");
     let predicted: Value = serde_json::from_str(&good(&["predict", &profile, &run, "--json"])).unwrap();
     assert_eq!((predicted["answered"].as_u64(), predicted["refused"].as_u64()), (Some(150), Some(0)));
-    let compared = good(&["predict", &profile, &run, "--compare", "100"]);
+    let compared = good(&["predict", &profile, &run, "--compare=100"]);
     assert!(compared.contains("off what was measured, from request 100 on"), "{compared}");
     let sweep = good(&["predict", &profile, &run, "--sweep", "replicas=1,2", "--plot", &path("s.svg")]);
     assert_eq!(sweep.lines().count(), 4, "{sweep}");

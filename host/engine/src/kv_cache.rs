@@ -152,7 +152,8 @@ impl KvCache {
         let n_hits = hits.len();
         let sequence = self.sequences.get_mut(&id)?;
         (sequence.blocks, sequence.n_cached) = (hits, n_hits);
-        self.fill(id, n_tokens as usize);
+        let n_tokens = sequence.tokens.ids.len().min(n_tokens as usize);
+        self.fill(id, n_tokens);
         Some(n_found)
     }
 
@@ -160,6 +161,7 @@ impl KvCache {
     /// free.
     pub fn advance(&mut self, id: SequenceId, n_tokens: usize) -> bool {
         let Some(sequence) = self.sequences.get(&id) else { return true };
+        let n_tokens = n_tokens.min(sequence.tokens.ids.len());
         let is_room = n_tokens.div_ceil(self.block_size) <= sequence.blocks.len() + self.pool.n_free();
         if is_room {
             self.fill(id, n_tokens);

@@ -55,15 +55,26 @@ pub enum Fate {
 pub trait OfflineObserver {
     /// An engine is at this moment with this many running and waiting; `steps` ended at it.
     fn observe(&mut self, engine: usize, at: EngineTime, counts: &Counts, steps: &[EndedStep]);
-    /// So many requests have ended.
-    fn progress(&mut self, ended: usize) {
-        let _ = ended;
+    /// A request, by its place among all, has left the queue.
+    fn admitted(&mut self, request: usize) {
+        let _ = request;
+    }
+    /// A request has ended, or will not begin.
+    fn ended(&mut self, request: usize) {
+        let _ = request;
+    }
+    /// A token of a request that was preempted came so long after the one before it; those of others are in the steps.
+    fn resumed(&mut self, gap: Duration) {
+        let _ = gap;
     }
 }
 
 impl OfflineObserver for () {
     fn observe(&mut self, _: usize, _: EngineTime, _: &Counts, _: &[EndedStep]) {}
 }
+
+/// Lengths of answers that are kept to be used again.
+const MOST_OUTPUTS: usize = 1000;
 
 /// Engines, and requests that come to them.
 pub struct Offline {
@@ -78,24 +89,19 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// `n_engines` engines like this, which share the requests as vLLM's data-parallel ranks do: each goes to the one with the
-    /// least to do. If a step of theirs is timed, so many neighbours step together.
+    /// `n_engines` engines like this, which share the requests as vLLM's data-parallel ranks did up to 0.13: each goes to the
+    /// one with the least to do. If a step of theirs is timed, so many neighbours step together.
     pub fn new<L: LatencyModel + Clone + 'static>(
         config: &EngineConfig,
         latency: &L,
         n_engines: usize,
         in_lockstep: usize,
     ) -> Self {
-        let hasher = config.kv_cache.as_ref().filter(|kv_cache| kv_cache.reuses_prefixes).map(|kv_cache| {
+        let blocks = config.kv_cache.as_ref().map(|kv_cache| {
             let block_size = kv_cache.block_size as usize;
             Arc::new(BlockHasher::new(kv_cache.algorithm, block_size, None, config.seed, String::new()))
         });
-        let blocks = config.kv_cache.as_ref().map(|kv_cache| {
-            let block_size = kv_cache.block_size as usize;
-            hasher.clone().unwrap_or_else(|| {
-                Arc::new(BlockHasher::new(kv_cache.algorithm, block_size, None, config.seed, String::new()))
-            })
-        });
+        let hasher = blocks.clone().filter(|_| config.reuses_prefixes());
         let mut lockstep = Lockstep::default();
         let engine = |at: usize| {
             if at.is_multiple_of(in_lockstep.max(1)) {
@@ -121,7 +127,7 @@ impl Offline {
     /// Lets all of them come and be answered; what became of each.
     pub fn run(mut self, requests: &[Arriving], observer: &mut dyn OfflineObserver) -> Vec<Fate> {
         let mut fates = vec![Fate::Refused; requests.len()];
-        let (mut next, mut ended) = (0, 0);
+        let mut next = 0;
         loop {
             let due = self.next_deadline();
             let arriving = requests.get(next).map(|request| EngineTime::after_start(request.at));
@@ -135,7 +141,7 @@ impl Offline {
                 match self.submit(next, request, at) {
                     Some(fate) => {
                         fates[next] = fate;
-                        ended += 1;
+                        observer.ended(next);
                     }
                     None => touched.push(self.turn),
                 }
@@ -144,9 +150,8 @@ impl Offline {
             touched.sort_unstable();
             touched.dedup();
             for engine in touched {
-                ended += self.step(engine, at, requests, &mut fates, observer);
+                self.step(engine, at, requests, &mut fates, observer);
             }
-            observer.progress(ended);
         }
     }
 
@@ -167,11 +172,12 @@ impl Offline {
     /// known already.
     fn submit(&mut self, index: usize, request: &Arriving, at: EngineTime) -> Option<Fate> {
         let (n_prompt, n_output) = (request.prompt_tokens, request.output_tokens);
-        if n_prompt >= self.config.max_model_len || n_output > self.config.most_output_tokens(n_prompt) {
+        let fits = self.config.kv_cache.as_ref().is_none_or(|kv_cache| kv_cache.n_tokens() >= n_prompt.into());
+        if !fits || n_prompt >= self.config.max_model_len || n_output > self.config.most_output_tokens(n_prompt) {
             return Some(Fate::TooLong);
         }
         let n_engines = self.engines.len();
-        // vLLM's score, from the engine after the last one on.
+        // vLLM's score up to 0.13, from the engine after the last one on.
         let score = |engine: &usize| {
             let counts = self.engines[*engine].counts();
             4 * counts.waiting + counts.running
@@ -220,7 +226,7 @@ impl Offline {
         }
     }
 
-    /// Does what is due in an engine; how many requests ended.
+    /// Does what is due in an engine.
     fn step(
         &mut self,
         engine: usize,
@@ -228,8 +234,7 @@ impl Offline {
         requests: &[Arriving],
         fates: &mut [Fate],
         observer: &mut dyn OfflineObserver,
-    ) -> usize {
-        let mut n_ended = 0;
+    ) {
         loop {
             self.engines[engine].step(at);
             self.engines[engine].take_deliveries().for_each(drop);
@@ -242,18 +247,20 @@ impl Offline {
                     SequenceEvent::Finished(_) => {
                         if let Some((index, _)) = self.known[engine].remove(&sequence.choice.number) {
                             fates[index] = Fate::Answered { history: sequence.history, engine };
-                            n_ended += 1;
+                            observer.ended(index);
                         }
                     }
+                    SequenceEvent::Tokens { gap: Some(gap), .. } => observer.resumed(gap),
                     _ => {}
                 }
             }
             self.engines[engine].clear_report();
             if admitted.is_empty() {
-                return n_ended;
+                return;
             }
             for number in admitted {
                 let Some((index, id)) = self.known[engine].get(&number).copied() else { continue };
+                observer.admitted(index);
                 let output = self.output(index, requests[index].output_tokens);
                 self.engines[engine].answered(id, output, "", at);
             }
@@ -264,7 +271,12 @@ impl Offline {
     fn output(&mut self, index: usize, n_tokens: u32) -> Arc<CompletionOutput> {
         let of = |token: u32| Arc::new(CompletionOutput::of_tokens(vec![token; n_tokens as usize]));
         match self.hasher {
-            None => self.outputs.entry(n_tokens).or_insert_with(|| of(0)).clone(),
+            None => {
+                if self.outputs.len() > MOST_OUTPUTS {
+                    self.outputs.clear();
+                }
+                self.outputs.entry(n_tokens).or_insert_with(|| of(0)).clone()
+            }
             Some(_) => of(u32::MAX - index as u32),
         }
     }

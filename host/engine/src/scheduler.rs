@@ -34,13 +34,15 @@ pub struct Admitted {
     pub cached_tokens: u32,
 }
 
-/// Why a sequence stays in the queue, and all behind it.
+/// Why a sequence stays in the queue, and, but for the last of these, all behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stays {
     /// There is no memory for it.
     Memory,
     /// It can be in a later step of the batch.
     Step,
+    /// It has not come to the queue yet: others overtake it.
+    Outside,
 }
 
 /// How often sequences with adapters may overtake one that waits for its own. After that, adapters that run are left to
@@ -61,7 +63,7 @@ pub struct Scheduler {
     running: Vec<Running>,
     /// How many sequences run with each adapter.
     adapters: BTreeMap<u32, usize>,
-    /// Why the last step ended at a sequence, if it did: nobody overtakes that one.
+    /// Why the last step ended at a sequence, if it did: none overtakes that one.
     stays: Option<Stays>,
     /// How many the last step passed over, because of their adapters.
     n_deferred: usize,
@@ -134,18 +136,22 @@ impl Scheduler {
     /// behind it.
     pub fn schedule(&mut self, mut allocate: impl FnMut(SequenceId) -> Result<u32, Stays>) -> Vec<Admitted> {
         let mut admitted = Vec::new();
-        let mut at = 0;
+        let (mut at, mut n_deferred) = (0, 0);
         let mut starves = false;
         self.stays = None;
         while self.running.len() < self.max_running && at < self.waiting.len() {
             let Waiting { id, adapter, overtaken, .. } = &self.waiting[at];
             if !self.may_run(adapter.as_ref(), starves) {
                 starves |= *overtaken >= MAX_OVERTAKEN;
-                at += 1;
+                (at, n_deferred) = (at + 1, n_deferred + 1);
                 continue;
             }
             let cached_tokens = match allocate(*id) {
                 Ok(cached_tokens) => cached_tokens,
+                Err(Stays::Outside) => {
+                    at += 1;
+                    continue;
+                }
                 Err(stays) => {
                     self.stays = Some(stays);
                     break;
@@ -160,7 +166,7 @@ impl Scheduler {
             }
             admitted.push(Admitted { id, adapter, cached_tokens });
         }
-        self.n_deferred = at;
+        self.n_deferred = n_deferred;
         self.debug_assert_invariants();
         admitted
     }
@@ -271,7 +277,7 @@ impl Scheduler {
             self.adapters.values().sum::<usize>(),
             self.running.iter().filter(|running| running.adapter.is_some()).count()
         );
-        let may_wait = self.running.len() == self.max_running || self.stays.is_some();
+        let may_wait = self.running.len() == self.max_running || self.stays.is_some() || self.by_steps;
         debug_assert!(may_wait || self.waiting.iter().all(|waiting| waiting.adapter.is_some()), "no reason to wait");
         // In a crowd, that would take longer than the step.
         let is_crowded = self.waiting.len() * self.running.len() > 1000;

@@ -80,7 +80,7 @@ fn events(data: &[u8]) -> Vec<Chunk> {
     }
     found.extend(Usage::of(&event).map(Chunk::Usage));
     // Other APIs end with an event of this kind, and without `[DONE]`.
-    if matches!(event["type"].as_str(), Some("message_stop" | "response.completed")) {
+    if matches!(event["type"].as_str(), Some("message_stop" | "response.completed" | "response.incomplete")) {
         found.extend(Usage::of(&event["response"]).map(Chunk::Usage));
         found.push(Chunk::Done);
     }
@@ -90,13 +90,14 @@ fn events(data: &[u8]) -> Vec<Chunk> {
 fn has_tokens(event: &Value) -> bool {
     let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
     let choices = event["choices"].as_array().map(Vec::as_slice).unwrap_or_default();
+    // A token may stand for no text. What begins a chat has a role and nothing else, and what ends one may have a reason only.
     let of_choice = |choice: &Value| {
         let delta = &choice["delta"];
-        let parts = [&choice["text"], &delta["content"], &delta["reasoning"], &delta["reasoning_content"]];
-        parts.into_iter().any(is_text)
+        let parts = [&delta["content"], &delta["reasoning"], &delta["reasoning_content"]];
+        choice.get("text").is_some()
+            || parts.into_iter().any(is_text)
             || delta["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty())
-            // A token may stand for no text.
-            || choice["token_ids"].as_array().is_some_and(|ids| !ids.is_empty())
+            || (delta.is_object() && delta.get("role").is_none() && choice["finish_reason"].is_null())
     };
     let kind = event["type"].as_str().unwrap_or_default();
     choices.iter().any(of_choice)
@@ -128,6 +129,12 @@ mod tests {
         assert_eq!(of(r#"{"type":"content_block_delta","delta":{"text":"a"}}"#), [Chunk::Tokens]);
         assert_eq!(of(r#"{"type":"response.output_text.delta","delta":"a"}"#), [Chunk::Tokens]);
         assert_eq!(of(r#"{"type":"message_stop"}"#), [Chunk::Done]);
+        let usage = Chunk::Usage(Usage { prompt_tokens: Some(2), completion_tokens: Some(9) });
+        let incomplete = r#"{"type":"response.incomplete","response":{"usage":{"input_tokens":2,"output_tokens":9}}}"#;
+        assert_eq!(of(incomplete), [usage, Chunk::Done]);
+        assert_eq!(of(r#"{"choices":[{"text":"","finish_reason":"length"}]}"#), [Chunk::Tokens]);
+        assert_eq!(of(r#"{"choices":[{"delta":{"content":""},"finish_reason":null}]}"#), [Chunk::Tokens]);
+        assert_eq!(of(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#), [Chunk::Other]);
         assert_eq!(of(r#"{"error":{"message":"no"}}"#), [Chunk::Error(r#"{"message":"no"}"#.into())]);
         assert!(matches!(&of("{")[..], [Chunk::Error(error)] if error.contains("no JSON")));
     }

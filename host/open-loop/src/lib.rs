@@ -92,7 +92,15 @@ pub async fn send(
     Ok(all)
 }
 
-/// A client that holds as many connections as there are requests, and waits for answers as long as they take.
+/// How long a server may say nothing: one that hangs must not hold all else up.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// When the last of them had ended, after the first was to be sent; in seconds.
+pub fn span(sent: &[Sent]) -> f64 {
+    sent.iter().map(|sent| sent.start + sent.e2e).fold(0.0, f64::max)
+}
+
+/// A client that holds as many connections as there are requests, and waits up to ten minutes for each part of an answer.
 ///
 /// # Errors
 /// If there can be none.
@@ -102,6 +110,7 @@ pub fn client() -> Result<Client, String> {
     Client::builder()
         .tcp_nodelay(true)
         .connect_timeout(Duration::from_secs(30))
+        .read_timeout(PATIENCE)
         .pool_max_idle_per_host(usize::MAX)
         .build()
         .map_err(|error| error.to_string())

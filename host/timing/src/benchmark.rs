@@ -1,5 +1,7 @@
 //! What a benchmark measured of a server, request by request, as its clients saw it.
 
+use std::time::Duration;
+
 /// One request that was answered.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Record {
@@ -17,12 +19,14 @@ pub struct Record {
     pub cached_tokens: u32,
     /// The prompt's tokens, where they are known.
     pub prompt: Vec<u32>,
+    /// Its place among the requests of its file, those that failed included.
+    pub index: usize,
 }
 
 impl Record {
     /// From one token to the next, on average, in seconds.
     pub fn tpot(&self) -> f64 {
-        (self.e2e - self.ttft) / f64::from(self.output_tokens.max(2) - 1)
+        tpot(self.ttft, self.e2e, self.output_tokens)
     }
 }
 
@@ -53,6 +57,24 @@ impl Benchmark {
         let last = self.records.last().map_or(0.0, |last| last.start);
         if last > 0.0 { (self.records.len() - 1) as f64 / last } else { f64::INFINITY }
     }
+}
+
+/// From one token to the next, on average, of an answer of so many that has its first after `ttft` and its last after `e2e`.
+pub fn tpot(ttft: f64, e2e: f64, output_tokens: u32) -> f64 {
+    (e2e - ttft) / f64::from(output_tokens.max(2) - 1)
+}
+
+/// By how many per cent p50, p90 and p99 of what was simulated are off those of what was measured.
+pub fn per_cent_off(simulated: &[f64], measured: &[f64]) -> [f64; 3] {
+    [50.0, 90.0, 99.0].map(|at| match (percentile(simulated, at), percentile(measured, at)) {
+        (0.0, 0.0) => 0.0,
+        (simulated, measured) => (simulated / measured - 1.0) * 100.0,
+    })
+}
+
+/// A moment so many seconds after the start: the start itself if that is before it, and the end of time if it is after that.
+pub fn moment(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }
 
 /// The value below which this share of `values` lies, in between if need be, as numpy has it; 0 of none.

@@ -26,7 +26,7 @@ pub struct FitOptions {
     pub max_num_seqs: NonZeroU32,
     /// `--max-num-batched-tokens` of the server.
     pub max_num_batched_tokens: NonZeroU32,
-    /// Blocks of its KV cache, as it logs them at its start; none: memory was never short.
+    /// Blocks of its KV cache, as it logs them at its start; `None` if memory was never short.
     pub num_gpu_blocks: Option<NonZeroU32>,
     /// Tokens of a block.
     pub block_size: NonZeroU32,
@@ -57,6 +57,9 @@ pub struct Fitted {
 /// What a request beside its steps takes at most; more would soak up whatever is unknown.
 const MOST_OVERHEAD_MS: f64 = 20.0;
 
+/// Requests of a run that can be fitted at all.
+const LEAST_REQUESTS: usize = 10;
+
 /// How strong the pull towards what is usual is.
 const RIDGE: f64 = 0.1;
 
@@ -77,6 +80,18 @@ pub fn fit(
     /// Of the usual speed, from where the search begins. The first that is best is kept.
     const STARTS: [f64; 3] = [1.0, 0.7, 1.3];
     const MOST_ITERATIONS: usize = 30;
+    if let Some(few) = benchmarks.iter().find(|benchmark| benchmark.records.len() < LEAST_REQUESTS) {
+        let (name, n) = (&few.name, few.records.len());
+        return Err(format!(
+            "{name}: {n} answered requests tell nothing: {LEAST_REQUESTS} are the least, 100 are better"
+        ));
+    }
+    if options.max_num_batched_tokens < options.max_num_seqs {
+        let (tokens, seqs) = (options.max_num_batched_tokens, options.max_num_seqs);
+        return Err(format!(
+            "max-num-batched-tokens: {tokens} is less than max-num-seqs ({seqs}), which vLLM does not take"
+        ));
+    }
     let runs: Vec<_> = benchmarks.iter().map(|benchmark| Run::new(benchmark, options)).collect();
     let of_counted = benchmarks.iter().zip(counts).flat_map(|(benchmark, counts)| {
         let counted =

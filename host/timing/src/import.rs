@@ -13,7 +13,7 @@ use crate::benchmark::{Benchmark, Record};
 
 /// Understands a file of `vllm bench serve --save-detailed`, guidellm, aiperf or inference-perf, or of our own
 /// `--capture-file`. Fails with which record and which field is wrong.
-pub fn import(name: &str, text: &str) -> Result<Benchmark, String> {
+pub fn import(name: &str, text: &str) -> Result<Vec<Benchmark>, String> {
     let at = |problem: String| format!("{name}: {problem}");
     let document = document(text).map_err(at)?;
     // A single line is one record.
@@ -41,15 +41,21 @@ pub fn import(name: &str, text: &str) -> Result<Benchmark, String> {
                   (benchmarks.json), aiperf (profile_export.jsonl), inference-perf (per_request_lifecycle_metrics.json), `rehearsal --capture-file`"
             .into()),
     };
-    let (tool, records, failed) = benchmark.map_err(at)?;
-    if records.is_empty() {
-        return Err(at("it has no request that was answered".into()));
-    }
-    Ok(Benchmark::new(name, tool, records, failed))
+    let (tool, runs) = benchmark.map_err(at)?;
+    let n = runs.len();
+    let name_of = |run: usize| if n == 1 { name.to_owned() } else { format!("{name}, run {run}") };
+    let benchmarks = (1..).zip(runs).map(|(run, (records, failed))| {
+        let name = name_of(run);
+        if records.is_empty() {
+            return Err(format!("{name}: it has no request that was answered"));
+        }
+        Ok(Benchmark::new(&name, tool, records, failed))
+    });
+    benchmarks.collect()
 }
 
-/// What a file has: what wrote it, its records, and how many requests failed.
-type Read = Result<(&'static str, Vec<Record>, usize), String>;
+/// What wrote a file, and its runs: the records of each, and how many requests failed.
+type Read = Result<(&'static str, Vec<(Vec<Record>, usize)>), String>;
 
 /// One JSON document, or one for each line.
 fn document(text: &str) -> Result<Value, String> {

@@ -11,5 +11,5 @@ pub mod predict;
 pub mod profile;
 pub mod trace;
 
-pub use benchmark::{Benchmark, Record, percentile};
+pub use benchmark::{Benchmark, Record, moment, per_cent_off, percentile, tpot};
 pub use profile::Profile;

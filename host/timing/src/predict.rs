@@ -7,7 +7,7 @@ use rehearsal_engine::offline::{Arriving, Fate, Offline, OfflineObserver};
 use rehearsal_engine::report::EndedStep;
 use rehearsal_engine::{ConfiguredLatency, Counts, EngineConfig, EngineTime};
 
-use crate::benchmark::percentile;
+use crate::benchmark::{percentile, tpot};
 
 /// p50, p90 and p99, and the mean, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -94,6 +94,7 @@ struct Watching<'a> {
     /// By engine: since when so many run.
     running: Vec<(EngineTime, usize)>,
     running_seconds: f64,
+    ended: usize,
     progress: &'a mut dyn FnMut(usize),
 }
 
@@ -108,8 +109,13 @@ impl OfflineObserver for Watching<'_> {
         }
     }
 
-    fn progress(&mut self, ended: usize) {
-        (self.progress)(ended);
+    fn ended(&mut self, _: usize) {
+        self.ended += 1;
+        (self.progress)(self.ended);
+    }
+
+    fn resumed(&mut self, gap: Duration) {
+        self.gaps.saturating_record(gap.as_micros() as u64);
     }
 }
 
@@ -126,7 +132,7 @@ pub fn predict(
     // Of microseconds up to an hour, to a thousandth; more counts as that.
     let gaps = Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap_or_else(|_| unreachable!("the bounds are sound"));
     let running = vec![(EngineTime::START, 0); n_engines];
-    let mut watching = Watching { gaps, most: (0, 0), steps: 0, running, running_seconds: 0.0, progress };
+    let mut watching = Watching { gaps, most: (0, 0), steps: 0, running, running_seconds: 0.0, ended: 0, progress };
     let offline = Offline::new(config, &ConfiguredLatency::default(), n_engines, n_ranks);
     let fates = offline.run(requests, &mut watching);
     let (mut times, mut queue) = (vec![[None; 3]; requests.len()], Vec::new());
@@ -151,12 +157,9 @@ pub fn predict(
         prediction.preemptions += u64::from(history.preemptions);
         let last = history.last_token.map_or(0.0, |last| last.since_start().as_secs_f64());
         prediction.duration = prediction.duration.max(last);
-        let tpot = seconds(history.decode_time()) / f64::from(request.output_tokens.max(2) - 1);
-        *times = [
-            Some(seconds(history.time_to_first_token())),
-            Some(tpot).filter(|_| request.output_tokens > 1),
-            Some(seconds(history.e2e_latency())),
-        ];
+        let (ttft, e2e) = (seconds(history.time_to_first_token()), seconds(history.e2e_latency()));
+        let tpot = tpot(ttft, e2e, request.output_tokens);
+        *times = [Some(ttft), Some(tpot).filter(|_| request.output_tokens > 1), Some(e2e)];
         queue.push(seconds(history.queue_time()));
     }
     let gap = |per_cent| watching.gaps.value_at_quantile(per_cent / 100.0) as f64 * 1e-6;

@@ -2,11 +2,11 @@
 
 mod builtin;
 
-use std::num::NonZeroU32;
-use std::time::Duration;
-
 use rehearsal_engine::{StepConfig, StepTime};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+use crate::benchmark::moment;
 
 pub use builtin::{builtin, builtins};
 
@@ -224,9 +224,20 @@ impl Profile {
             ("step-time.spread", time.spread),
             ("overhead-ms", self.overhead_ms),
         ];
-        match parts.chain(others).find(|(_, value)| !(value.is_finite() && *value >= 0.0)) {
-            Some((field, value)) => Err(format!("{field}: {value} is no number from 0 on")),
-            None => Ok(()),
+        if let Some((field, value)) = parts.chain(others).find(|(_, value)| !(value.is_finite() && *value >= 0.0)) {
+            return Err(format!("{field}: {value} is no number from 0 on"));
+        }
+        let (block_size, ranks) = (self.engine.block_size, self.engine.data_parallel_size);
+        if time.spread > 0.3 {
+            Err(format!("step-time.spread: {} is more than 0.3", time.spread))
+        } else if self.overhead_ms > 60_000.0 {
+            Err(format!("overhead-ms: {} is more than a minute", self.overhead_ms))
+        } else if block_size.is_some_and(|size| ![8, 16, 32, 64, 128].contains(&size.get())) {
+            Err("engine.block-size: it is none of 8, 16, 32, 64 and 128".into())
+        } else if ranks.is_some_and(|ranks| ranks.get() > 1023) {
+            Err("engine.data-parallel-size: it is more than 1023".into())
+        } else {
+            Ok(())
         }
     }
 
@@ -237,7 +248,7 @@ impl Profile {
         StepConfig {
             time: self.step_time.to_step_time(),
             spread: self.step_time.spread,
-            overhead: Duration::from_secs_f64(self.overhead_ms * 1e-3),
+            overhead: moment(self.overhead_ms * 1e-3),
             max_num_batched_tokens: self.engine.max_num_batched_tokens.unwrap_or(USUAL_BATCHED_TOKENS),
             long_prefill_token_threshold: 0,
             chunked_prefill: true,

@@ -1,11 +1,10 @@
 //! Requests of which only arrivals and lengths are known: from traces that were published, from benchmarks, or made up.
 
-use std::time::Duration;
-
 use rehearsal_engine::offline::Arriving;
 use rehearsal_engine::seed::{self, Purpose};
 use serde::Deserialize;
 
+use crate::benchmark::{Benchmark, Record, moment};
 use crate::import::import;
 
 /// How made-up requests come.
@@ -36,7 +35,7 @@ pub fn arrivals(rate: f64, n: usize, arrivals: Arrivals, seed: u64) -> Vec<f64> 
 
 /// Requests of one length, at these moments.
 pub fn made_up(moments: &[f64], prompt_tokens: u32, output_tokens: u32) -> Vec<Arriving> {
-    let of = |at: &f64| Arriving { at: Duration::from_secs_f64(*at), prompt_tokens, prompt: Vec::new(), output_tokens };
+    let of = |at: &f64| Arriving { at: moment(*at), prompt_tokens, prompt: Vec::new(), output_tokens };
     moments.iter().map(of).collect()
 }
 
@@ -50,14 +49,7 @@ pub fn trace(name: &str, text: &str) -> Result<Vec<Arriving>, String> {
     {
         mooncake(text).map_err(|problem| format!("{name}: {problem}"))?
     } else {
-        let benchmark = import(name, text)?;
-        let of = |record: &crate::Record| Arriving {
-            at: Duration::from_secs_f64(record.start),
-            prompt_tokens: record.prompt_tokens,
-            prompt: record.prompt.clone(),
-            output_tokens: record.output_tokens,
-        };
-        benchmark.records.iter().map(of).collect()
+        import(name, text)?.iter().flat_map(of_benchmark).collect()
     };
     requests.sort_by_key(|request| request.at);
     let begin = requests.first().map(|first| first.at).ok_or_else(|| format!("{name}: it has no requests"))?;
@@ -65,11 +57,23 @@ pub fn trace(name: &str, text: &str) -> Result<Vec<Arriving>, String> {
     Ok(requests)
 }
 
+/// The requests of a benchmark.
+pub fn of_benchmark(benchmark: &Benchmark) -> Vec<Arriving> {
+    let of = |record: &Record| Arriving {
+        at: moment(record.start),
+        prompt_tokens: record.prompt_tokens,
+        prompt: record.prompt.clone(),
+        output_tokens: record.output_tokens,
+    };
+    benchmark.records.iter().map(of).collect()
+}
+
 /// The same requests, so many a second on average.
 pub fn at_rate(requests: &[Arriving], rate: f64) -> Vec<Arriving> {
     let span = requests.last().map_or(0.0, |last| last.at.as_secs_f64());
-    let own = (requests.len().saturating_sub(1)) as f64 / span.max(f64::MIN_POSITIVE);
-    let scaled = |request: &Arriving| Arriving { at: request.at.mul_f64(own / rate), ..request.clone() };
+    // Those that come all at once have no rate to be changed.
+    let factor = if span > 0.0 { (requests.len() - 1) as f64 / span / rate } else { 0.0 };
+    let scaled = |request: &Arriving| Arriving { at: moment(request.at.as_secs_f64() * factor), ..request.clone() };
     requests.iter().map(scaled).collect()
 }
 
@@ -96,7 +100,7 @@ fn azure(text: &str) -> Result<Vec<Arriving>, String> {
         let text = field(when, "TIMESTAMP")?;
         let seconds = seconds_of_day(text).ok_or_else(|| problem("TIMESTAMP", &format!("{text:?} is no time")))?;
         Ok(Arriving {
-            at: Duration::from_secs_f64(seconds),
+            at: moment(seconds),
             prompt_tokens: count(context, "ContextTokens")?.max(1),
             prompt: Vec::new(),
             output_tokens: count(generated, "GeneratedTokens")?.max(1),
@@ -108,18 +112,23 @@ fn azure(text: &str) -> Result<Vec<Arriving>, String> {
 /// Seconds since the year 0 of `2023-11-16 18:17:03.9799600`, which may end in a time zone; or a plain number of seconds.
 fn seconds_of_day(text: &str) -> Option<f64> {
     if let Ok(seconds) = text.parse::<f64>() {
-        return (seconds >= 0.0).then_some(seconds);
+        return (seconds >= 0.0 && seconds.is_finite()).then_some(seconds);
     }
     let text = text.trim_end_matches("+00:00").trim_end_matches('Z');
     let (date, time) = text.split_once([' ', 'T'])?;
-    let mut date = date.split('-').map(|part| part.parse::<u64>().ok());
+    let mut date = date.split('-').map(|part| part.parse::<u32>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    if year > 9999 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
     // Days since a March, so that a leap day is the last of its year.
     let (shifted, months) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
     let days = 365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + (153 * months + 2) / 5 + day;
     let mut time = time.split(':').map(|part| part.parse::<f64>().ok());
     let (hours, minutes, seconds) = (time.next()??, time.next()??, time.next()??);
-    Some(days as f64 * 86_400.0 + hours * 3600.0 + minutes * 60.0 + seconds)
+    let is_sound =
+        [(hours, 24.0), (minutes, 60.0), (seconds, 61.0)].iter().all(|(part, end)| (0.0..*end).contains(part));
+    is_sound.then(|| f64::from(days) * 86_400.0 + hours * 3600.0 + minutes * 60.0 + seconds)
 }
 
 /// A line of Mooncake's traces.
@@ -147,7 +156,7 @@ fn mooncake(text: &str) -> Result<Vec<Arriving>, String> {
         // A token stands for the block that it is in.
         let token = |at: usize| hash_ids.get(at / BLOCK).or(hash_ids.last()).copied().unwrap_or_default();
         let prompt = if hash_ids.is_empty() { Vec::new() } else { (0..input_length as usize).map(token).collect() };
-        let at = Duration::from_secs_f64(timestamp * 1e-3);
+        let at = moment(timestamp * 1e-3);
         Ok(Arriving { at, prompt_tokens: input_length.max(1), prompt, output_tokens: output_length.max(1) })
     };
     lines.map(line).collect()
@@ -155,6 +164,8 @@ fn mooncake(text: &str) -> Result<Vec<Arriving>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -182,6 +193,8 @@ mod tests {
                 "t: line 2: ContextTokens: \"many\" is no number of tokens",
             ),
             ("TIMESTAMP,ContextTokens,GeneratedTokens\n", "t: it has no requests"),
+            ("TIMESTAMP,ContextTokens,GeneratedTokens\ninf,1,1\n", "t: line 2: TIMESTAMP: \"inf\" is no time"),
+            ("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-13-01 00:00:00,1,1\n", "t: line 2: TIMESTAMP: "),
             (
                 "{\"timestamp\": 1, \"input_length\": -1, \"output_length\": 1}",
                 "t: line 1, input_length: invalid value",
@@ -190,6 +203,16 @@ mod tests {
             let error = trace("t", text).unwrap_err();
             assert!(error.starts_with(problem), "{error}");
         }
+    }
+
+    #[test]
+    fn no_rate_and_no_time_is_too_much() {
+        let at_once = made_up(&[0.0; 3], 1, 1);
+        assert_eq!(at_rate(&at_once, 2.0)[2].at, Duration::ZERO);
+        assert_eq!(at_rate(&made_up(&[0.0, 1.0], 1, 1), 1e-300)[1].at, Duration::MAX);
+        assert_eq!(made_up(&arrivals(1e-300, 3, Arrivals::Constant, 1), 1, 1)[2].at, Duration::MAX);
+        let late = trace("m", "{\"timestamp\": 1e300, \"input_length\": 1, \"output_length\": 1}").unwrap();
+        assert_eq!(late[0].at, Duration::ZERO, "the first is the beginning");
     }
 
     #[test]

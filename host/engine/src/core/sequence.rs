@@ -119,7 +119,7 @@ impl Sequence {
 
     fn prefill_time(&mut self, cached_tokens: u32, latency: &dyn LatencyModel, load: Load) -> Duration {
         let counts = PrefillCounts {
-            prompt_tokens: self.n_present(),
+            prompt_tokens: self.choice.prompt().n_tokens + self.history.generated_tokens,
             cached_tokens,
             remote_prefill: self.is_prefilled_elsewhere(),
         };
@@ -131,9 +131,10 @@ impl Sequence {
         self.choice.request.remote_prefill && self.generated() == 0
     }
 
-    /// Tokens that it has: its prompt's, and those that were generated.
-    pub(super) fn n_present(&self) -> u32 {
-        self.choice.prompt().n_tokens + self.history.generated_tokens
+    /// Tokens that a step must compute before the next one can come: its prompt's, and those that were generated. Where there is
+    /// none, one stands for the beginning.
+    pub(super) fn n_to_compute(&self) -> u32 {
+        (self.choice.prompt().n_tokens + self.history.generated_tokens).max(1)
     }
 
     /// What another server computed is here. Returns how many of its tokens are computed, if its strategy has answered.
@@ -141,7 +142,7 @@ impl Sequence {
         if let Pace::Due(_) = self.pace {
             self.pace = Pace::NotBefore(at);
         }
-        self.output.as_ref().map(|_| self.n_present() - 1)
+        self.output.as_ref().map(|_| self.n_to_compute() - 1)
     }
 
     /// Its strategy has answered at `at`. Returns how many of its tokens are computed, if it waited for that and not for a step.
@@ -150,7 +151,7 @@ impl Sequence {
         self.n_tokens = output.n_tokens();
         self.output = Some(output);
         let waits_for_it = self.prefilled_at.is_some_and(|prefilled_at| prefilled_at <= at);
-        (waits_for_it && matches!(self.pace, Pace::NotBefore(_))).then(|| self.n_present() - 1)
+        (waits_for_it && matches!(self.pace, Pace::NotBefore(_))).then(|| self.n_to_compute() - 1)
     }
 
     /// A step has computed all that it had.

@@ -1,8 +1,9 @@
 //! An engine whose batch goes in steps, as vLLM's: those that run get a token each, and what room is left in the step goes to
 //! prompts, in chunks. What a step is to compute is decided when it is scheduled; tokens come out when it ends.
 //!
-//! Of vLLM's order one thing differs: sequences that decode come before the chunks of prompts that were begun, which matters
-//! only where `long-prefill-token-threshold` lets others start behind such a chunk, and the step is full.
+//! Two things differ from vLLM's order. Sequences that decode come before the chunks of prompts that were begun, which matters
+//! only where `long-prefill-token-threshold` lets others start behind such a chunk, and the step is full. And what is preempted for
+//! a chunk, after its own was scheduled, gives its share of the step back to nothing.
 
 mod batch;
 mod prefill;
@@ -57,10 +58,16 @@ impl Steps {
 impl Core {
     /// Schedules as many steps as may be ahead of those that have ended.
     pub(super) fn schedule_steps(&mut self, at: EngineTime) {
-        while !self.stands_still()
-            && self.steps.as_ref().is_some_and(|steps| steps.batch.n_flights() < steps.depth())
-            && self.schedule_step(at)
-        {}
+        while !self.stands_still() && self.may_schedule() && self.schedule_step(at) {}
+    }
+
+    /// Whether a step may be scheduled now. While one runs, the next one waits for the answers of strategies that are asked: their
+    /// sequences are to be in it, and it begins no later for that.
+    fn may_schedule(&self) -> bool {
+        let Some(steps) = &self.steps else { return false };
+        let is_asked = |id| self.sequences.get(&id).is_some_and(|sequence| sequence.output.is_none());
+        let n_flights = steps.batch.n_flights();
+        n_flights == 0 || (n_flights < steps.depth() && !steps.batch.joining().any(is_asked))
     }
 
     /// Schedules the next step; false if there is nothing to be computed in it.
@@ -118,13 +125,12 @@ impl Core {
         let next = steps.batch.next();
         for id in std::mem::take(&mut steps.batch.joining) {
             let Some(sequence) = self.sequences.get_mut(&id) else { continue };
-            let Progress::Prefilled { all, .. } = sequence.progress else { continue };
+            let Progress::Prefilled { base, .. } = sequence.progress else { continue };
             let Some(output) = &sequence.output else {
                 steps.batch.joining.push(id);
                 continue;
             };
             let n_prompt = sequence.choice.prompt().n_tokens;
-            let base = all - n_prompt + 1;
             let Some(more) = (sequence.n_tokens as u32).checked_sub(base).filter(|more| *more > 0) else { continue };
             let last = next + u64::from(more) - 1;
             let is_too_late = steps.config.async_scheduling && output.ends_by_itself();

@@ -123,7 +123,7 @@ fn action() -> impl Strategy<Value = Action> {
         .prop_map(|(streaming, remote_prefill, priority)| Kind { streaming, remote_prefill, priority });
     let outcomes = option::weighted(0.3, vec(outcome(), 0..3));
     prop_oneof![
-        4 => (1..4u32, 0..3u32, 1..12u32, option::weighted(0.3, 1..4u32), kind, outcomes)
+        4 => (1..4u32, 0..3u32, 0..12u32, option::weighted(0.3, 1..4u32), kind, outcomes)
             .prop_map(|(n, first, length, adapter, kind, outcomes)| {
                 Action::Submit { n, prompt: 100 * first..100 * first + length, adapter, kind, outcomes }
             }),

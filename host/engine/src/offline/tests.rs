@@ -104,10 +104,28 @@ fn memory_that_is_short_makes_the_last_one_compute_everything_again() {
         tells_events: false,
     };
     let config = EngineConfig { kv_cache: Some(kv_cache), ..engine(8, steps(100)) };
-    // Both begin with two blocks. The fifth is for the first, whose second token is its tenth; the other makes way, and what it
+    // Both begin with two blocks. The fifth is for the first, whose second token is its tenth; the other is preempted, and what it
     // had, 8 + 1, is computed again when the first has ended.
     let expected = [(26, 26 + 5 * 11), (26, 26 + 5 * 11 + 19 + 3 * 11)];
     assert_eq!(times(&config, &[arriving(0, 8, 6), arriving(0, 8, 5)]), expected);
+}
+
+#[test]
+fn a_prompt_of_nothing_is_a_token_and_one_that_never_fits_blocks_none() {
+    let kv_cache = KvCacheConfig {
+        n_blocks: 5,
+        block_size: 4,
+        algorithm: HashAlgorithm::default(),
+        hash_seed: None,
+        model: String::new(),
+        reuses_prefixes: false,
+        tells_events: false,
+    };
+    let config = EngineConfig { kv_cache: Some(kv_cache), ..engine(8, steps(100)) };
+    let requests = [arriving(0, 30, 1), arriving(1, 0, 3), arriving(1000, 8, 1)];
+    let fates = Offline::new(&config, &ConfiguredLatency::default(), 1, 1).run(&requests, &mut ());
+    assert_eq!(fates[0], Fate::TooLong);
+    assert_eq!(times(&config, &requests[1..]), [(1 + 11, 1 + 33), (1018, 1018)]);
 }
 
 #[test]
@@ -125,6 +143,25 @@ fn what_other_ranks_compute_makes_a_step_longer() {
     assert_eq!(run(1), [(37, 1), (38, 0)]);
     // The prompt of each makes a step of the other longer.
     assert_eq!(run(2), [(15 + 16 + 12, 1), (1 + 20 + 12 + 12, 0)]);
+}
+
+/// In which requests left the queue, and ended.
+#[derive(Default)]
+struct Order {
+    admitted: Vec<usize>,
+    ended: Vec<usize>,
+}
+
+impl OfflineObserver for Order {
+    fn observe(&mut self, _: usize, _: EngineTime, _: &Counts, _: &[EndedStep]) {}
+
+    fn admitted(&mut self, request: usize) {
+        self.admitted.push(request);
+    }
+
+    fn ended(&mut self, request: usize) {
+        self.ended.push(request);
+    }
 }
 
 proptest! {
@@ -178,6 +215,12 @@ proptest! {
         let timeless = StepConfig { time: StepTime::default(), ..steps(budget) };
         let stepping = engine(max_num_seqs, timeless);
         let paced = EngineConfig { steps: None, ..stepping.clone() };
-        prop_assert_eq!(times(&stepping, &requests), times(&paced, &requests));
+        let orders = [stepping, paced].map(|config| {
+            let mut order = Order::default();
+            Offline::new(&config, &ConfiguredLatency::default(), 1, 1).run(&requests, &mut order);
+            (order.admitted, order.ended)
+        });
+        prop_assert_eq!(&orders[0], &orders[1]);
+        prop_assert_eq!(orders[0].1.len(), requests.len());
     }
 }

@@ -3,17 +3,17 @@
 mod prompts;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser;
 use rehearsal_engine::seed::{self, Purpose};
-use rehearsal_open_loop::{Planned, Sent, client, result_file};
+use rehearsal_open_loop::{Planned, Sent, client, result_file, span};
 use rehearsal_timing::import::import;
+use rehearsal_timing::moment;
 use rehearsal_timing::trace::arrivals;
 use serde_json::{Value, json};
 
-use super::fit::{FitArgs, write};
+use super::fit::{FitArgs, no_folder, write};
 use super::predict::{ArrivalsName, rate};
 use super::sent;
 use crate::said::{self, Said};
@@ -73,30 +73,35 @@ pub(super) async fn run(words: &[String]) -> Result<Said, Vec<String>> {
     };
     // What is missing is told before an hour was spent on measuring.
     let options = command.fit.options()?;
+    if let Some(problem) = command.save_to.as_deref().and_then(|folder| no_folder(&folder.join("run"))) {
+        return Err(vec![problem]);
+    }
     let calibrated = async {
         let prompts =
             Prompts::new(command.prompt_file.as_deref(), command.input_len, command.output_len, command.seed)?;
         let model = command.model().await?;
         let mut report = format!("measuring {model:?} at {}\n", command.url);
-        let mut files = Vec::new();
+        let wanted = command.requests as usize * command.rates.len().max(1 + SHARES.len());
+        if let Some(n) = prompts.count().filter(|n| *n < wanted) {
+            report += &format!(
+                "note: {n} prompts for {wanted} requests: those that come again are found in the server's KV cache, and seem to cost less\n"
+            );
+        }
+        let mut benchmarks = Vec::new();
         let mut rates = if command.rates.is_empty() { vec![f64::INFINITY] } else { command.rates.clone() };
         let mut at = 0;
         while let Some(rate) = rates.get(at).copied() {
             let sent = command.measure(rate, at, &model, &prompts, &mut report).await?;
-            files.push((rate, result_file(&model, rate, &sent)));
-            if command.rates.is_empty() && at == 0 {
-                let span = sent.iter().map(|sent| sent.start + sent.e2e).fold(0.0, f64::max);
-                rates.extend(SHARES.map(|share| share * sent.len() as f64 / span.max(1e-3)));
-            }
-            at += 1;
-        }
-        let mut benchmarks = Vec::new();
-        for (rate, file) in &files {
-            let name = format!("rate-{rate:.2}.json");
+            let (name, file) = (format!("rate-{rate:.2}.json"), result_file(&model, rate, &sent).to_string());
             if let Some(folder) = &command.save_to {
-                save(&folder.join(&name), file, &mut report)?;
+                save(&folder.join(&name), &file, &mut report)?;
             }
-            benchmarks.push(import(&name, &file.to_string())?);
+            if command.rates.is_empty() && at == 0 {
+                let answered = sent.iter().filter(|sent| sent.is_good()).count();
+                rates.extend(SHARES.map(|share| share * answered as f64 / span(&sent).max(1e-3)));
+            }
+            benchmarks.extend(import(&name, &file)?);
+            at += 1;
         }
         report += "\n";
         Ok(report + &command.fit.fit(&benchmarks, &options)?)
@@ -104,8 +109,8 @@ pub(super) async fn run(words: &[String]) -> Result<Said, Vec<String>> {
     calibrated.await.map(Said::Text).map_err(|problem: String| vec![problem])
 }
 
-fn save(path: &Path, file: &Value, report: &mut String) -> Result<(), String> {
-    write(path, &file.to_string())?;
+fn save(path: &Path, file: &str, report: &mut String) -> Result<(), String> {
+    write(path, file)?;
     *report += &format!("wrote {}\n", path.display());
     Ok(())
 }
@@ -159,7 +164,7 @@ impl Command {
         }
     }
 
-    fn planned(&self, model: &str, prompts: &Prompts, at: usize, moment: f64) -> Planned {
+    fn planned(&self, model: &str, prompts: &Prompts, at: usize, seconds: f64) -> Planned {
         let (prompt, output_len) = prompts.get(at);
         let body = json!({
             "model": model,
@@ -174,7 +179,7 @@ impl Command {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         headers.extend(self.api_key.as_ref().map(|key| ("authorization".to_owned(), format!("Bearer {key}"))));
         Planned {
-            at: Duration::from_secs_f64(moment),
+            at: moment(seconds),
             method: reqwest::Method::POST,
             path: "/v1/completions".to_owned(),
             headers,

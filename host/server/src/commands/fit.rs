@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, ValueEnum};
 use rehearsal_plugin_host::regular_file;
-use rehearsal_timing::Benchmark;
 use rehearsal_timing::fit::{self, FitOptions, Fitted, Form, Run, Verdict};
 use rehearsal_timing::import::import;
 use rehearsal_timing::plot::{self, Distributions};
 use rehearsal_timing::profile::{Coefficients, Covered, EngineLimits, Errors, Profile, Status};
+use rehearsal_timing::{Benchmark, tpot};
 
 use crate::progress;
 use crate::said::{self, Said};
@@ -109,6 +109,12 @@ pub(super) fn text_of(path: &Path) -> Result<String, String> {
     regular_file::read_text(path, MOST_BYTES).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
+/// What keeps a file from being written here, as far as that is known before.
+pub(super) fn no_folder(path: &Path) -> Option<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    (!folder.is_dir()).then(|| format!("cannot write {}: there is no folder {}", path.display(), folder.display()))
+}
+
 /// Writes a file that the user named.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
     std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
@@ -122,11 +128,9 @@ impl Command {
         if !bad.is_empty() {
             return Err(bad.into_iter().filter_map(Result::err).collect());
         }
-        let mut benchmarks: Vec<_> = good.into_iter().flatten().collect();
+        let mut benchmarks: Vec<_> = good.into_iter().flatten().flatten().collect();
         if let Some(path) = &self.prompts {
-            let records = benchmarks.iter_mut().flat_map(|benchmark| &mut benchmark.records);
-            let with_prompts = records.map(|record| (record.prompt_tokens, &mut record.prompt));
-            add_prompts(with_prompts, path).map_err(|problem| vec![problem])?;
+            add_prompts(&mut benchmarks, path).map_err(|problem| vec![problem])?;
         }
         Ok(benchmarks)
     }
@@ -137,9 +141,17 @@ impl FitArgs {
     pub(super) fn options(&self) -> Result<FitOptions, Vec<String>> {
         let max_num_seqs = asked("max-num-seqs", self.max_num_seqs);
         let max_num_batched_tokens = asked("max-num-batched-tokens", self.max_num_batched_tokens);
+        let mut problems: Vec<_> =
+            [&self.output, &self.plot].into_iter().flatten().filter_map(|path| no_folder(path)).collect();
+        if self.data_parallel_size.get() > 1023 {
+            problems.push(format!("--data-parallel-size: {} is more than 1023", self.data_parallel_size));
+        }
         let (max_num_seqs, max_num_batched_tokens) = match (max_num_seqs, max_num_batched_tokens) {
-            (Ok(seqs), Ok(tokens)) => (seqs, tokens),
-            (seqs, tokens) => return Err([seqs.err(), tokens.err()].into_iter().flatten().collect()),
+            (Ok(seqs), Ok(tokens)) if problems.is_empty() => (seqs, tokens),
+            (seqs, tokens) => {
+                problems.extend([seqs.err(), tokens.err()].into_iter().flatten());
+                return Err(problems);
+            }
         };
         Ok(FitOptions {
             max_num_seqs,
@@ -254,7 +266,7 @@ fn fitted(
     fitted
 }
 
-/// A row of errors for each benchmark; those of the worst one, and what to think of them.
+/// A row of errors for each benchmark; those of the worst one, and what to think of all.
 fn table(
     report: &mut String,
     benchmarks: &[Benchmark],
@@ -262,7 +274,8 @@ fn table(
     options: &FitOptions,
     fitted: &Fitted,
 ) -> Result<(Errors, Verdict), String> {
-    let mut worst: Option<(Errors, Verdict)> = None;
+    let mut worst: Option<Errors> = None;
+    let mut of_all = Verdict::Good;
     for (benchmark, counts) in benchmarks.iter().zip(counts) {
         let (errors, ms) = fit::errors(benchmark, counts, options, fitted)?;
         let three = |errors: [f64; 3]| errors.map(|error| format!("{error:+6.1}")).concat();
@@ -270,11 +283,13 @@ fn table(
         let name = Path::new(&benchmark.name).file_name().unwrap_or_default().to_string_lossy().into_owned();
         *report += &format!("         {ttft}   {tpot}   {e2e}   {name}\n");
         let verdict = Verdict::of(&errors, ms);
-        if worst.as_ref().is_none_or(|(worst, _)| errors.worst() > worst.worst()) {
-            worst = Some((errors, verdict));
+        of_all = of_all.max(verdict);
+        if worst.as_ref().is_none_or(|worst| errors.worst() > worst.worst()) {
+            worst = Some(errors);
         }
     }
-    worst.ok_or_else(|| "there is no benchmark".into())
+    let errors = worst.ok_or("there is no benchmark")?;
+    Ok((errors, of_all))
 }
 
 /// Measured and simulated distributions of all benchmarks together.
@@ -289,8 +304,8 @@ fn picture(benchmarks: &[Benchmark], options: &FitOptions, fitted: &Fitted) -> R
     for benchmark in benchmarks {
         let outcome = Run::new(benchmark, options).simulate(&fitted.time)?;
         for (record, (ttft, e2e)) in benchmark.records.iter().zip(outcome.times) {
-            let gaps = f64::from(record.output_tokens.max(2) - 1);
-            let simulated = [(ttft + fitted.overhead) * 1e3, (e2e - ttft) / gaps * 1e3, e2e + fitted.overhead];
+            let of_token = tpot(ttft, e2e, record.output_tokens);
+            let simulated = [(ttft + fitted.overhead) * 1e3, of_token * 1e3, e2e + fitted.overhead];
             let measured = [record.ttft * 1e3, record.tpot() * 1e3, record.e2e];
             for (panel, values) in panels.iter_mut().zip(measured.into_iter().zip(simulated)) {
                 panel.values[0].1.push(values.0);
@@ -301,21 +316,27 @@ fn picture(benchmarks: &[Benchmark], options: &FitOptions, fitted: &Fitted) -> R
     Ok(plot::distributions(&panels))
 }
 
-/// Gives requests, each with the length of its prompt, their prompts from a file.
-pub(super) fn add_prompts<'a>(
-    requests: impl Iterator<Item = (u32, &'a mut Vec<u32>)>,
-    path: &Path,
-) -> Result<(), String> {
+/// Gives requests their prompts: a line of the file for each request of the benchmarks' files, those that failed included.
+pub(super) fn add_prompts(benchmarks: &mut [Benchmark], path: &Path) -> Result<(), String> {
     let text = text_of(path)?;
-    let mut lines = text.lines().enumerate();
-    for (n_tokens, prompt) in requests {
-        let (at, line) =
-            lines.next().ok_or_else(|| format!("{} has fewer prompts than there are requests", path.display()))?;
-        let at = |problem: String| format!("{}: line {}: {problem}", path.display(), at + 1);
-        *prompt = serde_json::from_str(line).map_err(|error| at(error.to_string()))?;
-        if prompt.len() != n_tokens as usize {
-            return Err(at(format!("it has {} tokens, and the request {n_tokens}", prompt.len())));
+    let lines: Vec<_> = text.lines().collect();
+    let wanted: usize = benchmarks.iter().map(|benchmark| benchmark.records.len() + benchmark.failed).sum();
+    if lines.len() != wanted {
+        return Err(format!("{} has {} prompts, and there are {wanted} requests", path.display(), lines.len()));
+    }
+    let mut first = 0;
+    for benchmark in benchmarks {
+        for record in &mut benchmark.records {
+            let line = first + record.index;
+            let at = |problem: String| format!("{}: line {}: {problem}", path.display(), line + 1);
+            let text = lines.get(line).ok_or_else(|| at("it is missing".into()))?;
+            record.prompt = serde_json::from_str(text).map_err(|error| at(error.to_string()))?;
+            if record.prompt.len() != record.prompt_tokens as usize {
+                let (has, wants) = (record.prompt.len(), record.prompt_tokens);
+                return Err(at(format!("it has {has} tokens, and the request {wants}")));
+            }
         }
+        first += benchmark.records.len() + benchmark.failed;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ mod engine;
 mod sweep;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use rehearsal_engine::offline::Arriving;
@@ -12,7 +12,7 @@ use rehearsal_timing::import::import;
 use rehearsal_timing::plot::{self, Lines};
 use rehearsal_timing::predict::{Prediction, Times, predict};
 use rehearsal_timing::trace::{self, Arrivals};
-use rehearsal_timing::{Benchmark, Record, percentile};
+use rehearsal_timing::{Benchmark, Record, per_cent_off};
 
 use super::fit::{add_prompts, text_of, write};
 use crate::config::steps::profile_of;
@@ -44,8 +44,8 @@ struct Command {
     #[arg(long, value_name = "TOKENS", requires = "input_len", value_parser = clap::value_parser!(u32).range(1..))]
     output_len: Option<u32>,
     /// How many requests are made up; of a trace: how many of its first
-    #[arg(short = 'n', long, value_name = "N")]
-    requests: Option<usize>,
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    requests: Option<u32>,
     /// How made-up requests arrive
     #[arg(long, value_enum, default_value = "poisson")]
     arrivals: ArrivalsName,
@@ -62,7 +62,8 @@ struct Command {
     #[arg(long, value_name = "FILE", requires = "trace")]
     prompts: Option<PathBuf>,
     /// The trace is a benchmark: say how far off its own times the prediction is, from this request of it on
-    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0", requires = "trace", conflicts_with_all = ["sweep", "json"])]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0",
+        requires = "trace", conflicts_with_all = ["sweep", "json", "rate", "replicas"])]
     compare: Option<usize>,
     /// A picture of a sweep
     #[arg(long, value_name = "FILE", requires = "sweep")]
@@ -100,7 +101,7 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
 }
 
 /// Requests that are made up if nothing else is said.
-const USUAL_REQUESTS: usize = 1000;
+const USUAL_REQUESTS: u32 = 1000;
 
 pub(super) fn run(words: &[String]) -> Result<Said, Vec<String>> {
     let command: Command = match said::parsed("rehearsal predict", words) {
@@ -113,12 +114,8 @@ pub(super) fn run(words: &[String]) -> Result<Said, Vec<String>> {
 impl Command {
     fn run(&self) -> Result<String, String> {
         let profile = profile_of(&self.profile)?;
-        let read = |path: &Path| trace::trace(&path.display().to_string(), &text_of(path)?);
-        let mut trace = self.trace.as_deref().map(read).transpose()?;
-        if let (Some(path), Some(trace)) = (&self.prompts, &mut trace) {
-            let with_prompts = trace.iter_mut().map(|request| (request.prompt_tokens, &mut request.prompt));
-            add_prompts(with_prompts, path)?;
-        }
+        let (trace, benchmarks) = self.trace()?;
+        self.check_sweep()?;
         let knows_prompts = trace.iter().flatten().any(|request| !request.prompt.is_empty());
         let config = self.engine.config(&profile, knows_prompts, self.seed)?;
         let n_ranks = profile.engine.data_parallel_size.map_or(1, |size| size.get() as usize);
@@ -143,8 +140,8 @@ impl Command {
                 }
             });
             bar.finish_and_clear();
-            if let (Some(from), Some(path)) = (self.compare, &self.trace) {
-                compared = compare(&import(&path.display().to_string(), &text_of(path)?)?, &times, from);
+            if let (Some(from), [benchmark]) = (self.compare, &benchmarks[..]) {
+                compared = compare(benchmark, &times, from);
             }
             rows.push((value.unwrap_or_default(), prediction));
         }
@@ -160,16 +157,47 @@ impl Command {
         })
     }
 
+    /// The trace, if there is one; and the runs that it is of, if these must be known.
+    fn trace(&self) -> Result<(Option<Vec<Arriving>>, Vec<Benchmark>), String> {
+        let Some(path) = &self.trace else { return Ok((None, Vec::new())) };
+        let (name, text) = (path.display().to_string(), text_of(path)?);
+        if self.prompts.is_none() && self.compare.is_none() {
+            return Ok((Some(trace::trace(&name, &text)?), Vec::new()));
+        }
+        let mut benchmarks = import(&name, &text)?;
+        if let Some(prompts) = &self.prompts {
+            add_prompts(&mut benchmarks, prompts)?;
+        }
+        match &benchmarks[..] {
+            [benchmark] => Ok((Some(trace::of_benchmark(benchmark)), benchmarks)),
+            runs => Err(format!("{name}: it has {} runs; --prompts and --compare are for one", runs.len())),
+        }
+    }
+
+    /// Whether what is swept over is said once.
+    fn check_sweep(&self) -> Result<(), String> {
+        match &self.sweep {
+            Some(sweep) if sweep.over == Over::Rate && self.rate.is_some() => {
+                Err("--rate and --sweep rate=… are two answers to one question: leave one of them out".into())
+            }
+            Some(sweep) if sweep.over == Over::Replicas && self.replicas != 1 => {
+                Err("--replicas and --sweep replicas=… are two answers to one question: leave one of them out".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The trace, or made-up requests, at this rate if there is one.
     fn requests(&self, trace: Option<&[Arriving]>, rate: Option<f64>) -> Result<Vec<Arriving>, String> {
         match (trace, self.input_len, self.output_len) {
             (Some(trace), ..) => {
-                let first = &trace[..self.requests.unwrap_or(trace.len()).min(trace.len())];
+                let n = self.requests.map_or(trace.len(), |n| trace.len().min(n as usize));
+                let first = &trace[..n];
                 Ok(rate.map_or_else(|| first.to_vec(), |rate| trace::at_rate(first, rate)))
             }
             (None, Some(input), Some(output)) => {
                 let rate = rate.ok_or("--rate is missing: how many requests a second, or inf")?;
-                let n = self.requests.unwrap_or(USUAL_REQUESTS);
+                let n = self.requests.unwrap_or(USUAL_REQUESTS) as usize;
                 let moments = trace::arrivals(rate, n, self.arrivals.get(), self.seed);
                 Ok(trace::made_up(&moments, input, output))
             }
@@ -188,8 +216,8 @@ fn compare(benchmark: &Benchmark, predicted: &[Times], from: usize) -> String {
     let mut text = format!("\noff what was measured, from request {from} on, in per cent:\n");
     for (name, pairs) in ["TTFT", "TPOT", "E2E"].into_iter().zip(pairs) {
         let (measured, predicted): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        let off = |at| (percentile(&predicted, at) / percentile(&measured, at) - 1.0) * 100.0;
-        text += &format!("{name:<8}{:>12.1}{:>12.1}{:>12.1}\n", off(50.0), off(90.0), off(99.0));
+        let [p50, p90, p99] = per_cent_off(&predicted, &measured);
+        text += &format!("{name:<8}{p50:>12.1}{p90:>12.1}{p99:>12.1}\n");
     }
     text
 }

@@ -19,7 +19,7 @@ pub(super) async fn send(url: &str, what: &'static str, requests: Vec<Planned>) 
 /// How many were answered, how fast, and what the others failed of.
 pub(super) fn report(sent: &[Sent]) -> String {
     let good: Vec<_> = sent.iter().filter(|sent| sent.is_good()).collect();
-    let span = sent.iter().map(|sent| sent.start + sent.e2e).fold(0.0, f64::max);
+    let span = rehearsal_open_loop::span(sent);
     let mut text =
         format!("{} sent, {} answered, {} failed, in {span:.1} s\n", sent.len(), good.len(), sent.len() - good.len());
     let ttft: Vec<_> = good.iter().filter_map(|sent| sent.ttft).collect();

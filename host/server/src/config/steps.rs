@@ -84,6 +84,11 @@ pub(super) fn read(
         reader.refuse(&MAX_NUM_BATCHED_TOKENS, problem);
     }
     let of_several = profile.engine.data_parallel_size.is_some_and(|size| size.get() > 1);
+    if of_several && n_ranks == 1 {
+        let warning =
+            "it is of several ranks that step together, and here is one: its steps are as short as if it had all GPUs";
+        reader.warn(&LATENCY_PROFILE, warning);
+    }
     let in_lockstep = reader.given(&DATA_PARALLEL_LOCKSTEP).unwrap_or(of_several && n_ranks > 1);
     Some(StepConfig {
         spread,

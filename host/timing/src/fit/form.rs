@@ -11,8 +11,8 @@ pub enum Form {
     Pieces,
 }
 
-/// Where the parts of the line begin and end.
-const PARTS: [u32; 7] = [1, 8, 32, 64, 128, 256, 512];
+/// Where the parts of the line begin. The last has no end.
+const PARTS: [u32; 6] = [1, 8, 32, 64, 128, 256];
 
 /// Units in which coefficients are near 1, in seconds: base, prompt token, sequence, context token, mixed, mixed context, pair.
 pub(super) const SCALES: [f64; 7] = [1e-2, 5e-5, 5e-5, 1e-7, 5e-3, 1e-7, 2e-9];
@@ -32,7 +32,7 @@ impl Form {
             Self::Mix => usual.push(sequence),
             Self::Pieces => {
                 usual.push(pair);
-                usual.extend(std::iter::repeat_n(sequence, PARTS.len() - 1));
+                usual.extend(std::iter::repeat_n(sequence, PARTS.len()));
             }
         }
         usual.push(USUAL_OVERHEAD_MS);
@@ -55,7 +55,8 @@ impl Form {
             Self::Mix => features.push(sequence * f64::from(n)),
             Self::Pieces => {
                 features.push(pair * counts.prefill_pairs);
-                let parts = PARTS.windows(2).map(|part| f64::from(n.min(part[1]).saturating_sub(part[0])));
+                let ends = PARTS[1..].iter().chain([&u32::MAX]);
+                let parts = PARTS.iter().zip(ends).map(|(above, end)| f64::from(n.min(*end).saturating_sub(*above)));
                 features.extend(parts.map(|n| sequence * n));
             }
         }
@@ -90,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_step_takes_the_sum_of_its_features() {
-        let counts = StepCounts { prefill_tokens: 300, prefill_pairs: 45_000.0, sequences: 40, context: 9000 };
+        let counts = StepCounts { prefill_tokens: 300, prefill_pairs: 45_000.0, sequences: 700, context: 9000 };
         let decodes = StepCounts { prefill_tokens: 0, prefill_pairs: 0.0, ..counts };
         for form in [Form::Mix, Form::Pieces] {
             let z: Vec<_> = (1..form.usual(1.0).len()).map(|at| at as f64 / 3.0).collect();

@@ -11,7 +11,10 @@ use rehearsal_engine::{
 
 use super::solve::Problem;
 use super::{FitOptions, Form};
-use crate::benchmark::{Benchmark, Record};
+use crate::benchmark::{Benchmark, Record, moment};
+
+/// Blocks that no benchmark needs at once.
+const PLENTY: u64 = 1 << 20;
 
 /// One benchmark, ready to be simulated.
 #[derive(Debug, Clone)]
@@ -64,7 +67,7 @@ impl Run {
         // As much as ever finds its place, if memory was never short.
         let n_tokens = records.iter().map(|record| u64::from(record.prompt_tokens) + u64::from(record.output_tokens));
         let most: u64 = n_tokens.map(|n_tokens| n_tokens.div_ceil(block_size.into()) + 1).sum();
-        let n_blocks = options.num_gpu_blocks.map_or(most as u32 * 2, |blocks| blocks.get() - 1);
+        let n_blocks = options.num_gpu_blocks.map_or(most.min(PLENTY) as u32, |blocks| blocks.get() - 1);
         let kv_cache = (options.num_gpu_blocks.is_some() || knows_prompts).then(|| KvCacheConfig {
             n_blocks,
             block_size,
@@ -229,10 +232,10 @@ fn arriving(benchmark: &Benchmark, order: &[usize], goes_on: bool) -> Vec<Arrivi
             (known, _) => known.to_vec(),
         }
     };
-    let of = |(moment, at): (&Record, &usize)| {
+    let of = |(sent, at): (&Record, &usize)| {
         let record = &records[*at];
         Arriving {
-            at: Duration::from_secs_f64(moment.start),
+            at: moment(sent.start),
             prompt_tokens: record.prompt_tokens,
             prompt: prompt(&record.prompt, record.cached_tokens, record.prompt_tokens, *at),
             output_tokens: record.output_tokens,
@@ -242,7 +245,7 @@ fn arriving(benchmark: &Benchmark, order: &[usize], goes_on: bool) -> Vec<Arrivi
     if goes_on && records.len() > 1 {
         let span = records[records.len() - 1].start * records.len() as f64 / (records.len() - 1) as f64;
         let again = arriving.iter().map(|request| Arriving {
-            at: request.at + Duration::from_secs_f64(span),
+            at: request.at.saturating_add(moment(span)),
             // Other prompts.
             prompt: request.prompt.iter().map(|token| token ^ 0x4000_0000).collect(),
             ..request.clone()

@@ -1,11 +1,11 @@
 //! How good a fit is: how far percentiles are off, and what the benchmark does not cover.
 
 use super::{FitOptions, Fitted, Run};
-use crate::benchmark::{Benchmark, percentile};
+use crate::benchmark::{Benchmark, Record, per_cent_off, percentile, tpot};
 use crate::profile::{Covered, Errors};
 
 /// In words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// No percentile is off by more than 3 %.
     Good,
@@ -18,9 +18,12 @@ pub enum Verdict {
 impl Verdict {
     /// Of errors, where the largest is this many per cent, and the largest of times to first token so many milliseconds.
     pub fn of(errors: &Errors, ttft_ms: [f64; 3]) -> Self {
+        // What is no number is off, too.
+        let is_within = |error: f64, most: f64| error.abs() <= most;
         let is_off = |most: f64| {
-            let others = errors.tpot.iter().chain(&errors.e2e).any(|error| error.abs() > most);
-            others || errors.ttft.iter().zip(ttft_ms).any(|(error, ms)| error.abs() > most && ms.abs() > 25.0)
+            let others = errors.tpot.iter().chain(&errors.e2e).any(|error| !is_within(*error, most));
+            others
+                || errors.ttft.iter().zip(ttft_ms).any(|(error, ms)| !is_within(*error, most) && !is_within(ms, 25.0))
         };
         match () {
             () if !is_off(3.0) => Self::Good,
@@ -29,7 +32,7 @@ impl Verdict {
         }
     }
 
-    /// For whoever reads it.
+    /// As a sentence.
     pub fn words(self) -> &'static str {
         match self {
             Self::Good => "good: no percentile is off by more than 3 % (of a time to first token: or 25 ms)",
@@ -58,21 +61,17 @@ pub fn errors(
         values.zip(counts).filter(|(_, counts)| **counts).map(|(value, _)| value).collect()
     };
     let records = &benchmark.records;
-    let gaps = |at: usize| f64::from(records[at].output_tokens.max(2) - 1);
-    let times = || outcome.times.iter().enumerate();
-    let ttft = counted(&mut times().map(|(_, (ttft, _))| ttft + fitted.overhead));
-    let tpot = counted(&mut times().map(|(at, (ttft, e2e))| (e2e - ttft) / gaps(at)));
-    let e2e = counted(&mut times().map(|(_, (_, e2e))| e2e + fitted.overhead));
-    let measured = |of: fn(&crate::Record) -> f64| counted(&mut records.iter().map(of));
-    let off = |simulated: &[f64], measured: &[f64]| {
-        [50.0, 90.0, 99.0].map(|at| (percentile(simulated, at) / percentile(measured, at) - 1.0) * 100.0)
-    };
+    let times = || outcome.times.iter().zip(records);
+    let ttft = counted(&mut times().map(|((ttft, _), _)| ttft + fitted.overhead));
+    let tpots = counted(&mut times().map(|((ttft, e2e), record)| tpot(*ttft, *e2e, record.output_tokens)));
+    let e2e = counted(&mut times().map(|((_, e2e), _)| e2e + fitted.overhead));
+    let measured = |of: fn(&Record) -> f64| counted(&mut records.iter().map(of));
     let real_ttft = measured(|record| record.ttft);
     let ms = [50.0, 90.0, 99.0].map(|at| (percentile(&ttft, at) - percentile(&real_ttft, at)) * 1e3);
     let errors = Errors {
-        ttft: off(&ttft, &real_ttft),
-        tpot: off(&tpot, &measured(crate::Record::tpot)),
-        e2e: off(&e2e, &measured(|record| record.e2e)),
+        ttft: per_cent_off(&ttft, &real_ttft),
+        tpot: per_cent_off(&tpots, &measured(Record::tpot)),
+        e2e: per_cent_off(&e2e, &measured(|record| record.e2e)),
     };
     Ok((errors, ms))
 }
@@ -84,7 +83,7 @@ impl Covered {
     /// If a request cannot have run on such an engine.
     pub fn of(benchmarks: &[Benchmark], options: &FitOptions, fitted: &Fitted) -> Result<Self, String> {
         let records = || benchmarks.iter().flat_map(|benchmark| &benchmark.records);
-        let range = |of: fn(&crate::Record) -> u32| {
+        let range = |of: fn(&Record) -> u32| {
             [records().map(of).min().unwrap_or_default(), records().map(of).max().unwrap_or_default()]
         };
         let mut most = 0;
@@ -111,10 +110,9 @@ pub fn warnings(benchmarks: &[Benchmark], options: &FitOptions) -> Vec<String> {
         if n < 50 {
             warnings.push(format!("{name}: {n} requests are few; 100 or more give steadier coefficients"));
         }
-        let start = options.skip.min(n / 10).max(1);
-        let of =
-            |records: &[crate::Record]| percentile(&records.iter().map(|record| record.ttft).collect::<Vec<_>>(), 50.0);
-        if n >= 3 * start && of(&benchmark.records[..start]) > 2.0 * of(&benchmark.records[start..(3 * start).min(n)]) {
+        let start = options.skip.min(n / 10);
+        let of = |records: &[Record]| percentile(&records.iter().map(|record| record.ttft).collect::<Vec<_>>(), 50.0);
+        if start > 0 && of(&benchmark.records[..start]) > 2.0 * of(&benchmark.records[start..3 * start]) {
             warnings.push(format!(
                 "{name}: its first {start} requests waited more than twice as long for their first tokens as the next ones: the server \
                  was warming up; they do not count"

@@ -60,8 +60,9 @@ pub(super) fn read(lines: &[Value]) -> Read {
             e2e: latency.value * 1e-3,
             cached_tokens: count(metrics.usage_prompt_cache_read_tokens),
             prompt: Vec::new(),
+            index: at,
         };
         records.push(sound("line", at + 1, record)?);
     }
-    Ok(("aiperf", records, failed))
+    Ok(("aiperf", vec![(records, failed)]))
 }

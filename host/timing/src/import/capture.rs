@@ -24,18 +24,16 @@ pub(super) fn read(lines: &[Value]) -> Read {
     for (at, line) in lines.iter().enumerate() {
         let Line { at: start, prompt_tokens, completion_tokens, cached_tokens, ttft, e2e, outcome } =
             typed("line", at + 1, line)?;
-        let (Some(prompt_tokens), Some(output_tokens), Some(ttft), Some(e2e)) =
-            (prompt_tokens, completion_tokens, ttft, e2e)
-        else {
-            // It did not generate.
-            continue;
-        };
-        if outcome.as_deref() != Some("completed") || output_tokens == 0 {
+        // Others did not generate.
+        let Some(prompt_tokens) = prompt_tokens else { continue };
+        let answered = completion_tokens.filter(|tokens| *tokens > 0 && outcome.as_deref() == Some("completed"));
+        let (Some(output_tokens), Some(ttft), Some(e2e)) = (answered, ttft, e2e) else {
             failed += 1;
             continue;
-        }
-        let record = Record { start, prompt_tokens, output_tokens, ttft, e2e, cached_tokens, prompt: Vec::new() };
+        };
+        let record =
+            Record { start, prompt_tokens, output_tokens, ttft, e2e, cached_tokens, prompt: Vec::new(), index: at };
         records.push(sound("line", at + 1, record)?);
     }
-    Ok(("rehearsal's capture", records, failed))
+    Ok(("rehearsal's capture", vec![(records, failed)]))
 }

@@ -29,8 +29,9 @@ struct Timings {
 
 pub(super) fn read(document: &Value) -> Read {
     let benchmarks = document["benchmarks"].as_array().ok_or("benchmarks: it is no list")?;
-    let (mut records, mut failed) = (Vec::new(), 0);
+    let mut runs = Vec::new();
     for (of, benchmark) in benchmarks.iter().enumerate() {
+        let (mut records, mut failed) = (Vec::new(), 0);
         let requests = &benchmark["requests"];
         let what = format!("benchmarks[{of}].requests.successful, request");
         failed +=
@@ -52,9 +53,11 @@ pub(super) fn read(document: &Value) -> Read {
                 e2e: last - request_start,
                 cached_tokens: cached_tokens.unwrap_or_default(),
                 prompt: Vec::new(),
+                index: at,
             };
             records.push(sound(&what, at, record)?);
         }
+        runs.push((records, failed));
     }
-    Ok(("guidellm", records, failed))
+    Ok(("guidellm", runs))
 }

@@ -52,8 +52,8 @@ pub(super) fn read(requests: &[Value]) -> Read {
             ));
         };
         let (ttft, e2e) = (first - start, last - start);
-        let record = Record { start, prompt_tokens, output_tokens, ttft, e2e, ..Record::default() };
+        let record = Record { start, prompt_tokens, output_tokens, ttft, e2e, index: at, ..Record::default() };
         records.push(sound("request", at, record)?);
     }
-    Ok(("inference-perf", records, failed))
+    Ok(("inference-perf", vec![(records, failed)]))
 }

@@ -3,7 +3,8 @@ use serde_json::json;
 use super::*;
 
 fn one(text: &str) -> Record {
-    let benchmark = import("f", text).unwrap();
+    let benchmarks = import("f", text).unwrap();
+    let [benchmark] = &benchmarks[..] else { panic!("{benchmarks:?}") };
     assert_eq!(benchmark.records.len(), 1, "{benchmark:?}");
     benchmark.records[0].clone()
 }
@@ -20,7 +21,7 @@ fn each_tool_is_known_by_its_file() {
         "itls": [[0.1, 0.1], []], "errors": ["", "timeout"],
     });
     close(&one(&vllm.to_string()), 0.2, 0.4);
-    assert_eq!(import("f", &vllm.to_string()).unwrap().failed, 1);
+    assert_eq!(import("f", &vllm.to_string()).unwrap()[0].failed, 1);
     let timings =
         json!({ "request_start": 1e9, "first_token_iteration": 1e9 + 0.25, "last_token_iteration": 1e9 + 0.5 });
     let request =

@@ -57,9 +57,10 @@ pub(super) fn read(document: &Value) -> Read {
             output_tokens: file.output_lens[at],
             ttft,
             e2e,
+            index: at,
             ..Record::default()
         };
         records.push(sound("request", at, record)?);
     }
-    Ok(("vllm bench serve", records, failed))
+    Ok(("vllm bench serve", vec![(records, failed)]))
 }

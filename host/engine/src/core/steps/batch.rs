@@ -25,8 +25,8 @@ pub(in crate::core) enum Progress {
     Out,
     /// `computed` of its `all` tokens are computed, or will be in steps that are scheduled.
     Prefilling { computed: u32, all: u32 },
-    /// This step computes the last of them, and gives a token.
-    Prefilled { step: u64, all: u32 },
+    /// This step computes the last of them, and gives a token; with that, `base` of its output are scheduled.
+    Prefilled { step: u64, base: u32 },
     /// It has a token in each step of a range.
     Decoding(Decoding),
 }
@@ -212,6 +212,11 @@ impl Batch {
         // Each that stays has a token more.
         self.context += u64::from(self.n_decoding);
         (self.next, self.busy_until) = (step + 1, end);
+    }
+
+    /// Sequences that might decode in the next step, if it is known what.
+    pub(super) fn joining(&self) -> impl Iterator<Item = SequenceId> {
+        self.joining.iter().copied()
     }
 
     /// When the step at the back ends.

@@ -87,7 +87,7 @@ impl Core {
         let (overhead, batch) = (steps.config.overhead, &steps.batch);
         let (kv_cache, paused, sequences) = (&mut self.kv_cache, &self.paused, &self.sequences);
         let mut begun: SmallVec<[(SequenceId, u32, u32, u32); 4]> = SmallVec::new();
-        let mut ready_at = None;
+        let mut ready_at: Option<EngineTime> = None;
         let allocate = |id| {
             let sequence = sequences.get(&id).ok_or(Stays::Step)?;
             if paused.as_ref().is_some_and(|paused| !paused.admits(id)) {
@@ -95,8 +95,8 @@ impl Core {
             }
             let through = sequence.history.arrived + overhead;
             if through > at {
-                ready_at = Some(through);
-                return Err(Stays::Step);
+                ready_at = ready_at.into_iter().chain([through]).min();
+                return Err(Stays::Outside);
             }
             if batch.awaits_token(id) {
                 return Err(Stays::Step);
@@ -105,7 +105,7 @@ impl Core {
                 // It is in no step, or not before its KV cache has come.
                 return kv_cache.as_mut().map_or(Ok(0), |kv_cache| kv_cache.allocate(id).ok_or(Stays::Memory));
             }
-            let all = sequence.n_present();
+            let all = sequence.n_to_compute();
             let mut is_full = chunks.room == 0;
             if is_full {
                 return Err(Stays::Step);
@@ -155,7 +155,7 @@ impl Core {
         if let Some(position) = position {
             batch.prefilling.remove(position);
         }
-        sequence.progress = Progress::Prefilled { step: batch.next(), all };
+        sequence.progress = Progress::Prefilled { step: batch.next(), base: sequence.history.generated_tokens + 1 };
         batch.joining.push(id);
         chunks.prefilled.push(id);
     }

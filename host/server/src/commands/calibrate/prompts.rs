@@ -51,6 +51,14 @@ impl Prompts {
         if prompts.is_empty() { Err(format!("{}: it has no prompts", path.display())) } else { Ok(Self::Own(prompts)) }
     }
 
+    /// How many there are, if they do not go on for ever.
+    pub(super) fn count(&self) -> Option<usize> {
+        match self {
+            Self::Own(prompts) => Some(prompts.len()),
+            Self::Random { .. } => None,
+        }
+    }
+
     /// The prompt of a request, and how many tokens are to answer it.
     pub(super) fn get(&self, at: usize) -> (Value, u32) {
         match self {

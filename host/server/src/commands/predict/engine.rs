@@ -39,7 +39,7 @@ pub(super) struct EngineArgs {
 }
 
 /// Blocks that no trace needs.
-const PLENTY: u32 = 1 << 22;
+const PLENTY: u32 = 1 << 20;
 
 impl EngineArgs {
     /// The engine; `knows_prompts`: it is known which prompts begin alike.
