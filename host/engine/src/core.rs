@@ -8,6 +8,7 @@
 mod generate;
 mod pause;
 mod play;
+mod progress;
 mod request;
 mod sequence;
 mod steps;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::steps::Progress;
+use super::progress::Progress;
 use crate::clock::EngineTime;
 use crate::history::SequenceHistory;
 use crate::latency::{LatencyModel, Load, PrefillCounts};

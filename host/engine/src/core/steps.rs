@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::progress::{Decoding, Progress};
 use super::{Core, Deadline};
 use crate::clock::EngineTime;
 use crate::config::StepConfig;
@@ -21,7 +22,6 @@ use crate::scheduler::SequenceId;
 use crate::seed::{self, EngineRng, Purpose};
 
 use batch::{Batch, Flight};
-pub(super) use batch::{Decoding, Progress};
 
 /// What an engine that steps knows beside its sequences.
 pub(super) struct Steps {

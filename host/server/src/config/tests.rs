@@ -110,7 +110,7 @@ fn the_calculator_decides_which_latencies_count() {
     assert_eq!(
         problems,
         [
-            "latency-calculator: \"guess\" is no calculator; known are constant and per-token (from the command line)",
+            "latency-calculator: \"guess\" is no calculator; known are constant, per-token and step (from the command line)",
             "time-factor-under-load: 0.5 is less than 1 (from the command line)",
         ]
     );

@@ -156,7 +156,11 @@ pub(super) fn word<T: Copy>(value: &Value, kind: &str, known: &[(&str, T)]) -> R
     let found = known.iter().find(|(word, _)| value.as_str() == Some(word));
     found.map(|(_, meaning)| *meaning).ok_or_else(|| {
         let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
-        format!("{value} is no {kind}; known are {}", words.join(" and "))
+        let words = match words.split_last() {
+            Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+            _ => words.concat(),
+        };
+        format!("{value} is no {kind}; known are {words}")
     })
 }
 

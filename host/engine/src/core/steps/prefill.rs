@@ -2,9 +2,9 @@
 
 use smallvec::SmallVec;
 
+use super::super::progress::Progress;
 use super::super::sequence::Pace;
 use super::super::{Core, Deadline};
-use super::Progress;
 use crate::clock::EngineTime;
 use crate::config::StepConfig;
 use crate::latency::StepCounts;

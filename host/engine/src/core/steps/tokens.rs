@@ -1,9 +1,9 @@
 //! Tokens as they come out of steps. Sequences whose clients are told of each are told one by one; of the others, sums.
 
 use super::super::Core;
+use super::super::progress::{Decoding, Progress};
 use super::super::sequence::Pace;
 use super::batch::Flight;
-use super::{Decoding, Progress};
 use crate::clock::EngineTime;
 use crate::report::{EndedStep, SequenceEvent};
 use crate::scheduler::SequenceId;
