@@ -43,7 +43,7 @@ impl Steps {
         Self { config, rank, batch, rng, block_size, ended: None }
     }
 
-    /// Nothing happened for so long.
+    /// Nothing happened for so long. Returns when the step that runs ends then.
     pub(super) fn delay(&mut self, late: Duration) -> Option<EngineTime> {
         self.batch.delay(late);
         self.batch.ends_at()

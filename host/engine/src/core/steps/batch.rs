@@ -123,6 +123,13 @@ impl Batch {
         }
         let flights = self.flights.iter_mut().filter(|flight| decoding.generates(flight.step));
         flights.for_each(|flight| flight.n_decoding -= 1);
+        if self.n_decoding == 0 {
+            // What is left of those that left early would wait for steps that may never come.
+            self.crossing.clear();
+            self.leaving.clear();
+            let next = self.next;
+            self.finishing.retain(|step, _| *step < next);
+        }
     }
 
     /// Tokens of it that are in flight come out all the same.
