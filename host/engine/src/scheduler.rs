@@ -87,7 +87,7 @@ struct Running {
 }
 
 impl Scheduler {
-    /// A scheduler with nobody in it. `by_steps`: sequences leave the queue when a step is scheduled, and not before.
+    /// A scheduler with nothing in it. `by_steps`: sequences leave the queue when a step is scheduled, and not before.
     pub fn new(max_num_seqs: NonZeroU32, max_waiting_queue_length: u32, max_loras: NonZeroU32, by_steps: bool) -> Self {
         Self {
             max_running: max_num_seqs.get() as usize,

@@ -11,9 +11,11 @@ mod tokens;
 
 use std::time::Duration;
 
+use fnv::FnvHashMap;
 use smallvec::SmallVec;
 
 use super::progress::{Decoding, Progress};
+use super::sequence::Sequence;
 use super::{Core, Deadline};
 use crate::clock::EngineTime;
 use crate::config::StepConfig;
@@ -96,13 +98,11 @@ impl Core {
         if let Some(lockstep) = lockstep {
             lockstep.begin(steps.rank, counts, end);
         }
-        let sequences = &self.sequences;
-        let progress = |id: SequenceId| sequences.get(&id).map_or(Progress::Out, |sequence| sequence.progress);
         let was_idle = steps.batch.n_flights() == 0;
         let (step, n_decoding) = (steps.batch.next(), steps.batch.decode_counts().sequences);
         let preempted = SmallVec::new();
         let flight = Flight { step, start, end, counts, all_ranks, prefilled, preempted, n_decoding };
-        steps.batch.schedule(flight, progress);
+        steps.batch.schedule(flight, |id| progress(&self.sequences, id));
         if was_idle {
             self.deadlines.insert((end, Deadline::Step));
         }
@@ -144,14 +144,12 @@ impl Core {
     fn make_room_for_decoding(&mut self) {
         let Some(steps) = &mut self.steps else { return };
         let Some(block_size) = steps.block_size else { return };
-        let (step, sequences) = (steps.batch.next(), &self.sequences);
-        let progress = |id: SequenceId| sequences.get(&id).map_or(Progress::Out, |sequence| sequence.progress);
-        let mut crossing = steps.batch.take_crossing(block_size, progress);
+        let step = steps.batch.next();
+        let mut crossing = steps.batch.take_crossing(block_size, |id| progress(&self.sequences, id));
         crossing.sort_unstable_by_key(|(id, _)| (self.sequences.get(id).map(|sequence| sequence.place), *id));
         crossing.dedup_by_key(|(id, _)| *id);
         for (id, decoding) in crossing {
-            let still = self.sequences.get(&id).map(|sequence| sequence.progress);
-            if still != Some(Progress::Decoding(decoding)) {
+            if progress(&self.sequences, id) != Progress::Decoding(decoding) {
                 continue;
             }
             let end = decoding.generated(step) as usize;
@@ -162,9 +160,7 @@ impl Core {
             }
         }
     }
-}
 
-impl Core {
     /// The sums are those of the sequences.
     pub(super) fn debug_assert_steps(&self) {
         let Some(steps) = &self.steps else { return };
@@ -181,4 +177,9 @@ impl Core {
         });
         assert_eq!(prefilling.count(), steps.batch.prefilling.len(), "a prompt of nothing");
     }
+}
+
+/// How far a sequence is; one that has ended is in no step.
+fn progress(sequences: &FnvHashMap<SequenceId, Sequence>, id: SequenceId) -> Progress {
+    sequences.get(&id).map_or(Progress::Out, |sequence| sequence.progress)
 }

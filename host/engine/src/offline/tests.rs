@@ -29,6 +29,19 @@ fn engine(max_num_seqs: u32, steps: StepConfig) -> EngineConfig {
     EngineConfig { max_model_len: 1 << 20, steps: Some(steps), ..engine_config(max_num_seqs, 100_000) }
 }
 
+/// So many blocks of four tokens.
+fn blocks_of_four(n_blocks: u32, reuses_prefixes: bool) -> KvCacheConfig {
+    KvCacheConfig {
+        n_blocks,
+        block_size: 4,
+        algorithm: HashAlgorithm::CborFnv,
+        hash_seed: None,
+        model: String::new(),
+        reuses_prefixes,
+        tells_events: false,
+    }
+}
+
 fn arriving(at: u32, prompt_tokens: u32, output_tokens: u32) -> Arriving {
     Arriving { at: at * MS, prompt_tokens, prompt: Vec::new(), output_tokens }
 }
@@ -94,16 +107,7 @@ fn what_waits_for_a_step_takes_up_no_waiting_room() {
 
 #[test]
 fn memory_that_is_short_makes_the_last_one_compute_everything_again() {
-    let kv_cache = KvCacheConfig {
-        n_blocks: 5,
-        block_size: 4,
-        algorithm: HashAlgorithm::default(),
-        hash_seed: None,
-        model: String::new(),
-        reuses_prefixes: false,
-        tells_events: false,
-    };
-    let config = EngineConfig { kv_cache: Some(kv_cache), ..engine(8, steps(100)) };
+    let config = EngineConfig { kv_cache: Some(blocks_of_four(5, false)), ..engine(8, steps(100)) };
     // Both begin with two blocks. The fifth is for the first, whose second token is its tenth; the other is preempted, and what it
     // had, 8 + 1, is computed again when the first has ended.
     let expected = [(26, 26 + 5 * 11), (26, 26 + 5 * 11 + 19 + 3 * 11)];
@@ -112,16 +116,7 @@ fn memory_that_is_short_makes_the_last_one_compute_everything_again() {
 
 #[test]
 fn a_prompt_of_nothing_is_a_token_and_one_that_never_fits_blocks_none() {
-    let kv_cache = KvCacheConfig {
-        n_blocks: 5,
-        block_size: 4,
-        algorithm: HashAlgorithm::default(),
-        hash_seed: None,
-        model: String::new(),
-        reuses_prefixes: false,
-        tells_events: false,
-    };
-    let config = EngineConfig { kv_cache: Some(kv_cache), ..engine(8, steps(100)) };
+    let config = EngineConfig { kv_cache: Some(blocks_of_four(5, false)), ..engine(8, steps(100)) };
     let requests = [arriving(0, 30, 1), arriving(1, 0, 3), arriving(1000, 8, 1)];
     let fates = Offline::new(&config, &ConfiguredLatency::default(), 1, 1).run(&requests, &mut ());
     assert_eq!(fates[0], Fate::TooLong);
@@ -181,15 +176,7 @@ proptest! {
             let prompt = if reuses_prefixes { (0..prompt_tokens).map(|token| token + at % 3 / 2).collect() } else { Vec::new() };
             Arriving { prompt, ..arriving(at, prompt_tokens, output_tokens) }
         }).collect();
-        let kv_cache = KvCacheConfig {
-            n_blocks,
-            block_size: 4,
-            algorithm: HashAlgorithm::CborFnv,
-            hash_seed: None,
-            model: String::new(),
-            reuses_prefixes,
-            tells_events: false,
-        };
+        let kv_cache = blocks_of_four(n_blocks, reuses_prefixes);
         let steps = StepConfig { long_prefill_token_threshold: threshold, async_scheduling, ..steps(budget) };
         let config = EngineConfig { kv_cache: Some(kv_cache), ..engine(max_num_seqs, steps) };
         let fates = Offline::new(&config, &ConfiguredLatency::default(), 1, 1).run(&requests, &mut ());

@@ -10,7 +10,7 @@ use clap::{Parser, ValueEnum};
 use rehearsal_engine::offline::Arriving;
 use rehearsal_timing::import::import;
 use rehearsal_timing::plot::{self, Lines};
-use rehearsal_timing::predict::{Prediction, Times, predict};
+use rehearsal_timing::predict::{Prediction, Spread, Times, predict};
 use rehearsal_timing::trace::{self, Arrivals};
 use rehearsal_timing::{Benchmark, Record, per_cent_off};
 
@@ -224,28 +224,22 @@ fn compare(benchmark: &Benchmark, predicted: &[Times], from: usize) -> String {
 
 /// Times to first token and from token to token, over what is swept.
 fn picture(over: Over, rows: &[(f64, Prediction)]) -> String {
-    let line = |name: &str, of: fn(&Prediction) -> f64| {
+    let line = |name: &str, of: &dyn Fn(&Prediction) -> f64| {
         let points = rows.iter().map(|(value, prediction)| (*value, of(prediction))).collect();
         (name.to_owned(), points)
     };
     let panel = |title: &str, lines: Vec<_>| Lines { title: title.to_owned(), over: over.axis().to_owned(), lines };
+    let in_ms = |title: &str, of: fn(&Prediction) -> Spread| {
+        let lines = [
+            line("p50", &|prediction| of(prediction).p50 * 1e3),
+            line("p90", &|prediction| of(prediction).p90 * 1e3),
+            line("p99", &|prediction| of(prediction).p99 * 1e3),
+        ];
+        panel(title, lines.into())
+    };
     plot::lines(&[
-        panel(
-            "TTFT, ms",
-            vec![
-                line("p50", |p| p.ttft.p50 * 1e3),
-                line("p90", |p| p.ttft.p90 * 1e3),
-                line("p99", |p| p.ttft.p99 * 1e3),
-            ],
-        ),
-        panel(
-            "TPOT, ms",
-            vec![
-                line("p50", |p| p.tpot.p50 * 1e3),
-                line("p90", |p| p.tpot.p90 * 1e3),
-                line("p99", |p| p.tpot.p99 * 1e3),
-            ],
-        ),
-        panel("output tokens a second", vec![line("all", Prediction::output_rate)]),
+        in_ms("TTFT, ms", |prediction| prediction.ttft),
+        in_ms("TPOT, ms", |prediction| prediction.tpot),
+        panel("output tokens a second", vec![line("all", &Prediction::output_rate)]),
     ])
 }

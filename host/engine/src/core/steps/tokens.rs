@@ -1,9 +1,10 @@
 //! Tokens as they come out of steps. Sequences whose clients are told of each are told one by one; of the others, sums.
 
 use super::super::Core;
-use super::super::progress::{Decoding, Progress};
+use super::super::progress::Progress;
 use super::super::sequence::Pace;
 use super::batch::Flight;
+use super::progress;
 use crate::clock::EngineTime;
 use crate::report::{EndedStep, SequenceEvent};
 use crate::scheduler::SequenceId;
@@ -32,9 +33,8 @@ impl Core {
             self.prompt_ended(*id, flight.step, at);
         }
         for id in finishing {
-            let is_last = |decoding: &Decoding| decoding.last == flight.step;
-            let progress = self.sequences.get(id).map(|sequence| sequence.progress);
-            if matches!(progress, Some(Progress::Decoding(decoding)) if is_last(&decoding)) {
+            let progress = progress(&self.sequences, *id);
+            if matches!(progress, Progress::Decoding(decoding) if decoding.last == flight.step) {
                 self.last_token(*id, at);
             }
         }
