@@ -1,18 +1,27 @@
 //! `GET` and `POST /admin/config`: what is in force, and changes of it that take effect at once, or not at all.
 
-use std::time::{Duration, Instant};
-
 use rehearsal_tests::Server;
 use serde_json::{Value, json};
 
+use crate::clock::advance;
 use crate::serve;
 
 const CONFIG: &str = "/admin/config";
 
-async fn took(server: &Server) -> Duration {
-    let start = Instant::now();
-    assert_eq!(server.post("/v1/completions", &json!({ "prompt": "one two" })).await.status, 200);
-    start.elapsed()
+/// Seconds that a request takes by a clock that is advanced by hand.
+async fn took(server: &Server) -> f64 {
+    let before = advance(server, &json!({ "until-idle": true })).await["now"].as_f64().unwrap();
+    let body = json!({ "prompt": "one two" });
+    let passing = async {
+        loop {
+            advance(server, &json!({ "until-idle": true })).await;
+        }
+    };
+    tokio::select! {
+        answer = server.post("/v1/completions", &body) => assert_eq!(answer.status, 200),
+        () = passing => unreachable!(),
+    }
+    server.get("/admin/clock").await.json["now"].as_f64().unwrap() - before
 }
 
 #[tokio::test]
@@ -28,24 +37,24 @@ async fn all_keys_are_shown_and_no_secret() {
 
 #[tokio::test]
 async fn latencies_change_at_once() {
-    let server = serve("--mode echo").await;
-    assert!(took(&server).await < Duration::from_secs(1));
+    let server = serve("--mode echo --clock manual").await;
+    assert_eq!(took(&server).await, 0.0);
     let change = json!({ "time-to-first-token": 1500, "inter-token-latency": "500ms" });
     let answer = server.post(CONFIG, &change).await;
     assert_eq!((answer.status, &answer.json["time-to-first-token"]), (200, &json!(1500)), "{}", answer.text);
-    assert!(took(&server).await >= Duration::from_secs(2));
+    assert_eq!(took(&server).await, 2.0);
     // Null takes back what was said.
     let answer = server.post(CONFIG, &json!({ "time-to-first-token": null, "inter-token-latency": null })).await;
     assert_eq!(answer.json["time-to-first-token"], "0");
-    assert!(took(&server).await < Duration::from_secs(1));
+    assert_eq!(took(&server).await, 0.0);
 }
 
 #[tokio::test]
 async fn what_is_wrong_changes_nothing_and_is_told_whole() {
-    let server = serve("--mode echo --inter-token-latency 10ms").await;
+    let server = serve("--mode echo --clock manual --inter-token-latency 500ms").await;
     let change = json!({
         "time-to-first-token": "2s",
-        "inter-token-latency-std-dev": "9ms",
+        "inter-token-latency-std-dev": "450ms",
         "max-num-seqs": 7,
         "time-to-frist-token": 1,
         "fake-metrics": { "running-requests": -1 },
@@ -56,14 +65,14 @@ async fn what_is_wrong_changes_nothing_and_is_told_whole() {
     for problem in [
         "max-num-seqs: cannot be changed while the server runs",
         "did you mean \"time-to-first-token\"?",
-        "inter-token-latency-std-dev: 9ms is more than 30 %",
+        "inter-token-latency-std-dev: 450ms is more than 30 %",
         "fake-metrics: running-requests: -1 is not",
         "(from a change while it runs)",
     ] {
         assert!(message.contains(problem), "{problem}: {message}");
     }
     assert_eq!(server.get(CONFIG).await.json["time-to-first-token"], "0");
-    assert!(took(&server).await < Duration::from_secs(1));
+    assert_eq!(took(&server).await, 0.5);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rehearsal_tests::Server;
+use rehearsal_tests::{Server, until};
 use serde_json::{Value, json};
 
 use crate::determinism::without_created;
@@ -14,7 +14,8 @@ const TEXT: &str = "/v1/completions";
 
 const SLOW: &str = "--clock manual --time-to-first-token 30s --inter-token-latency 1s --max-waiting-queue-length 1000";
 
-async fn advance(server: &Server, body: &Value) -> Value {
+/// Lets time pass on a manual clock, as `body` says; what the server says of it.
+pub(crate) async fn advance(server: &Server, body: &Value) -> Value {
     let answer = server.post(CLOCK, body).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json
@@ -22,16 +23,23 @@ async fn advance(server: &Server, body: &Value) -> Value {
 
 /// Until as many sequences, or more, have arrived.
 pub(crate) async fn queued(server: &Server, n_sequences: usize) {
-    let is_count = |line: &str| {
-        ["running", "waiting"].iter().any(|state| line.starts_with(&format!("vllm:num_requests_{state}{{")))
-    };
-    loop {
+    reached(server, &["vllm:num_requests_running", "vllm:num_requests_waiting"], n_sequences).await;
+}
+
+/// Until as many tokens, or more, have been generated since the server started.
+pub(crate) async fn generated(server: &Server, n_tokens: usize) {
+    reached(server, &["vllm:generation_tokens_total"], n_tokens).await;
+}
+
+/// Until these metrics add up to as much, or more.
+async fn reached(server: &Server, metrics: &[&str], sum: usize) {
+    let is_counted = |line: &str| metrics.iter().any(|name| line.starts_with(&format!("{name}{{")));
+    until(&format!("{metrics:?} reach {sum}"), async || {
         let page = server.get("/metrics").await.text;
-        let counts = page.lines().filter(|line| is_count(line)).filter_map(|line| line.rsplit_once(' '));
-        if counts.map(|(_, count)| count.parse::<usize>().unwrap()).sum::<usize>() >= n_sequences {
-            return;
-        }
-    }
+        let counts = page.lines().filter(|line| is_counted(line)).filter_map(|line| line.rsplit_once(' '));
+        (counts.map(|(_, count)| count.parse::<usize>().unwrap()).sum::<usize>() >= sum).then_some(())
+    })
+    .await;
 }
 
 /// Asks one after the other, a path and a body each, once the one before has arrived, and then lets time pass until all

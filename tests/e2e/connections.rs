@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rehearsal_tests::Server;
+use rehearsal_tests::{Server, in_time, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -19,7 +19,7 @@ async fn connect(server: &Server) -> TcpStream {
 async fn to_the_end(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     // One that has not read all that we sent resets it.
-    let _ = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut text)).await.expect("it is closed");
+    let _ = in_time("it is closed", stream.read_to_end(&mut text)).await;
     String::from_utf8(text).unwrap()
 }
 
@@ -30,11 +30,7 @@ async fn metric(server: &Server, row: &str) -> u64 {
 }
 
 async fn eventually(server: &Server, row: &str, value: u64) {
-    let began = Instant::now();
-    while metric(server, row).await != value {
-        assert!(began.elapsed() < Duration::from_secs(30), "{row} is {}, not {value}", metric(server, row).await);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until(&format!("{row} is {value}"), async || (metric(server, row).await == value).then_some(())).await;
 }
 
 const HEAD: &str = "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
@@ -93,9 +89,7 @@ async fn headers_must_come_in_time_however_they_trickle() {
     };
     let mut nothing = Vec::new();
     tokio::select! {
-        closed = tokio::time::timeout(Duration::from_secs(30), reading.read_to_end(&mut nothing)) => {
-            let _ = closed.expect("it is closed");
-        }
+        _ = in_time("it is closed", reading.read_to_end(&mut nothing)) => {}
         () = trickle => {}
     }
     assert!(nothing.is_empty());
@@ -156,9 +150,7 @@ async fn half_of_a_request_does_not_hold_the_end_up() {
         halves.push(stream);
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let began = Instant::now();
-    assert_eq!(server.terminate().await, Some(0));
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert_eq!(in_time("it ends", server.terminate()).await, Some(0));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The contract with plugins, from its first version to this one.
 
 use futures::StreamExt;
-use rehearsal_tests::{CONTRACT_0_1_0, MISBEHAVE, Server, WITNESS};
+use rehearsal_tests::{CONTRACT_0_1_0, MISBEHAVE, Server, WITNESS, until};
 use serde_json::{Value, json};
 
 use crate::EXE;
@@ -131,16 +131,13 @@ async fn a_plugin_that_asks_for_facts_is_told_them() {
 
 /// What the witness remembers, once it is told of so many.
 async fn remembered(server: &Server, n: usize) -> Vec<(String, String)> {
-    let told = async || loop {
+    let kept = until(&format!("{n} ends are told"), async || {
         let kept = server.get("/rehearsal/plugins/witness/state?prefix=ending").await.json;
-        let kept = kept["entries"].as_array().unwrap().clone();
-        if kept.len() >= n {
-            let text = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
-            break kept.iter().map(|entry| (text(entry, "key"), text(entry, "text"))).collect();
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), told()).await.unwrap()
+        Some(kept["entries"].as_array().unwrap().clone()).filter(|kept| kept.len() >= n)
+    })
+    .await;
+    let text = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
+    kept.iter().map(|entry| (text(entry, "key"), text(entry, "text"))).collect()
 }
 
 #[tokio::test]

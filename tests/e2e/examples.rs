@@ -1,6 +1,6 @@
 //! The example plugins, loaded as their authors would load them.
 
-use rehearsal_tests::{Server, content_of, examples};
+use rehearsal_tests::{Server, content_of, examples, until};
 use serde_json::json;
 
 use crate::{EXE, serve};
@@ -84,15 +84,12 @@ async fn a_circuit_opens_after_real_failures_and_closes_after_one_on_trial() {
     let server = Server::start(EXE, &args).await;
     // The breaker is told in the background, of one end after the other.
     let told = async |n: usize| {
-        loop {
+        until("the breaker is told", async || {
             let page = server.get("/metrics").await.text;
             let row = r#"rehearsal_plugin_calls_total{outcome="ok",plugin="breaker"} "#;
-            let calls = page.lines().find_map(|line| line.strip_prefix(row)?.parse::<usize>().ok());
-            if calls >= Some(n) {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+            page.lines().find_map(|line| line.strip_prefix(row)?.parse().ok()).filter(|calls: &usize| *calls >= n)
+        })
+        .await;
     };
     let mut n_calls = 0;
     let mut statuses = Vec::new();

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
-use rehearsal_tests::{ROOT, http_client};
+use rehearsal_tests::{ROOT, http_client, until};
 use tokio::process::Command;
 
 use crate::clients::environment;
@@ -79,12 +78,7 @@ async fn what_the_framework_answers_by_itself() {
         .unwrap();
     let theirs = format!("http://127.0.0.1:{port}");
     let http = http_client().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    for _ in 0..600 {
-        if http.get(format!("{theirs}/ping")).send().await.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("the framework serves", async || http.get(format!("{theirs}/ping")).send().await.ok()).await;
     let server = serve("--mode echo").await;
     let mut wrong = Vec::new();
     for request in REQUESTS.trim().lines().map(str::trim) {

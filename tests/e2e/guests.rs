@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use rehearsal_tests::{MISBEHAVE, Server, content_of};
+use rehearsal_tests::{MISBEHAVE, Server, content_of, until};
 use serde_json::json;
 
 use crate::{EXE, limits};
@@ -23,14 +23,11 @@ async fn of_a_guest_that_breaks_again_and_again_the_log_tells_once() {
     for prompt in ["panic", "panic", "internal", "panic", "split a character", "reject"] {
         server.post(CHAT, &Server::chat(prompt, &json!({}))).await;
     }
-    let said = async || loop {
+    let told = async || {
         let said = std::fs::read_to_string(log.path()).unwrap();
-        if said.contains("cause=\"invalid_output\"") {
-            break said;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        said.contains("cause=\"invalid_output\"").then_some(said)
     };
-    let said = tokio::time::timeout(Duration::from_secs(20), said()).await.unwrap();
+    let said = until("the last fault is told", told).await;
     let told: Vec<_> = said.lines().filter(|line| line.contains("a call failed")).collect();
     assert_eq!(told.len(), 3, "{told:?}");
     let panic = told[0];
@@ -45,9 +42,9 @@ async fn each_misdeed_has_its_error() {
     for (prompt, code, message) in [
         ("panic", "plugin_trap", r#"plugin "guest" crashed: panicked at tests/components/src/lib.rs:"#),
         ("exit", "plugin_trap", r#"plugin "guest" crashed: it exited with status "#),
-        ("spin", "plugin_timeout", r#"plugin "guest" ran longer than 200 ms"#),
-        ("sleep", "plugin_timeout", r#"plugin "guest" ran longer than 6000 ms"#),
-        ("grow", "plugin_memory", r#"plugin "guest" wanted more than 64 MiB"#),
+        ("spin", "plugin_timeout", r#"plugin "guest" ran longer than 200 ms, its limits.cpu"#),
+        ("sleep", "plugin_timeout", r#"plugin "guest" did not end within 6000 ms, its limits.wall"#),
+        ("grow", "plugin_memory", r#"plugin "guest" wanted more than 64 MiB, its limits.memory"#),
         ("return 32 MiB", "plugin_output_limit", r#"plugin "guest" returned more than 16 MiB"#),
         ("split a character", "plugin_invalid_output", r#"plugin "guest": ends[0] = 2 is not on a character boundary"#),
         ("go back", "plugin_invalid_output", r#"plugin "guest": ends[1] = 2 is less than ends[0] = 3"#),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rehearsal_tests::Server;
+use rehearsal_tests::{Server, until};
 use serde_json::{Value, json};
 use zeromq::{Socket, SocketRecv, SubSocket};
 
@@ -85,13 +85,14 @@ async fn adapters_that_run_and_wait_are_told_apart() {
     };
     let running = ask("a");
     let expected = |waiting: &str| format!(r#"running_lora_adapters="a",waiting_lora_adapters="{waiting}""#);
-    while !rows(&server, "vllm:lora_requests_info").await[0].contains(&expected("")) {
-        tokio::task::yield_now().await;
-    }
+    let told = async |waiting: &str| {
+        let expected = expected(waiting);
+        until(&expected, async || rows(&server, "vllm:lora_requests_info").await[0].contains(&expected).then_some(()))
+            .await;
+    };
+    told("").await;
     let waiting = ask("b");
-    while !rows(&server, "vllm:lora_requests_info").await[0].contains(&expected("b")) {
-        tokio::task::yield_now().await;
-    }
+    told("b").await;
     running.abort();
     waiting.abort();
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rehearsal_tests::Server;
+use rehearsal_tests::{Server, until};
 use serde_json::json;
 
 use crate::EXE;
@@ -113,16 +113,9 @@ async fn throughput_is_told_while_there_is_any() {
     server.post("/v1/completions", &json!({ "prompt": "hello", "max_tokens": 3 })).await;
     let line = "Engine 000: Avg prompt throughput: ";
     let read = || std::fs::read_to_string(&path).unwrap();
-    for _ in 0..100 {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        if read().contains(line) {
-            break;
-        }
-    }
-    let text = read();
+    let text = until(line, async || Some(read()).filter(|text| text.contains(line))).await;
     assert!(
-        text.contains(line)
-            && text.contains("Running: 0 reqs, Waiting: 0 reqs, GPU KV cache usage: 0.0%, Prefix cache hit rate: 0.0%"),
+        text.contains("Running: 0 reqs, Waiting: 0 reqs, GPU KV cache usage: 0.0%, Prefix cache hit rate: 0.0%"),
         "{text}"
     );
     tokio::time::sleep(std::time::Duration::from_millis(2500)).await;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rehearsal_tests::Server;
+use rehearsal_tests::{Server, until};
 use serde_json::{Value, json};
 
 use crate::clock::queued;
@@ -152,7 +152,7 @@ async fn what_is_measured_of_five_requests_is_exact() {
     let failed = server.post_text("/v1/completions", "application/json", &text(false).to_string(), &fails).await;
     assert_eq!(failed.status, 503);
     let waiting = r#"vllm:num_requests_waiting{engine="0",model_name="m"}"#;
-    while value(&page(&server).await, waiting) > 1.0 {}
+    until("it has left", async || (value(&page(&server).await, waiting) <= 1.0).then_some(())).await;
     asked.push(ask(json!({ "prompt": "one", "max_tokens": 5 })));
     queued(&server, 3).await;
     server.post("/admin/clock", &json!({ "until-idle": true })).await;

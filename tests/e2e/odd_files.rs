@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rehearsal_tests::examples::SHOUT;
-use rehearsal_tests::{MISBEHAVE, Server};
+use rehearsal_tests::{MISBEHAVE, Server, until};
 use serde_json::json;
 
 use crate::EXE;
@@ -87,11 +87,7 @@ async fn a_watched_file_that_becomes_none_is_told_of_and_may_become_one_again() 
     let server = Server::start(EXE, &["--model", "m", "--mode", "p", "--plugin", &plugin, "--watch-plugins"]).await;
     let counted = async |outcome: &str, n: u64| {
         let row = format!(r#"rehearsal_plugin_reloads_total{{outcome="{outcome}",plugin="p"}} {n}"#);
-        let began = Instant::now();
-        while !server.get("/metrics").await.text.contains(&row) {
-            assert!(began.elapsed() < Duration::from_secs(40), "{row}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until(&row, async || server.get("/metrics").await.text.contains(&row).then_some(())).await;
     };
     std::fs::remove_file(&path).unwrap();
     counted("failed", 1).await;

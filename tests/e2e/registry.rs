@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::{EncodePublicKey, LineEnding};
-use rehearsal_tests::{Server, examples};
+use rehearsal_tests::{Server, examples, until};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -277,16 +277,12 @@ async fn with_a_key_only_what_is_signed_with_it_is_loaded() {
     let args = ["--model", "m", "--mode", "mine", "--plugin", &plugin, "--plugin-key", &my_key, "--watch-plugins"];
     let server = Server::start(EXE, &args).await;
     std::fs::copy(examples::FLAKY, component).unwrap();
-    let refused = tokio::time::timeout(std::time::Duration::from_secs(30), async {
-        loop {
-            let list = server.get("/rehearsal/plugins").await.json;
-            let mine = list["plugins"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "mine").cloned();
-            if let Some(error) = mine.unwrap()["last_reload"]["error"].as_str() {
-                return error.to_owned();
-            }
-        }
-    });
-    let error = refused.await.unwrap_or_else(|_| panic!("it was not refused"));
+    let error = until("it is refused", async || {
+        let list = server.get("/rehearsal/plugins").await.json;
+        let mine = list["plugins"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "mine").cloned();
+        mine.unwrap()["last_reload"]["error"].as_str().map(str::to_owned)
+    })
+    .await;
     assert!(error.contains("is not of this component by the key"), "{error}");
     std::fs::write(home.path().join("odd.pub"), "no key").unwrap();
     let (code, told) = check(home.path().join("odd.pub").to_str().unwrap()).await;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rehearsal_tests::{MISBEHAVE, Server, content_of, examples};
 use serde_json::{Value, json};
@@ -14,8 +14,6 @@ use crate::EXE;
 const CHAT: &str = "/v1/chat/completions";
 
 /// What a reload may take here, with a machine that does other things.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 fn echo() -> &'static [u8] {
     rehearsal_builtin::find("echo").unwrap().component
 }
@@ -66,15 +64,7 @@ async fn mine(server: &Server) -> Value {
 
 /// Waits until `is_so` of what the server tells of its plugin.
 async fn until(server: &Server, is_so: impl Fn(&Value) -> bool) {
-    let start = Instant::now();
-    loop {
-        let mine = mine(server).await;
-        if is_so(&mine) {
-            return;
-        }
-        assert!(start.elapsed() < PATIENCE, "still {mine}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    rehearsal_tests::until("the plugin is told of so", async || is_so(&mine(server).await).then_some(())).await;
 }
 
 async fn reloads(server: &Server, outcome: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rehearsal_tests::Server;
+use rehearsal_tests::{Server, until};
 use serde_json::{Value, json};
 
 use crate::{EXE, serve};
@@ -50,7 +50,8 @@ async fn a_request_is_shown_as_it_came_and_as_it_was_answered() {
     let headers = &request["headers"];
     assert_eq!((&headers["authorization"], &headers["x-tenant"]), (&json!("***"), &json!("blue, green")));
     let (ttft, e2e) = (request["ttft"].as_f64().unwrap(), request["e2e"].as_f64().unwrap());
-    assert!((0.02..0.5).contains(&ttft) && (0.04..1.0).contains(&e2e) && ttft < e2e, "{request}");
+    // Seconds, and not milliseconds.
+    assert!((0.02..20.0).contains(&ttft) && (0.04..40.0).contains(&e2e) && ttft < e2e, "{request}");
 }
 
 #[tokio::test]
@@ -65,18 +66,15 @@ async fn what_went_wrong_shows_in_status_and_outcome() {
     let mut leaving = server.http.post(format!("{}{CHAT}", server.url)).json(&long).send().await.unwrap();
     leaving.chunk().await.unwrap();
     drop(leaving);
-    let mut outcomes = Vec::new();
-    for _ in 0..100 {
+    let seen = until("the last one has ended", async || {
         let seen = requests(&server, "").await;
-        outcomes = seen.iter().map(|request| (request["status"].clone(), request["outcome"].clone())).collect();
-        if outcomes.last().is_some_and(|(_, outcome)| !outcome.is_null()) {
-            assert_eq!(seen[3]["body"], "not json");
-            assert_eq!(seen[0]["prompt_tokens"], Value::Null, "the engine saw nothing of it");
-            assert!(seen[4]["completion_tokens"].as_u64().unwrap() < 200);
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        seen.last().is_some_and(|request| !request["outcome"].is_null()).then_some(seen)
+    })
+    .await;
+    let outcomes: Vec<_> = seen.iter().map(|request| (request["status"].clone(), request["outcome"].clone())).collect();
+    assert_eq!(seen[3]["body"], "not json");
+    assert_eq!(seen[0]["prompt_tokens"], Value::Null, "the engine saw nothing of it");
+    assert!(seen[4]["completion_tokens"].as_u64().unwrap() < 200);
     let error = |status: u16| (json!(status), json!("error"));
     assert_eq!(outcomes, [error(400), error(404), error(503), error(400), (json!(200), json!("aborted"))]);
 }
@@ -147,7 +145,7 @@ async fn what_is_forgotten_while_it_is_answered_is_written_down_all_the_same() {
     let body = Server::chat("one two three four five six seven eight nine ten", &json!({ "stream": true }));
     let streaming = server.post(CHAT, &body);
     let meddling = async {
-        while requests(&server, "").await.is_empty() {}
+        until("it is seen", async || requests(&server, "").await.pop()).await;
         server.http.delete(format!("{}{REQUESTS}", server.url)).send().await.unwrap();
     };
     tokio::join!(streaming, meddling);

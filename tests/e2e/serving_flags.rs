@@ -1,8 +1,6 @@
 //! Flags of vLLM that change what requests may ask for and what answers carry.
 
-use std::time::Duration;
-
-use rehearsal_tests::{Server, content_of};
+use rehearsal_tests::{Server, content_of, until};
 use serde_json::{Value, json};
 
 use crate::clock::queued;
@@ -78,13 +76,8 @@ async fn the_load_is_the_number_of_requests_that_are_answered() {
         load
     });
     assert_eq!(during, 2);
-    for _ in 0..50 {
-        if load().await == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!((load().await, serve("").await.get("/load").await.json), (json!(0), json!({ "server_load": 0 })));
+    until("the load is gone", async || (load().await == 0).then_some(())).await;
+    assert_eq!(serve("").await.get("/load").await.json, json!({ "server_load": 0 }));
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Servers that sleep or pause.
 
-use rehearsal_tests::{Server, content_of};
+use rehearsal_tests::{Server, content_of, until};
 use serde_json::{Value, json};
 
 use crate::EXE;
-use crate::clock::queued;
+use crate::clock::{advance, generated, queued};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -51,33 +51,43 @@ async fn sleep_is_spoken_of_as_vllm_speaks_of_it() {
 
 #[tokio::test]
 async fn what_runs_ends_with_what_it_has_or_goes_on() {
-    let server = serve(&["--inter-token-latency", "1000"]).await;
-    for (mode, text, reason) in
-        [("abort", "one ", "abort"), ("keep", "one two three", "stop"), ("wait", "one two three", "stop")]
+    let server = serve(&["--clock", "manual", "--inter-token-latency", "1s"]).await;
+    let mut n_generated = 0;
+    for (mode, text, reason, n_tokens) in
+        [("abort", "one ", "abort", 1), ("keep", "one two three", "stop", 3), ("wait", "one two three", "stop", 3)]
     {
-        let body = Server::chat("one two three", &json!({}));
-        let chat = server.post(CHAT, &body);
-        let sleep = async {
-            queued(&server, 1).await;
+        let [early, late] = ["one two three", "late"].map(|text| Server::chat(text, &json!({})));
+        let sleep_and_wake = async {
+            generated(&server, n_generated + 1).await;
             let path = format!("/sleep?mode={mode}");
-            assert_eq!(post(&server, &path).await.0, 200);
-            // What comes now waits for the end of it.
-            let late = Server::chat("late", &json!({}));
-            let late = server.post(CHAT, &late);
-            let wake = async {
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                post(&server, "/wake_up").await
+            let finish = async {
+                if mode == "wait" {
+                    until("it is about to pause", async || {
+                        server.get("/is_paused").await.json["is_paused"].as_bool().filter(|paused| *paused)
+                    })
+                    .await;
+                    advance(&server, &json!({ "until-idle": true })).await;
+                }
             };
-            let (late, _) = tokio::join!(late, wake);
-            assert_eq!(content_of(&late.json["choices"][0]), "late");
+            let ((status, _), ()) = tokio::join!(post(&server, &path), finish);
+            assert_eq!(status, 200);
+            // What comes now waits for the end of it.
+            let wake = async {
+                queued(&server, if mode == "keep" { 2 } else { 1 }).await;
+                post(&server, "/wake_up").await;
+                advance(&server, &json!({ "until-idle": true })).await;
+            };
+            let (late, ()) = tokio::join!(server.post(CHAT, &late), wake);
+            assert_eq!((late.status, content_of(&late.json["choices"][0])), (200, "late"), "{mode}");
         };
-        let (answer, ()) = tokio::join!(chat, sleep);
+        let (answer, ()) = tokio::join!(server.post(CHAT, &early), sleep_and_wake);
         let choice = &answer.json["choices"][0];
         assert_eq!(
             (answer.status, content_of(choice), &choice["finish_reason"]),
             (200, text, &json!(reason)),
             "{mode}"
         );
+        n_generated += n_tokens + 1;
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rehearsal_engine::offline::{Arriving, Fate, Offline};
-use rehearsal_tests::{ROOT, Server};
+use rehearsal_tests::{ROOT, Server, until};
 use rehearsal_timing::Profile;
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ async fn on_a_manual_clock_requests_take_exactly_as_long_as_predicted() {
             });
             let server_of_task = server.clone();
             asked.push(tokio::spawn(async move { server_of_task.post("/v1/completions", &body).await.status }));
-            while arrived(&server).await <= at {}
+            until("it has arrived", async || (arrived(&server).await > at).then_some(())).await;
         }
         assert_eq!(server.post("/admin/clock", &json!({ "until-idle": true })).await.status, 200);
         for status in asked {
@@ -94,7 +94,7 @@ async fn ranks_of_a_mixture_of_experts_step_together() {
             let (of_task, body) =
                 (rank.clone(), json!({ "model": "m", "prompt": "hi", "max_tokens": 50, "ignore_eos": true }));
             asked.push(tokio::spawn(async move { of_task.post("/v1/completions", &body).await.status }));
-            while arrived(rank).await == 0 {}
+            until("it has arrived", async || (arrived(rank).await > 0).then_some(())).await;
         }
         ranks[0].post("/admin/clock", &json!({ "until-idle": true })).await;
         for status in asked {

@@ -2,9 +2,11 @@
 
 mod client;
 pub mod histories;
+mod patience;
 mod server;
 
 pub use client::{Answer, Event, StreamAnswer, content_of, http_client};
+pub use patience::{PATIENCE, in_time, until};
 pub use server::{Refusal, Server, Unread};
 
 /// The component that does what its prompt tells it; see `tests/components`.

@@ -6,10 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::http_client;
-
-/// A start takes far less; a machine under load may need more.
-const START_LIMIT: Duration = Duration::from_secs(60);
+use crate::{http_client, in_time};
 
 /// A running server on a port of its own.
 pub struct Server {
@@ -82,8 +79,7 @@ impl Server {
         let mut servers = Vec::new();
         for _ in 0..n {
             let mut line = String::new();
-            let read = tokio::time::timeout(START_LIMIT, stdout.read_line(&mut line)).await;
-            read.expect("it says where it listens").unwrap();
+            in_time("it says where it listens", stdout.read_line(&mut line)).await.unwrap();
             let Some(url) = line.trim().strip_prefix("listening on ") else {
                 let mut said = String::new();
                 stderr.read_to_string(&mut said).await.unwrap();
@@ -111,8 +107,7 @@ impl Server {
 
     /// Starts a server that must refuse to.
     pub async fn refused(exe: &str, args: &[&str]) -> Refusal {
-        let output = tokio::time::timeout(START_LIMIT, command(exe, args, &[]).output()).await;
-        let output = output.expect("it ends").expect("the binary exists");
+        let output = in_time("it ends", command(exe, args, &[]).output()).await.expect("the binary exists");
         Refusal { code: output.status.code(), stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
     }
 
@@ -163,8 +158,7 @@ impl Server {
     /// Waits for the end; the exit code.
     pub async fn ended(mut self) -> Option<i32> {
         let mut child = self.child.take().expect("the first rank");
-        let status = tokio::time::timeout(START_LIMIT, child.wait()).await.expect("it ends").unwrap();
-        status.code()
+        in_time("it ends", child.wait()).await.unwrap().code()
     }
 }
 
