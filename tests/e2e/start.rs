@@ -54,7 +54,7 @@ async fn plugins_that_cannot_serve_stop_the_start() {
         r#"plugin "refuses": it refused its configuration: this configuration will not do"#,
         r#"plugin "panics": the trial of init failed: plugin "panics" crashed: panicked at "#,
         "no configuration will do",
-        r#"plugin "spins": the trial of init failed: plugin "spins" ran longer than 200 ms"#,
+        r#"plugin "spins": the trial of init failed: plugin "spins" ran longer than 200 ms, its limits.cpu"#,
     ] {
         assert!(refusal.stderr.contains(problem), "{problem} is missing in {}", refusal.stderr);
     }

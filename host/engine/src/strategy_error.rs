@@ -43,11 +43,14 @@ pub enum Fault {
     /// It trapped: the panic's text, or the trap's.
     #[error(" crashed: {0}")]
     Trap(String),
-    /// It was stopped because it took longer than this limit.
-    #[error(" ran longer than {}", millis(*.0))]
-    Timeout(Duration),
+    /// It was stopped because its code ran for longer than this limit.
+    #[error(" ran longer than {}, its limits.cpu", millis(*.0))]
+    CpuTime(Duration),
+    /// It was given up because it did not end within this limit, whatever kept it.
+    #[error(" did not end within {}, its limits.wall", millis(*.0))]
+    WallTime(Duration),
     /// It was stopped because it wanted more than this, in bytes.
-    #[error(" wanted more than {}", mebibytes(*.0))]
+    #[error(" wanted more than {}, its limits.memory", mebibytes(*.0))]
     Memory(usize),
     /// It returned more than the host takes, in bytes.
     #[error(" returned more than {}", mebibytes(*.0))]
@@ -71,7 +74,7 @@ impl Fault {
         match self {
             Self::Internal(_) => "internal",
             Self::Trap(_) => "trap",
-            Self::Timeout(_) => "timeout",
+            Self::CpuTime(_) | Self::WallTime(_) => "timeout",
             Self::Memory(_) => "memory",
             Self::OutputLimit(_) => "output_limit",
             Self::InvalidOutput(_) => "invalid_output",

@@ -1,8 +1,8 @@
 //! One call of a guest: a turn, an instance, a first slice here, the rest elsewhere.
 //!
 //! A call is polled once on the thread that asked. Good plugins end within that slice (at most two epochs). One that
-//! does not is moved, store and all, to threads where it delays nobody's tokens: first to the guests' own, and if it
-//! spins on, to some that run only where the processor would be idle.
+//! does not is moved, store and all, to threads where it delays nobody's tokens: to the guests' own, or, while its
+//! version is known to spin, to some that run only where the processor would be idle.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use crate::limits::{BudgetSpent, HANDLES, MemoryDenied, RESULT_BYTES};
 use crate::log_budget::Ruling;
 use crate::observer::PluginEvent;
 use crate::panic_text;
+use crate::patience::within;
 use crate::real_time::{Instant, timeout};
 use crate::stage::Stage;
 use crate::v0_1::exports::Exports;
@@ -54,6 +55,9 @@ pub(crate) enum Init {
     Not,
 }
 
+/// What is left of a call, wherever it goes on.
+type Call<T> = BoxFuture<'static, Result<T, CallError>>;
+
 /// Runs `work` on other threads; aborted when this future is dropped, because the client has gone away.
 async fn elsewhere<T: Send + 'static>(
     threads: &Handle,
@@ -77,15 +81,13 @@ impl Instances {
     {
         let permit = self.shared.turn().await?;
         let instances = self.clone();
-        let mut call = Box::pin(async move {
+        let mut call: Call<T> = Box::pin(async move {
             // All that a call holds goes with it, wherever it runs and however it ends.
             let _held = (permit, instances.prepared.runtime.ticking());
             instances.run(caller, init, work).await
         });
-        let Prepared { runtime, limits, .. } = &*self.prepared;
-        let stages = &self.stages;
-        let stage = stages.first_stage(self.age());
-        if stage == Stage::Here {
+        let (limits, stages) = (&self.prepared.limits, &self.stages);
+        if stages.first_stage(self.age()) == Stage::Here {
             let slice = poll_fn(|context| {
                 let spent = ThreadTime::now();
                 let polled = call.as_mut().poll(context);
@@ -95,34 +97,40 @@ impl Instances {
             });
             match slice.await {
                 (Poll::Ready(result), _) => return result,
-                (Poll::Pending, true) => stages.went_past(Stage::Here, self.age()),
+                (Poll::Pending, true) => stages.went_past_here(self.age()),
                 (Poll::Pending, false) => {}
             }
         }
         self.shared.tell(PluginEvent::Offloaded);
-        if stage <= Stage::Guests {
+        let Ok(result) = timeout(limits.wall, self.off_the_serving_threads(call)).await else {
+            return Err(Fault::WallTime(limits.wall).into());
+        };
+        if let Err(CallError::Fault { fault: Fault::CpuTime(_), .. }) = &result {
+            stages.spun(self.age());
+        }
+        result
+    }
+
+    /// Runs a call to its end on the guests' threads, or in the background while its version is known to spin.
+    ///
+    /// A call that takes longer than those before it may spin, or may be the first large one. One at a time shows what
+    /// they are, and the others wait for that; not for long, because it may also sleep.
+    async fn off_the_serving_threads<T: Send + 'static>(&self, mut call: Call<T>) -> Result<T, CallError> {
+        let Prepared { runtime, limits, .. } = &*self.prepared;
+        let stages = &self.stages;
+        let spins = || stages.first_stage(self.age()) == Stage::Background;
+        while !spins() {
             let patience = stages.patience();
-            let with_patience = async move {
-                let done = timeout(patience, &mut call).await;
-                done.map_err(|_| call)
-            };
-            match elsewhere(runtime.guest_threads(), with_patience).await? {
+            match elsewhere(runtime.guest_threads(), within(patience, call)).await? {
                 Ok(result) => return result,
                 Err(unfinished) => call = unfinished,
             }
-            stages.went_past(Stage::Guests, self.age());
+            let trial = timeout(limits.cpu, stages.trial()).await;
+            if trial.is_ok() && !spins() && stages.patience() == patience {
+                return elsewhere(runtime.guest_threads(), call).await?;
+            }
         }
-        let wall = limits.wall;
-        let limited = async move { timeout(wall, call).await.unwrap_or(Err(Fault::Timeout(wall).into())) };
-        let patience = stages.patience();
-        let result = elsewhere(runtime.background_threads(), limited).await?;
-        match result {
-            Err(CallError::Fault { fault: Fault::Timeout(_), .. }) => stages.spun(self.age()),
-            // It was only slow, and next time it is given the time.
-            _ if stages.patience() > patience => stages.came_back(),
-            _ => {}
-        }
-        result
+        elsewhere(runtime.background_threads(), call).await?
     }
 
     async fn run<T, F>(&self, caller: Caller, init: Init, work: F) -> Result<T, CallError>
@@ -198,7 +206,7 @@ impl Instances {
         let limits = &self.prepared.limits;
         let said = guest.printed();
         let fault = if error.is::<BudgetSpent>() {
-            Fault::Timeout(limits.cpu)
+            Fault::CpuTime(limits.cpu)
         } else if error.is::<MemoryDenied>() {
             Fault::Memory(limits.memory)
         } else if format!("{error:#}").contains("fuel allocated for hostcalls") {

@@ -13,6 +13,7 @@
 
 mod error;
 mod panic_text;
+mod patience;
 mod real_time;
 pub mod regular_file;
 pub mod signature;

@@ -1,16 +1,19 @@
 //! Where a call runs, and where the next one starts: for a while not where one was found to take too long.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::epoch::TICK;
 
-/// How long calls start further away after one took too long for a stage.
+/// How long calls start further away after one took too long for a stage. What spins again when it is tried again, and
+/// has ended no call well between, stays away twice as long each time, up to so many times.
 const STAYS_AWAY: Duration = Duration::from_secs(10);
+const MOST_DOUBLINGS: u32 = 6;
 
-/// How long a call may run on the guests' threads before it goes to the background, where a busy machine may starve it:
-/// at least so long, and so many times as long as the longest call that ended well. A guest that spins must get there;
-/// one in a slow language must not.
+/// How much of the processor a call may take on the guests' threads before it is on trial: at least so much, and so many
+/// times as much as the longest call that ended well.
 const LEAST_PATIENCE: Duration = Duration::from_millis(5);
 const PATIENCE_FACTOR: u32 = 10;
 
@@ -19,9 +22,9 @@ const PATIENCE_FACTOR: u32 = 10;
 pub(crate) enum Stage {
     /// On the thread that asked, for one slice.
     Here,
-    /// On the guests' threads, for as long as a good plugin in a slow language may take.
+    /// On the guests' threads, which share the processor with all others.
     Guests,
-    /// On threads that run only where the processor would be idle.
+    /// On threads that run only where the processor would be idle. A busy machine starves them: only for what spins.
     Background,
 }
 
@@ -31,15 +34,26 @@ pub(crate) struct StagePolicy {
     /// Calls skip the serving threads until this age (ms), and the guests' threads.
     past_here: AtomicU64,
     past_guests: AtomicU64,
+    /// Calls that spun since one ended well.
+    n_spun: AtomicU32,
     /// Ticks that the longest call ran which ended well.
     longest: AtomicU64,
     /// The most that a call may run.
     cpu: Duration,
+    /// Of the call that is tried.
+    trial: Mutex<()>,
 }
 
 impl StagePolicy {
     pub(crate) fn new(cpu: Duration) -> Self {
-        Self { past_here: AtomicU64::new(0), past_guests: AtomicU64::new(0), longest: AtomicU64::new(0), cpu }
+        Self {
+            past_here: AtomicU64::new(0),
+            past_guests: AtomicU64::new(0),
+            n_spun: AtomicU32::new(0),
+            longest: AtomicU64::new(0),
+            cpu,
+            trial: Mutex::new(()),
+        }
     }
 
     /// Where a call starts that begins now.
@@ -54,17 +68,17 @@ impl StagePolicy {
         }
     }
 
-    /// A call did not end within this stage.
-    pub(crate) fn went_past(&self, stage: Stage, age: Duration) {
-        let until = millis(age + STAYS_AWAY);
-        match stage {
-            Stage::Here => self.past_here.store(until, Ordering::Relaxed),
-            Stage::Guests => self.past_guests.store(until, Ordering::Relaxed),
-            Stage::Background => {}
-        }
+    /// A call did not end within its slice of a serving thread.
+    pub(crate) fn went_past_here(&self, age: Duration) {
+        self.past_here.store(millis(age + STAYS_AWAY), Ordering::Relaxed);
     }
 
-    /// How long a call may run on the guests' threads.
+    /// For a call that takes longer than its patience: one at a time.
+    pub(crate) async fn trial(&self) -> MutexGuard<'_, ()> {
+        self.trial.lock().await
+    }
+
+    /// How much of the processor a call may take on the guests' threads.
     pub(crate) fn patience(&self) -> Duration {
         let longest = TICK * u32::try_from(self.longest.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
         LEAST_PATIENCE.max(longest.saturating_mul(PATIENCE_FACTOR)).min(self.cpu)
@@ -72,18 +86,20 @@ impl StagePolicy {
 
     /// A call ended well, after so many ticks.
     pub(crate) fn ended_well(&self, ticks: u64) {
+        self.n_spun.store(0, Ordering::Relaxed);
         self.longest.fetch_max(ticks, Ordering::Relaxed);
     }
 
-    /// A call that went to the background was only slow: calls need not start there any more.
-    pub(crate) fn came_back(&self) {
-        self.past_guests.store(0, Ordering::Relaxed);
-    }
-
-    /// Timed out in the background: its next calls start there for 10 s.
+    /// A call ran for as long as any may. The next ones start in the background. Those that ran beside it show nothing
+    /// that it did not.
     pub(crate) fn spun(&self, age: Duration) {
-        self.went_past(Stage::Here, age);
-        self.went_past(Stage::Guests, age);
+        let doublings = match self.first_stage(age) {
+            Stage::Background => 0,
+            Stage::Here | Stage::Guests => self.n_spun.fetch_add(1, Ordering::Relaxed).min(MOST_DOUBLINGS),
+        };
+        let until = millis(age + STAYS_AWAY * (1 << doublings));
+        self.past_here.fetch_max(until, Ordering::Relaxed);
+        self.past_guests.fetch_max(until, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +119,7 @@ mod tests {
     fn calls_start_further_away_for_ten_seconds_after_one_took_too_long() {
         let policy = StagePolicy::new(ms(200));
         assert_eq!(policy.first_stage(ms(0)), Stage::Here);
-        policy.went_past(Stage::Here, ms(1_000));
+        policy.went_past_here(ms(1_000));
         assert_eq!(policy.first_stage(ms(10_999)), Stage::Guests);
         assert_eq!(policy.first_stage(ms(11_000)), Stage::Here);
         policy.spun(ms(20_000));
@@ -112,11 +128,18 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_only_slow_comes_back_from_the_background() {
+    fn what_spins_again_and_again_is_tried_ever_more_seldom() {
         let policy = StagePolicy::new(ms(200));
-        policy.spun(ms(0));
-        policy.came_back();
-        assert_eq!(policy.first_stage(ms(1)), Stage::Guests);
+        let mut age = ms(0);
+        for away in [10, 20, 40, 80, 160, 320, 640, 640] {
+            (0..5).for_each(|_| policy.spun(age));
+            assert_eq!(policy.first_stage(age + Duration::from_secs(away) - ms(1)), Stage::Background);
+            age += Duration::from_secs(away);
+            assert_eq!(policy.first_stage(age), Stage::Here);
+        }
+        policy.ended_well(1);
+        policy.spun(age);
+        assert_eq!(policy.first_stage(age + ms(10_000)), Stage::Here);
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl PluginStrategy {
     /// Whom to blame for `error`: a built-in plugin that takes too long does so over what the client wants made up.
     fn blamed(&self, error: StrategyError, what: &str, is_made_up: bool) -> StrategyError {
         match error {
-            StrategyError::Plugin(PluginFault { fault: Fault::Timeout(limit), .. })
+            StrategyError::Plugin(PluginFault { fault: Fault::CpuTime(limit) | Fault::WallTime(limit), .. })
                 if is_made_up && self.plugin.is_builtin() =>
             {
                 let limit = limit.as_millis();
