@@ -13,13 +13,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::StepConfig;
 use crate::engine::tests::{MS, constant, engine_config, request};
-use crate::failure::{Failure, Moment};
-use crate::kv_cache::{ExtraKeys, HashAlgorithm, KvCacheConfig};
+use crate::failure::{Failure, Moment, Outcome};
+use crate::kv_cache::{CachedSequence, ExtraKeys, HashAlgorithm, KvCacheConfig};
 use crate::latency::StepTime;
 use crate::lora::Adapter;
-use crate::output::{Completion, Content};
+use crate::output::{Completion, CompletionOutput, Content};
 use crate::request::{Prompt, PromptContent, SamplingParams};
-use crate::strategy_error::Rejection;
+use crate::strategy_error::{Rejection, StrategyError};
 use crate::tokenizer::BuiltinTokenizer;
 use model::Model;
 
