@@ -38,7 +38,7 @@ pub struct StepConfig {
     pub spread: f64,
     /// From the arrival of a request to its place in the engine's queue: what the API server takes for it.
     pub overhead: Duration,
-    /// Tokens that one step computes at most; not less than `max_num_seqs`.
+    /// Tokens that one step computes at most; see [`StepConfig::check_budget`].
     pub max_num_batched_tokens: NonZeroU32,
     /// Tokens of one prompt that one step computes at most; 0: as many as there is room for.
     pub long_prefill_token_threshold: u32,
@@ -48,6 +48,17 @@ pub struct StepConfig {
     pub async_scheduling: bool,
     /// What other data-parallel ranks compute makes a step longer.
     pub lockstep: Option<Lockstep>,
+}
+
+impl StepConfig {
+    /// vLLM's rule: each sequence that runs may get its token in every step. Fails with what is wrong with
+    /// `max_num_batched_tokens`.
+    pub fn check_budget(max_num_batched_tokens: NonZeroU32, max_num_seqs: NonZeroU32) -> Result<(), String> {
+        if max_num_batched_tokens < max_num_seqs {
+            return Err(format!("{max_num_batched_tokens} is less than max-num-seqs ({max_num_seqs})"));
+        }
+        Ok(())
+    }
 }
 
 impl EngineConfig {

@@ -11,7 +11,7 @@ mod verdict;
 
 use std::num::NonZeroU32;
 
-use rehearsal_engine::StepTime;
+use rehearsal_engine::{StepConfig, StepTime};
 
 use crate::benchmark::{Benchmark, percentile};
 pub use form::Form;
@@ -86,12 +86,8 @@ pub fn fit(
             "{name}: {n} answered requests tell nothing: {LEAST_REQUESTS} are the least, 100 are better"
         ));
     }
-    if options.max_num_batched_tokens < options.max_num_seqs {
-        let (tokens, seqs) = (options.max_num_batched_tokens, options.max_num_seqs);
-        return Err(format!(
-            "max-num-batched-tokens: {tokens} is less than max-num-seqs ({seqs}), which vLLM does not take"
-        ));
-    }
+    StepConfig::check_budget(options.max_num_batched_tokens, options.max_num_seqs)
+        .map_err(|problem| format!("max-num-batched-tokens: {problem}"))?;
     let runs: Vec<_> = benchmarks.iter().map(|benchmark| Run::new(benchmark, options)).collect();
     let of_counted = benchmarks.iter().zip(counts).flat_map(|(benchmark, counts)| {
         let counted =

@@ -72,8 +72,7 @@ pub(super) fn read(
     let max_num_batched_tokens = reader.given(&MAX_NUM_BATCHED_TOKENS).unwrap_or(usual.max_num_batched_tokens);
     let chunked_prefill = reader.read(&ENABLE_CHUNKED_PREFILL);
     // vLLM's two rules.
-    if max_num_batched_tokens < max_num_seqs {
-        let problem = format!("{max_num_batched_tokens} is less than max-num-seqs ({max_num_seqs})");
+    if let Err(problem) = StepConfig::check_budget(max_num_batched_tokens, max_num_seqs) {
         reader.refuse(&MAX_NUM_BATCHED_TOKENS, problem);
     }
     if !chunked_prefill && max_num_batched_tokens.get() < max_model_len {

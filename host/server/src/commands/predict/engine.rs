@@ -50,11 +50,8 @@ impl EngineArgs {
         let usual = profile.steps();
         let max_num_seqs = self.max_num_seqs.or(limits.max_num_seqs).unwrap_or(USUAL_SEQS);
         let max_num_batched_tokens = self.max_num_batched_tokens.unwrap_or(usual.max_num_batched_tokens);
-        if max_num_batched_tokens < max_num_seqs {
-            return Err(format!(
-                "--max-num-batched-tokens: {max_num_batched_tokens} is less than max-num-seqs ({max_num_seqs})"
-            ));
-        }
+        StepConfig::check_budget(max_num_batched_tokens, max_num_seqs)
+            .map_err(|problem| format!("--max-num-batched-tokens: {problem}"))?;
         let n_blocks = self.num_gpu_blocks.or(limits.num_gpu_blocks).map(|blocks| blocks.get() - 1);
         let reuses_prefixes = knows_prompts && !self.no_enable_prefix_caching;
         let kv_cache = (n_blocks.is_some() || reuses_prefixes).then(|| KvCacheConfig {
