@@ -52,8 +52,8 @@ async fn echo_answers_the_last_user_message_and_counts_all_of_them() {
         json!({ "prompt_tokens": 5, "total_tokens": 10, "completion_tokens": 5,
         "prompt_tokens_details": null, "completion_tokens_details": null })
     );
-    let nobody = server.post(CHAT, &json!({ "messages": [{ "role": "system", "content": "x" }] })).await;
-    assert_eq!(content_of(&nobody.json["choices"][0]), "");
+    let no_user = server.post(CHAT, &json!({ "messages": [{ "role": "system", "content": "x" }] })).await;
+    assert_eq!(content_of(&no_user.json["choices"][0]), "");
 }
 
 #[tokio::test]

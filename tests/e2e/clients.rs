@@ -1,4 +1,4 @@
-//! Clients that nobody here wrote, in an environment that the suite makes for itself.
+//! Clients that were written elsewhere, in an environment that the suite makes for itself.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Guests that misbehave: each call ends in bounded time with the error that the README's table has, and nobody else
-//! notices.
+//! Guests that misbehave: each call ends in bounded time with the error that the README's table has, and no other
+//! request notices.
 
 use std::time::{Duration, Instant};
 

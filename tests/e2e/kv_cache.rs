@@ -128,7 +128,7 @@ async fn events_that_cannot_be_sent_stop_the_start() {
         ("--prefix-caching-hash-algo md5", "no hash algorithm".to_owned()),
         ("--kv-events-config {\"publisher\":\"kafka\"}", "neither zmq nor null".to_owned()),
         (&format!("--zmq-endpoint tcp://[::]:{port}"), format!("cannot listen on tcp://[::]:{port}")),
-        // Nobody listens on port 1.
+        // Nothing listens on port 1.
         (
             "--zmq-endpoint tcp://127.0.0.1:1 --zmq-max-connect-attempts 2",
             "cannot connect to tcp://127.0.0.1:1 in 2 attempts".to_owned(),

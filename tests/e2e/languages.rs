@@ -169,7 +169,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&said));
 }
 
-/// Whether `program` can be run here. Who has no node need not get one to test a change; CI does.
+/// Whether `program` can be run here. A developer without node need not install it to test a change; CI does.
 pub(crate) fn is_here(program: &str) -> bool {
     let version = if program == "go" { "version" } else { "--version" };
     let is_here = Command::new(program).arg(version).output().is_ok_and(|output| output.status.success());

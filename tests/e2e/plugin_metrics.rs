@@ -31,7 +31,7 @@ async fn calls_are_counted_by_how_they_ended() {
         ("panic", "trap"),
         ("grow", "memory"),
         ("internal", "internal"),
-        // Last: who spun is in the background for a while, where a busy machine lets it wait.
+        // Last: a guest that spun is in the background for a while, where a busy machine lets it wait.
         ("spin", "timeout"),
     ] {
         server.post(CHAT, &Server::chat(prompt, &json!({}))).await;

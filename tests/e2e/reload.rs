@@ -111,7 +111,7 @@ async fn a_bad_new_version_changes_nothing_but_what_is_told() {
     server.signal("HUP").await;
     until(&server, |mine| mine["last_reload"]["error"] == r#"plugin "mine": this is not a WebAssembly file"#).await;
     assert_eq!((say(&server).await.as_str(), reloads(&server, "failed").await.as_str()), ("be quick", "1"));
-    // It loads, but somebody has picked this one to generate.
+    // It loads, but this one is picked to generate.
     replace(rehearsal_builtin::find("failure").unwrap().component);
     server.signal("HUP").await;
     let gone = r#"plugin "mine": it no longer exports generator, which the version that serves does"#;

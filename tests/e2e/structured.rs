@@ -90,9 +90,9 @@ async fn the_log_tells_of_a_plugin_that_ignores_the_format() {
     assert!(log.contains("does not have the format that the request asks for"), "{log}");
 }
 
-/// References that double what they lead to: what nobody could follow is refused, and holds up nobody else.
+/// References that double what they lead to: what cannot be followed is refused, and holds up no other request.
 #[tokio::test]
-async fn schemas_that_nobody_could_follow_are_refused() {
+async fn schemas_that_cannot_be_followed_are_refused() {
     let server = serve("").await;
     for n in [10, 14, 45] {
         let double = |index: usize| match index {

@@ -41,7 +41,7 @@ async fn a_call_has_vllms_keys_in_vllms_order() {
 }
 
 #[tokio::test]
-async fn content_and_finish_reason_depend_on_who_chose() {
+async fn content_and_finish_reason_depend_on_what_chose_the_tool() {
     let server = serve("--tool-call-extra-call-probability 0").await;
     let named = server.post(CHAT, &weather(&json!({ "tool_choice": named() }))).await;
     assert_eq!(named.json["choices"][0]["message"]["content"], "");

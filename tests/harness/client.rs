@@ -152,5 +152,6 @@ impl Server {
 pub fn http_client() -> reqwest::ClientBuilder {
     // Once per process; fails where that was done.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
+    // Before the server closes an idle connection, which it does after 5 s: a request may be on its way then.
+    reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(3))
 }

@@ -13,7 +13,7 @@ pub struct EngineConfig {
     pub max_model_len: u32,
     /// Sequences that run at once.
     pub max_num_seqs: NonZeroU32,
-    /// Sequences that may wait. A request that finds no room is refused whole. 0: nobody waits.
+    /// Sequences that may wait. A request that finds no room is refused whole. 0: none waits.
     pub max_waiting_queue_length: u32,
     /// The lowest priority is served first; else all are equal.
     pub priorities_count: bool,
@@ -68,7 +68,7 @@ impl EngineConfig {
     }
 
     /// The most output tokens after a prompt of `prompt_tokens`: what the window leaves, and what the KV cache has room
-    /// for with nobody else in it; at least 1. The last token needs no place there.
+    /// for with no other sequence in it; at least 1. The last token needs no place there.
     pub fn most_output_tokens(&self, prompt_tokens: u32) -> u32 {
         let in_memory = self
             .kv_cache

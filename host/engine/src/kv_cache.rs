@@ -34,7 +34,7 @@ pub struct KvCacheConfig {
     pub model: String,
     /// Whether prompts find what earlier ones computed; if not, nothing is told of blocks either.
     pub reuses_prefixes: bool,
-    /// Whether somebody wants to know of every block.
+    /// Whether every block is reported.
     pub tells_events: bool,
 }
 
@@ -45,7 +45,7 @@ impl KvCacheConfig {
     }
 }
 
-/// Blocks and who holds them.
+/// Blocks, and the sequences that hold them.
 #[derive(Debug)]
 pub struct KvCache {
     block_size: usize,
@@ -53,7 +53,7 @@ pub struct KvCache {
     hasher: Arc<BlockHasher>,
     pool: BlockPool,
     sequences: HashMap<SequenceId, CachedSequence>,
-    /// What happened since somebody last took it; none: nobody will.
+    /// What happened since it was last taken; `None` if it never will be.
     events: Option<Vec<KvCacheEvent>>,
 }
 
@@ -242,7 +242,7 @@ impl KvCache {
         sequence.tokens.hashes.iter().take(most).map_while(found).collect()
     }
 
-    /// How many free blocks it takes: new ones, and those of the prefix that nobody holds.
+    /// How many free blocks it takes: new ones, and those of the prefix that no sequence holds.
     fn n_wanted(&self, sequence: &CachedSequence, hits: &[BlockId]) -> usize {
         let new = sequence.tokens.ids.len().div_ceil(self.block_size) - hits.len();
         new + hits.iter().filter(|block| self.pool.is_free(**block)).count()

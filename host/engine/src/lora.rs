@@ -14,7 +14,7 @@ pub struct Adapter {
     pub name: String,
     /// As it was given. Nothing is ever read from it.
     pub path: String,
-    /// The model that it adapts, if whoever loaded it said so.
+    /// The model that it adapts, if that was said when it was loaded.
     pub base_model: Option<String>,
 }
 

@@ -168,7 +168,7 @@ pub enum PromptContent {
 pub struct Message {
     /// `system`, `user`, `assistant`, `tool`, … as the client wrote it: vLLM passes any role.
     pub role: String,
-    /// Who speaks, where several share a role.
+    /// The speaker's name, where several share a role.
     pub name: Option<String>,
     /// The content in order.
     pub parts: Vec<ContentPart>,

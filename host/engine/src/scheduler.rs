@@ -1,4 +1,4 @@
-//! Who waits and who runs. A state machine that is stepped: it has no clock and calls nobody.
+//! Which sequences wait and which run. A state machine that is stepped: it has no clock and calls nothing.
 //!
 //! The lowest priority first, and of one priority first come, first served, as vLLM; with its default policy all have the
 //! same. The head of the queue is admitted when a place is free and its prompt finds memory. Only one thing lets others
@@ -113,7 +113,7 @@ impl Scheduler {
         priority: i64,
         n_fitting: u32,
     ) -> Result<SmallVec<[SequenceId; 1]>, NoRoom> {
-        let starves = adapter.is_some() && self.somebody_starves();
+        let starves = adapter.is_some() && self.a_sequence_starves();
         let can_start = self.stays != Some(Stays::Memory) && self.may_run(adapter, starves);
         let free = if can_start { self.max_running - self.running.len() } else { 0 };
         // Those that wait for a step have places, which are only not taken yet.
@@ -131,7 +131,7 @@ impl Scheduler {
         Ok(ids)
     }
 
-    /// Admits from the head of the queue while places are free; returns who was admitted, in order. `allocate` finds
+    /// Admits from the head of the queue while places are free; returns the admitted sequences, in order. `allocate` finds
     /// memory for a sequence and says how many of its tokens are there already; or why it must wait, and so must all
     /// behind it.
     pub fn schedule(&mut self, mut allocate: impl FnMut(SequenceId) -> Result<u32, Stays>) -> Vec<Admitted> {
@@ -180,7 +180,7 @@ impl Scheduler {
         }
     }
 
-    fn somebody_starves(&self) -> bool {
+    fn a_sequence_starves(&self) -> bool {
         self.waiting.iter().any(|waiting| waiting.overtaken >= MAX_OVERTAKEN)
     }
 
@@ -194,7 +194,7 @@ impl Scheduler {
         }
     }
 
-    /// Of the running sequences with the highest priority the one that was admitted last: the one to make way if memory runs
+    /// Of the running sequences with the highest priority the one that was admitted last: the one to be preempted if memory runs
     /// out.
     pub fn last_running(&self) -> Option<SequenceId> {
         // Of equal ones, the last.

@@ -57,7 +57,7 @@ pub struct EmbeddingRequest {
     pub headers: Vec<(String, String)>,
 }
 
-/// Who decides what one request is answered with.
+/// The strategies that decide what one request is answered with.
 #[derive(Clone)]
 pub struct Strategies {
     /// Makes the output.

@@ -12,7 +12,7 @@ pub use hugging_face::{HuggingFaceTokenizer, UnreadableTokenizer};
 /// A text above this size is tokenized where it holds up no other request.
 const LARGE_TEXT: usize = 4 << 10;
 
-/// Does work on a text of so many bytes; if they are many, on a thread that paces nobody's tokens meanwhile.
+/// Does work on a text of so many bytes; if they are many, on a thread that paces no tokens meanwhile.
 pub fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     let has_other_threads = || Handle::try_current().is_ok_and(|on| on.runtime_flavor() == RuntimeFlavor::MultiThread);
     if bytes > LARGE_TEXT && has_other_threads() { block_in_place(work) } else { work() }

@@ -1,7 +1,7 @@
 //! One call of a guest: a turn, an instance, a first slice here, the rest elsewhere.
 //!
 //! A call is polled once on the thread that asked. Good plugins end within that slice (at most two epochs). One that
-//! does not is moved, store and all, to threads where it delays nobody's tokens: to the guests' own, or, while its
+//! does not is moved, store and all, to threads where it delays no tokens: to the guests' own, or, while its
 //! version is known to spin, to some that run only where the processor would be idle.
 
 use std::future::poll_fn;

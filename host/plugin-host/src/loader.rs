@@ -119,7 +119,7 @@ pub(crate) struct Image {
     pub(crate) sha256: String,
 }
 
-/// Reads and hashes a component, on a thread where that delays nobody.
+/// Reads and hashes a component, on a thread where that delays no request.
 pub(crate) async fn read(source: PluginSource) -> Result<Image, LoadProblem> {
     let read = tokio::task::spawn_blocking(move || {
         let bytes = bytes(&source)?;

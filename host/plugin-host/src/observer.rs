@@ -1,4 +1,4 @@
-//! Those who are told what happened to a plugin. They cannot answer, fail or delay anything.
+//! What is told what happened to a plugin. An observer cannot answer, fail or delay anything.
 
 use std::time::Duration;
 

@@ -35,7 +35,7 @@ impl PluginStrategy {
         self.told(async |plugin| ask::finished(plugin, ending).await).await
     }
 
-    /// Whom to blame for `error`: a built-in plugin that takes too long does so over what the client wants made up.
+    /// What is to blame for `error`: a built-in plugin that takes too long does so over what the client wants made up.
     fn blamed(&self, error: StrategyError, what: &str, is_made_up: bool) -> StrategyError {
         match error {
             StrategyError::Plugin(PluginFault { fault: Fault::CpuTime(limit) | Fault::WallTime(limit), .. })

@@ -192,7 +192,7 @@ impl With {
     }
 }
 
-/// Loads plugins for a tool; a component that nobody has compiled yet may take a while.
+/// Loads plugins for a tool; a component that was never compiled may take a while.
 async fn load(specs: Vec<PluginSpec>) -> Result<Plugins, Vec<LoadError>> {
     let waiting = progress::spinner("compiling");
     let tokenizer: Arc<dyn Tokenizer> = Arc::new(BuiltinTokenizer::default());

@@ -44,7 +44,7 @@ pub struct Replica {
     pub engine: Engine,
     /// What makes tokens of what clients send.
     pub prompts: Prompts,
-    /// Who answers.
+    /// Which plugins answer.
     pub routing: ArcSwap<Routing>,
     /// The model's names.
     pub model: ModelConfig,

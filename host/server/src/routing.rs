@@ -1,4 +1,4 @@
-//! Who answers: for each model its generator, tool caller and failure policy, and what a header may change about it.
+//! Which plugins answer: for each model its generator, tool caller and failure policy, and what a header may change about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Routing {
         }
     }
 
-    /// Who decides what a request for `model` with these headers is answered with. While nothing can fail on purpose,
+    /// The plugins that decide what a request for `model` with these headers is answered with. While nothing can fail on purpose,
     /// the failure policy is not asked, and a built-in one is not even instantiated.
     pub fn strategies(&self, model: Option<&str>, headers: &HeaderMap) -> Result<Strategies, ApiError> {
         let serving = self.of(model);
@@ -76,7 +76,7 @@ impl Routing {
     }
 }
 
-/// Who answers for a model.
+/// The plugins that answer for a model.
 struct Serving {
     strategies: Strategies,
     embedder: Arc<dyn EmbeddingStrategy>,

@@ -3,7 +3,7 @@
 //! `{"rate": 10, "types": ["server_error"]}` is the plain form; `failure` (`disconnect`, `hang`, `malformed`,
 //! `{"stall": 500}`, `{"error": {"status": 418, "message": "…"}}`) says anything else, `moment` (`on-arrival`,
 //! `on-schedule`, `at-end`, `{"after-tokens": 5}`, `{"after-ms": 200}`) when, `header` (`{"x-tenant-id": "a"}`, or a name
-//! alone) for whom.
+//! alone) for which requests.
 
 use rehearsal_sdk::{ApiError, Arrival, Failure, Moment, Outcome, Rng, RngExt};
 use serde_json::{Map, Value};

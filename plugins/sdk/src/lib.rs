@@ -1,6 +1,6 @@
 //! Write a Rehearsal plugin in Rust.
 //!
-//! A plugin is a type that implements [`Plugin`] (who it is, how it is configured) and what it can do ([`Generator`],
+//! A plugin is a type that implements [`Plugin`] (its name, how it is configured) and what it can do ([`Generator`],
 //! [`ToolCaller`], [`FailureSelector`], [`Observer`], [`Embedder`]); [`export!`] makes it a component. It is built as
 //! `cargo rustc --lib --crate-type cdylib --target wasm32-wasip2`, and because it is a plain library it is tested
 //! natively, without a server:

@@ -101,7 +101,7 @@ def reader(address, **options):
 
 
 def replay(address, start, kind=zmq.DEALER):
-    """What is handed out to one who missed all from `start` on: sequence numbers and payloads."""
+    """What is handed out to a subscriber that missed all from `start` on: sequence numbers and payloads."""
     context = zmq.Context()
     try:
         socket = context.socket(kind)
@@ -110,7 +110,7 @@ def replay(address, start, kind=zmq.DEALER):
         socket.send_multipart([*delimiter, start.to_bytes(8, "big")])
         answers = []
         while True:
-            assert socket.poll(10_000), f"no end after {len(answers)} messages"
+            assert socket.poll(60_000), f"no end after {len(answers)} messages"
             frames = socket.recv_multipart()
             topic, sequence, payload = frames[1:] if kind == zmq.DEALER else frames
             if sequence == b"\xff" * 8:
@@ -124,7 +124,7 @@ def replay(address, start, kind=zmq.DEALER):
         context.destroy(linger=0)
 
 
-def eventually(check, limit=20):
+def eventually(check, limit=60):
     """Asks until it is so."""
     deadline = time.monotonic() + limit
     while not check():

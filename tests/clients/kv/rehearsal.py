@@ -63,7 +63,9 @@ def server(*args, model=MODEL, env=None, ports=1):
     """A server on a port that the system picks, until the block ends."""
     command = [os.environ["REHEARSAL"], "--host", "127.0.0.1", "--port", "0", "--seed", "1", *args]
     command += ["--model", model] if model else []
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "POD_IP": "10.0.0.7", **(env or {})}
+    # A connection may be idle between two requests of a test for longer than vLLM keeps it.
+    keep_alive = {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "600"}
+    environment = {**os.environ, **keep_alive, "HF_HUB_OFFLINE": "1", "POD_IP": "10.0.0.7", **(env or {})}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         servers = []

@@ -104,7 +104,7 @@ def test_numbers_have_no_gap_under_load_and_what_was_missed_is_replayed():
         assert subject.metric("rehearsal_kv_events_dropped_total") == 0
 
 
-def test_one_who_asks_and_never_reads_holds_up_nobody():
+def test_a_subscriber_that_asks_and_never_reads_holds_up_no_other():
     replay_port = free_port()
     address = f"tcp://127.0.0.1:{replay_port}"
     flags = ["--zmq-endpoint", f"tcp://*:{free_port()}", "--kv-events-replay-endpoint", f"tcp://*:{replay_port}"]
@@ -134,7 +134,7 @@ def resident(subject):
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_subscriber_that_never_reads_is_bounded_and_holds_up_nobody():
+def test_a_subscriber_that_never_reads_is_bounded_and_holds_up_no_other():
     port = free_port()
     config = {"enable_kv_cache_events": True, "endpoint": f"tcp://*:{port}", "topic": "kv@me", "hwm": 20_000}
     flags = ["--kv-events-config", json.dumps(config), "--event-batch-size", "1", "--kv-cache-size", "4000"]

@@ -38,7 +38,7 @@ def test_hits_and_evictions_are_those_of_the_model_for_ten_thousand_requests():
         assert 0.3 < hits / queries < 0.9, "a trace with reuse, and a cache that is too small for it"
         decoder = msgspec.msgpack.Decoder(Batch)
         batches = [decoder.decode(payload) for _, payload in replay(f"tcp://127.0.0.1:{replay_port}", 0)]
-    # Names by content, as whoever reads events knows them.
+    # Names by content, as readers of events know them.
     contents = {}
     removed = []
     for event in (event for batch in batches for event in batch.events):

@@ -25,7 +25,7 @@ def qwen():
 @pytest.fixture(scope="module")
 def subject():
     flags = ["--tokenizer", FOLDER, "--max-model-len", "32K", "--max-num-seqs", "256"]
-    # Nobody answers there: whatever asked the network would be found out.
+    # No server answers there: whatever asked the network would be found out.
     with server(*flags, env={"HF_ENDPOINT": "http://127.0.0.1:1"}) as it:
         yield it
 

@@ -132,17 +132,18 @@ def test_errors(echo, more, error, param, stream):
 def test_a_full_queue_is_a_rate_limit():
     async def overflow():
         async with openai.AsyncOpenAI(base_url=url("BUSY_URL"), api_key="none", max_retries=0) as client:
-            first = asyncio.ensure_future(client.chat.completions.create(model="m", messages=MESSAGES))
-            await asyncio.sleep(1)
+            # The status of a stream comes when its request has its place.
+            first = await client.chat.completions.create(model="m", messages=MESSAGES, stream=True)
             with pytest.raises(openai.RateLimitError) as raised:
                 await client.chat.completions.create(model="m", messages=MESSAGES)
-            first.cancel()
+            await first.close()
             return raised.value
 
     assert asyncio.run(overflow()).type == "RateLimitError"
 
 
 def test_a_timeout_is_the_clients():
-    slow = openai.OpenAI(base_url=url("BUSY_URL"), api_key="none", max_retries=0, timeout=0.5)
+    # It tries again while the place of the stream above is not yet free.
+    slow = openai.OpenAI(base_url=url("BUSY_URL"), api_key="none", max_retries=2, timeout=0.5)
     with pytest.raises(openai.APITimeoutError):
         slow.chat.completions.create(model="m", messages=MESSAGES)

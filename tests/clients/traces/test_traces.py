@@ -169,7 +169,7 @@ def test_the_same_seed_gives_the_same_ids_and_the_last_spans_are_sent():
     assert ids() == ids()
 
 
-def test_a_collector_that_is_not_there_delays_nobody(capfd):
+def test_a_collector_that_is_not_there_delays_no_request(capfd):
     with server(*FLAGS, "--otlp-traces-endpoint", f"http://127.0.0.1:{free_port()}") as running:
         began = time.monotonic()
         for _ in range(3):
@@ -180,7 +180,7 @@ def test_a_collector_that_is_not_there_delays_nobody(capfd):
     assert "span" in capfd.readouterr().err.lower()
 
 
-def test_a_trace_that_nobody_wants_is_named_once(capfd):
+def test_a_trace_that_is_not_wanted_is_named_once(capfd):
     with server(*FLAGS) as running:
         for _ in range(2):
             post(running, "/v1/chat/completions", CHAT, {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01"})

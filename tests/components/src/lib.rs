@@ -66,7 +66,7 @@ impl Generator for Misbehave {
             "return 32 MiB" => "x".repeat(32 << 20),
             "flood" => {
                 for line in 0..200_000 {
-                    println!("line {line} of a flood that nobody asked for");
+                    println!("line {line} of a flood that was not asked for");
                     log::log(log::Level::Info, "and as much in the log");
                 }
                 "flooded".into()

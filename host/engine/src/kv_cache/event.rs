@@ -1,4 +1,4 @@
-//! What happens to blocks, for those who keep an index of them.
+//! What happens to blocks, for routers that keep an index of them.
 
 use super::hash::{BlockHash, ExtraKeys};
 

@@ -93,7 +93,7 @@ fn output_blocks_are_stored_as_they_fill_up() {
 }
 
 #[test]
-fn the_blocks_of_who_left_first_are_evicted_first_and_deep_ones_before_shallow_ones() {
+fn the_blocks_that_were_left_first_are_evicted_first_and_deep_ones_before_shallow_ones() {
     let mut f = Fixture::new(4);
     let (a, _) = f.run(&tokens(0..8));
     let (b, _) = f.run(&tokens(100..108));
@@ -191,7 +191,7 @@ fn a_reset_waits_for_everybody_to_leave() {
 }
 
 #[test]
-fn a_cache_without_blocks_has_room_for_nobody() {
+fn a_cache_without_blocks_has_room_for_nothing() {
     let mut f = Fixture::new(0);
     let id = f.wait(&[1], ExtraKeys::default());
     assert_eq!((f.cache.allocate(id), f.cache.usage()), (None, (0, 0)));

@@ -102,7 +102,7 @@ pub(super) struct Tokens {
     pub(super) text: String,
     /// Where each token ends.
     pub(super) ends: Vec<u32>,
-    /// As many, or none where nobody wants them.
+    /// As many, or none where they are not asked for.
     pub(super) ids: Vec<u32>,
 }
 

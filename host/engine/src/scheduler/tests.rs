@@ -102,7 +102,7 @@ fn a_steady_flow_for_one_adapter_starves_no_other() {
 }
 
 #[test]
-fn who_waits_for_an_adapter_takes_up_the_waiting_room() {
+fn a_sequence_that_waits_for_an_adapter_takes_up_the_waiting_room() {
     let mut scheduler = scheduler(5, 1);
     enqueue(&mut scheduler, Some(1));
     schedule(&mut scheduler);
@@ -113,7 +113,7 @@ fn who_waits_for_an_adapter_takes_up_the_waiting_room() {
 }
 
 #[test]
-fn nobody_overtakes_a_sequence_that_finds_no_memory() {
+fn a_sequence_that_finds_no_memory_is_not_overtaken() {
     let mut scheduler = scheduler(3, 1);
     let [large, small] = [None, None].map(|adapter| enqueue(&mut scheduler, adapter));
     assert_eq!(scheduler.schedule(|id| (id != large).then_some(0).ok_or(Stays::Memory)), []);
@@ -122,7 +122,7 @@ fn nobody_overtakes_a_sequence_that_finds_no_memory() {
 }
 
 #[test]
-fn who_was_admitted_last_makes_way_and_comes_back_first() {
+fn the_sequence_that_was_admitted_last_is_preempted_first_and_comes_back_first() {
     let mut scheduler = scheduler(3, 0);
     let ids = [None, Some(1), None].map(|adapter| {
         let id = enqueue(&mut scheduler, adapter);

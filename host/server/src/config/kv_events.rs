@@ -44,7 +44,7 @@ const MOST_CONNECT_ATTEMPTS: u32 = 10;
 pub struct KvEventsConfig {
     /// Where they are published.
     pub endpoint: ZmqEndpoint,
-    /// Where those who missed some can ask for them again.
+    /// Where subscribers ask again for messages that they missed.
     pub replay_endpoint: Option<ZmqEndpoint>,
     /// The first frame of each message; `None`: it names the pod and the model.
     pub topic: Option<String>,
@@ -55,7 +55,7 @@ pub struct KvEventsConfig {
     /// Messages that may wait for a subscriber that does not read; more are dropped, and counted. 0: as many as there is
     /// room for.
     pub high_water_mark: usize,
-    /// Published messages that are kept for those who missed some.
+    /// Published messages that are kept for subscribers that missed some.
     pub replay_queue_size: u32,
     /// Tries to connect at start, a second apart, after which the start has failed; 0: it is not waited for.
     pub connect_attempts: u32,
@@ -99,7 +99,7 @@ impl ZmqEndpoint {
             },
             Some(("ipc", "")) => return problem("has no path"),
             Some(("ipc", _)) => {}
-            Some(("inproc", _)) => return problem("stays inside one process, where nobody listens"),
+            Some(("inproc", _)) => return problem("stays inside one process, where no subscriber can listen"),
             _ => return problem("is no address that is served"),
         }
         Ok(Self { address: address.to_owned(), binds: is_ours })

@@ -369,7 +369,7 @@ fn no_name_stands_in_two_places() {
 }
 
 #[test]
-fn flags_that_nobody_knows_may_be_allowed() {
+fn unknown_flags_may_be_allowed() {
     let path = file("unknown-keys", "model: m\nnever-heard-of: 1\n");
     for allow in ["--allow-unknown-flags", "--allow-unknown-flags=true"] {
         let line = format!("{allow} --from-the-future 1 2 --config {path}");

@@ -139,7 +139,7 @@ async fn survives(spec: PluginSpec) -> Result<(), String> {
     }
 }
 
-/// Objects that nobody who reads the plugin's schema would write.
+/// Objects that no reader of the plugin's schema would write.
 fn hostile_configurations() -> Vec<(&'static str, Map<String, Value>)> {
     let deep = (0..200).fold(json!(null), |inner, _| json!({ "a": inner }));
     let configs = [

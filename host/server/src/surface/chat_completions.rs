@@ -277,7 +277,7 @@ impl ChatChunks {
 }
 
 impl Events for ChatChunks {
-    /// One chunk for each choice says who speaks, and perhaps one more repeats what was said.
+    /// One chunk for each choice names the role, and perhaps one more repeats what was said.
     fn begin(&mut self, out: &mut Vec<u8>) {
         const NO_PROMPT: &str = r#","prompt_token_ids":null,"prompt_text":null}"#;
         let usage = self.usage_so_far(0);

@@ -1,7 +1,7 @@
 //! KV-cache events over ZeroMQ, as vLLM publishes them: what an index elsewhere believes of our cache.
 //!
 //! The observer hands events over and never waits; past `event-max-pending` they are dropped and counted. One task
-//! batches, numbers and sends them, whether or not anybody listens, and keeps the last ones for those who missed some.
+//! batches, numbers and sends them, whether or not a subscriber listens, and keeps the last ones for those that missed some.
 
 mod link;
 mod publisher;
@@ -40,7 +40,7 @@ impl EngineObserver for KvEventObserver {
     }
 }
 
-/// Open sockets, and events that wait for somebody to send them.
+/// Open sockets, and events that wait to be sent.
 pub struct KvEvents {
     config: KvEventsConfig,
     rank: u32,
@@ -53,7 +53,7 @@ pub struct KvEvents {
 
 impl KvEvents {
     /// Opens what `config` names, and makes the observer that is to be told. Fails if an address cannot be listened on,
-    /// or if nobody can be connected to within the tries that the start waits for.
+    /// or if no subscriber can be connected to within the tries that the start waits for.
     pub async fn open(
         config: &KvEventsConfig,
         rank: u32,

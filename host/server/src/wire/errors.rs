@@ -310,7 +310,7 @@ struct ErrorObject {
     code: Value,
 }
 
-/// Headers that decide where a message ends: nobody else's to set.
+/// Headers that decide where a message ends: only the server sets them.
 const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "connection", "content-type"];
 
 impl IntoResponse for ApiError {

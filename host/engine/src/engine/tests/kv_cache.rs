@@ -73,7 +73,7 @@ async fn a_prompt_without_free_blocks_waits_and_so_do_those_behind_it() {
     assert_eq!(engine.status().kv_cache_blocks, Some((0, 10)));
 }
 
-/// Two answers grow until the pool is full: the second makes way, and goes on from where it was.
+/// Two answers grow until the pool is full: the second is preempted, and goes on from where it was.
 #[tokio::test(start_paused = true)]
 async fn a_preempted_stream_pauses_and_goes_on() {
     let (engine, record, _) = caching(4, 5);
@@ -125,7 +125,7 @@ async fn nothing_is_lost_where_everybody_makes_way_for_everybody() {
     let status = engine.status();
     assert!(status.preemptions > 100, "{} preemptions", status.preemptions);
     assert_eq!((status.running, status.waiting, status.kv_cache_blocks), (0, 0, Some((0, 64))));
-    // Whoever keeps an index by the events knows what is there: no more than the pool holds.
+    // An index that is kept by the events has what is there: no more than the pool holds.
     let stored_minus_removed = blocks.0.lock().unwrap().iter().fold(0i64, |sum, event| match event {
         KvCacheEvent::BlockStored(stored) => sum + stored.hashes.len() as i64,
         KvCacheEvent::BlockRemoved(_) => sum - 1,

@@ -10,7 +10,7 @@ fn with_adapter(id: u32) -> GenerationRequest {
 
 /// Six requests over three adapters, one of which may run, and a request for the base model behind them all.
 #[tokio::test(start_paused = true)]
-async fn one_adapter_runs_at_a_time_and_nobody_starves() {
+async fn one_adapter_runs_at_a_time_and_none_starves() {
     let (engine, record) = engine(6, 10, constant(100 * MS, Duration::ZERO));
     let asked = [1, 2, 3, 1, 2, 3].map(with_adapter).into_iter().chain([request(SamplingParams::default())]);
     let streams: Vec<_> = asked.map(|request| engine.submit(request, words(1)).unwrap()).collect();

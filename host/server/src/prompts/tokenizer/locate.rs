@@ -78,10 +78,10 @@ async fn fetch(config: &TokenizerConfig, id: &str, limit: Duration) -> Result<Fo
                     fetched => drop(fetched.with_context(|| file)?),
                 }
             }
-            // The last one: whoever finds it in the cache takes the others for fetched, or not there.
+            // The last one: a reader that finds it in the cache takes the others for fetched, or not there.
             files.get(FILE).context(FILE)
         };
-        // Nobody waits any more if it took too long.
+        // The receiver is gone if it took too long.
         let _ = send.send(fetch());
     });
     let Ok(fetched) = timeout(limit, done).await else {

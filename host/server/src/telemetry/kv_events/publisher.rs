@@ -67,7 +67,7 @@ impl Publisher {
         }
     }
 
-    /// Until `stopped`, or until nobody can tell anything any more.
+    /// Until `stopped`, or until no sender is left.
     pub(super) async fn run(
         mut self,
         mut events: mpsc::Receiver<Arc<[KvCacheEvent]>>,
@@ -117,7 +117,7 @@ impl Publisher {
         self.n_pending = 0;
         let sequence = Bytes::copy_from_slice(&self.sequence.to_be_bytes());
         let payload = Bytes::from(payload);
-        // Before it is sent: who has seen it and asks for all since then must get it.
+        // Before it is sent: a subscriber that has seen it and asks for all since then must get it.
         if let Some(replay) = &self.replay {
             replay.keep(Published { number: self.sequence, sequence: sequence.clone(), payload: payload.clone() });
         }

@@ -1,4 +1,4 @@
-//! Messages for those who missed some: they ask for all from a number on, on a socket of its own.
+//! Replays published batches to subscribers that missed some: they ask for all from a number on, over a ROUTER socket.
 
 use std::collections::VecDeque;
 use std::io;
@@ -59,7 +59,7 @@ impl Replay {
     pub(super) async fn open(endpoint: &ZmqEndpoint, most: usize) -> Result<Self> {
         let address = &endpoint.address;
         let listener = Listener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        info!(address, "listening for those who missed KV-cache events");
+        info!(address, "listening for subscribers that missed KV-cache events");
         let kept = Arc::new(Mutex::new(Kept { topic: Bytes::new(), most, messages: VecDeque::new(), bytes: 0 }));
         let task = tokio::spawn(answer_all(listener, kept.clone()));
         Ok(Self { kept, task })
@@ -127,7 +127,7 @@ async fn answer(stream: Box<dyn Stream>, kept: Arc<Mutex<Kept>>) {
     };
     let ended: io::Result<()> = conversation.await;
     if let Err(error) = ended {
-        debug!(%error, "who asked for missed events has gone, or is left");
+        debug!(%error, "a subscriber that asked for missed events has gone, or is left");
     }
 }
 

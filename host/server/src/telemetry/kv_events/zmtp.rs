@@ -207,7 +207,7 @@ pub(super) mod tests {
         hello
     }
 
-    /// What a DEALER sends: its greeting, who it is, a heartbeat, and one message of two frames.
+    /// What a DEALER sends: its greeting, its identity, a heartbeat, and one message of two frames.
     #[tokio::test]
     async fn a_dealer_is_greeted_understood_and_answered() {
         let (ours, mut theirs) = tokio::io::duplex(4096);
