@@ -182,8 +182,9 @@ async fn recorded_answers_are_answered_again() {
         std::fs::write(&file, &records).unwrap();
     }
     let recorded = std::fs::read_to_string(&file).unwrap();
-    for (line, (expected, got)) in (1..).zip(recorded.lines().zip(records.lines())) {
-        assert_eq!(expected, got, "line {line} of {}", file.display());
+    for (at, (expected, got)) in recorded.lines().zip(records.lines()).enumerate() {
+        let goes_on = || records.lines().skip(at).take(9).collect::<Vec<_>>().join("\n");
+        assert_eq!(expected, got, "line {} of {}; it goes on with\n{}", at + 1, file.display(), goes_on());
     }
     assert_eq!(recorded.lines().count(), records.lines().count());
     assert_eq!(records.lines().filter(|line| line.starts_with("> ")).count(), 300);

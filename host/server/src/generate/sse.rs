@@ -60,13 +60,14 @@ const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 /// A frame that has so many bytes is sent.
 const FRAME: usize = 32 << 10;
 
-/// Real time for which the status of a stream waits for what its strategy says.
-const VERDICT_LIMIT: Duration = Duration::from_millis(10);
+/// Real time for which the status of a stream waits for what its strategy says. Without that there is no token either, and
+/// a rejection that is late only because the machine is busy should not have another status than on an idle one.
+const VERDICT_LIMIT: Duration = Duration::from_secs(1);
 
 /// Answers with a stream. Its status leaves as soon as the request is accepted, as vLLM's does; but what is known right
 /// away is told with a status of its own: what fails on arrival, and what the strategy of a request that need not queue
-/// says within a moment, however long that takes while engine time `stands_still`. With `keep_alive` the stream is never
-/// silent for longer than that. `held` is given up when the last byte was handed over.
+/// says within [`VERDICT_LIMIT`], or at all while engine time `stands_still`. With `keep_alive` the stream is never silent
+/// for longer than that. `held` is given up when the last byte was handed over.
 pub(super) async fn respond<E: Events>(
     mut output: OutputStream,
     events: E,
