@@ -26,6 +26,8 @@ pub(crate) enum Delivery {
     Admitted { choice: u32, cached_tokens: u32 },
     /// What a choice's tokens will be.
     Output { choice: u32, output: Arc<CompletionOutput> },
+    /// A choice's strategy gave none, and a failure that is played comes before the error.
+    NoOutput { choice: u32 },
     /// The tokens before `end` are due; `history` is that of the choice, up to them.
     Tokens { choice: u32, end: usize, history: SequenceHistory },
     /// A failure that was asked for: something that no client can read.
@@ -68,6 +70,8 @@ struct Inbox {
 #[derive(Debug, Default)]
 struct ChoiceInbox {
     output: Option<Arc<CompletionOutput>>,
+    /// There will be no output.
+    has_failed: bool,
     history: SequenceHistory,
     /// Tokens that were put in, and those of them that were taken out.
     due: usize,
@@ -112,6 +116,10 @@ impl Mailbox {
             }
             Delivery::Output { choice, output } => {
                 inbox.choices[choice as usize].output = Some(output);
+                return inbox.wake_for_verdict();
+            }
+            Delivery::NoOutput { choice } => {
+                inbox.choices[choice as usize].has_failed = true;
                 return inbox.wake_for_verdict();
             }
             Delivery::Selected => {
@@ -198,7 +206,8 @@ impl Mailbox {
 
 impl Inbox {
     fn has_verdict(&self) -> bool {
-        let is_answered = |choice: &ChoiceInbox| choice.admitted.is_none() || choice.output.is_some();
+        let is_answered =
+            |choice: &ChoiceInbox| choice.admitted.is_none() || choice.output.is_some() || choice.has_failed;
         let is_known = !self.is_selecting && self.choices.iter().all(is_answered);
         is_known || self.is_complete || !self.entries.is_empty()
     }

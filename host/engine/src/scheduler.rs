@@ -194,7 +194,7 @@ impl Scheduler {
         }
     }
 
-    /// Of the running sequences with the highest priority the one that was admitted last: the one to be preempted if memory runs
+    /// Of the running sequences with the highest priority the one that was admitted last: it is preempted if memory runs
     /// out.
     pub fn last_running(&self) -> Option<SequenceId> {
         // Of equal ones, the last.

@@ -43,7 +43,7 @@ pub enum Fault {
     /// It trapped: the panic's text, or the trap's.
     #[error(" crashed: {0}")]
     Trap(String),
-    /// It was stopped because its code ran for longer than this limit.
+    /// It was stopped because its code ran for longer than this limit, in slices that began while it ran.
     #[error(" ran longer than {}, its limits.cpu", millis(*.0))]
     CpuTime(Duration),
     /// It was given up because it did not end within this limit, whatever kept it.

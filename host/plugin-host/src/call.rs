@@ -1,8 +1,8 @@
 //! One call of a guest: a turn, an instance, a first slice here, the rest elsewhere.
 //!
 //! A call is polled once on the thread that asked. Good plugins end within that slice (at most two epochs). One that
-//! does not is moved, store and all, to threads where it delays no tokens: to the guests' own, or, while its
-//! version is known to spin, to some that run only where the processor would be idle.
+//! does not is moved, store and all, to threads where it delays no tokens: to the guests' own, or, if it computes on
+//! while its version is known to spin, to some that run only where the processor would be idle.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ use crate::limits::{BudgetSpent, HANDLES, MemoryDenied, RESULT_BYTES};
 use crate::log_budget::Ruling;
 use crate::observer::PluginEvent;
 use crate::panic_text;
-use crate::patience::within;
+use crate::patience::{Slices, until_idle, within};
 use crate::real_time::{Instant, timeout};
-use crate::stage::Stage;
+use crate::stage::PATIENCE;
 use crate::v0_1::exports::Exports;
 
 /// Epochs that a slice may see begin. With 1 it could end within its first microsecond.
@@ -80,14 +80,15 @@ impl Instances {
         F: for<'a> FnOnce(&'a mut Store<Guest>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<T>> + Send + 'static,
     {
         let permit = self.shared.turn().await?;
-        let instances = self.clone();
+        let slices = Slices::default();
+        let (instances, of_call) = (self.clone(), slices.clone());
         let mut call: Call<T> = Box::pin(async move {
             // All that a call holds goes with it, wherever it runs and however it ends.
             let _held = (permit, instances.prepared.runtime.ticking());
-            instances.run(caller, init, work).await
+            instances.run(caller, of_call, init, work).await
         });
-        let (limits, stages) = (&self.prepared.limits, &self.stages);
-        if stages.first_stage(self.age()) == Stage::Here {
+        let (wall, stages) = (self.prepared.limits.wall, &self.stages);
+        if stages.may_run_here(self.age()) {
             let slice = poll_fn(|context| {
                 let spent = ThreadTime::now();
                 let polled = call.as_mut().poll(context);
@@ -97,60 +98,68 @@ impl Instances {
             });
             match slice.await {
                 (Poll::Ready(result), _) => return result,
-                (Poll::Pending, true) => stages.went_past_here(self.age()),
+                (Poll::Pending, true) => stages.went_past_its_slice(self.age()),
                 (Poll::Pending, false) => {}
             }
         }
         self.shared.tell(PluginEvent::Offloaded);
-        let Ok(result) = timeout(limits.wall, self.off_the_serving_threads(call)).await else {
-            return Err(Fault::WallTime(limits.wall).into());
+        let result = timeout(wall, self.off_the_serving_threads(call, &slices)).await;
+        let has_spun = match &result {
+            Ok(Err(CallError::Fault { fault: Fault::CpuTime(_), .. })) => true,
+            Ok(_) => false,
+            // Where its code may run for as long as the call may take.
+            Err(_) => slices.time() > wall / 2,
         };
-        if let Err(CallError::Fault { fault: Fault::CpuTime(_), .. }) = &result {
+        if has_spun {
             stages.spun(self.age());
         }
-        result
+        result.unwrap_or_else(|_| Err(Fault::WallTime(wall).into()))
     }
 
-    /// Runs a call to its end on the guests' threads, or in the background while its version is known to spin.
-    ///
-    /// A call that takes longer than those before it may spin, or may be the first large one. One at a time shows what
-    /// they are, and the others wait for that; not for long, because it may also sleep.
-    async fn off_the_serving_threads<T: Send + 'static>(&self, mut call: Call<T>) -> Result<T, CallError> {
-        let Prepared { runtime, limits, .. } = &*self.prepared;
-        let stages = &self.stages;
-        let spins = || stages.first_stage(self.age()) == Stage::Background;
-        while !spins() {
-            let patience = stages.patience();
-            match elsewhere(runtime.guest_threads(), within(patience, call)).await? {
+    /// Runs a call to its end on the guests' threads. Few calls at a time compute there for longer than [`PATIENCE`], and
+    /// none while its version is known to spin: it goes to the background.
+    async fn off_the_serving_threads<T: Send + 'static>(
+        &self,
+        mut call: Call<T>,
+        slices: &Slices,
+    ) -> Result<T, CallError> {
+        let (runtime, stages) = (&self.prepared.runtime, &self.stages);
+        loop {
+            match elsewhere(runtime.guest_threads(), within(PATIENCE, call)).await? {
                 Ok(result) => return result,
-                Err(unfinished) => call = unfinished,
+                Err(computing) => call = computing,
             }
-            let trial = timeout(limits.cpu, stages.trial()).await;
-            if trial.is_ok() && !spins() && stages.patience() == patience {
-                return elsewhere(runtime.guest_threads(), call).await?;
+            let spins = || stages.spins(self.age());
+            let _turn = if spins() { None } else { stages.long_turn().await };
+            // Those whose turn it was may have shown that.
+            if spins() {
+                return elsewhere(runtime.background_threads(), call).await?;
+            }
+            match elsewhere(runtime.guest_threads(), until_idle(slices.clone(), call)).await? {
+                Ok(result) => return result,
+                Err(idle) => call = idle,
             }
         }
-        elsewhere(runtime.background_threads(), call).await?
     }
 
-    async fn run<T, F>(&self, caller: Caller, init: Init, work: F) -> Result<T, CallError>
+    async fn run<T, F>(&self, caller: Caller, slices: Slices, init: Init, work: F) -> Result<T, CallError>
     where
         F: for<'a> FnOnce(&'a mut Store<Guest>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<T>>,
     {
         let mut live = match self.take_idle() {
             Some(mut live) => {
-                live.store.data_mut().renew(caller.request_id, caller.seed);
+                live.store.data_mut().renew(caller.request_id, caller.seed, slices);
                 live.store.set_epoch_deadline(SLICE_EPOCHS);
                 live
             }
-            None => self.instance(caller, init).await?,
+            None => self.instance(caller, slices, init).await?,
         };
         let result = work(&mut live.store, &live.exports).await;
         self.shared.used_memory(live.store.data().limiter.peak);
         match result {
             Ok(result) => {
                 self.log_output(live.store.data());
-                self.stages.ended_well(live.store.data().ticks);
+                self.stages.ended_well(self.age());
                 if init == Init::Before {
                     self.give_back(live);
                 }
@@ -162,9 +171,9 @@ impl Instances {
     }
 
     /// A fresh instance. Its limits are set before it exists: instantiation runs guest code too.
-    async fn instance(&self, caller: Caller, init: Init) -> Result<Live, CallError> {
+    async fn instance(&self, caller: Caller, slices: Slices, init: Init) -> Result<Live, CallError> {
         let start = Instant::now();
-        let guest = Guest::new(self.shared.clone(), &self.prepared.limits, caller.request_id, caller.seed);
+        let guest = Guest::new(self.shared.clone(), &self.prepared.limits, caller.request_id, caller.seed, slices);
         let mut store = Store::new(&self.prepared.runtime.engine, guest);
         store.limiter(|guest| &mut guest.limiter);
         store.set_hostcall_fuel(RESULT_BYTES);
@@ -172,8 +181,7 @@ impl Instances {
         store.set_epoch_deadline(SLICE_EPOCHS);
         store.epoch_deadline_callback(|mut context| {
             let guest = context.data_mut();
-            guest.ticks += 1;
-            if guest.ticks > guest.tick_budget {
+            if guest.slices.add() > guest.most_slices {
                 return Err(BudgetSpent.into());
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))

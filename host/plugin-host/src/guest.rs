@@ -7,6 +7,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::epoch::TICK;
 use crate::limits::{HANDLES, Limits, MemoryLimiter};
+use crate::patience::Slices;
 use crate::sandbox::{self, OutputTail};
 use crate::shared::PluginShared;
 
@@ -22,12 +23,18 @@ pub(crate) struct Guest {
     pub(crate) logged: u32,
     pub(crate) limiter: MemoryLimiter,
     /// Slices that the call has run, and may run.
-    pub(crate) ticks: u64,
-    pub(crate) tick_budget: u64,
+    pub(crate) slices: Slices,
+    pub(crate) most_slices: u64,
 }
 
 impl Guest {
-    pub(crate) fn new(shared: Arc<PluginShared>, limits: &Limits, request_id: Arc<str>, seed: u64) -> Self {
+    pub(crate) fn new(
+        shared: Arc<PluginShared>,
+        limits: &Limits,
+        request_id: Arc<str>,
+        seed: u64,
+        slices: Slices,
+    ) -> Self {
         let output = shared.said_on_trial().cloned().unwrap_or_default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
@@ -39,18 +46,18 @@ impl Guest {
             output,
             logged: 0,
             limiter: MemoryLimiter::new(limits),
-            ticks: 0,
-            tick_budget: (limits.cpu.as_micros() / TICK.as_micros()).max(1) as u64,
+            slices,
+            most_slices: (limits.cpu.as_micros() / TICK.as_micros()).max(1) as u64,
         }
     }
 
     /// Makes an instance that has served one call ready for the next.
-    pub(crate) fn renew(&mut self, request_id: Arc<str>, seed: u64) {
+    pub(crate) fn renew(&mut self, request_id: Arc<str>, seed: u64, slices: Slices) {
         self.request_id = request_id;
         self.wasi = sandbox::wasi(seed, &self.output);
         self.output.clear();
         self.logged = 0;
-        self.ticks = 0;
+        self.slices = slices;
     }
 
     /// What the guest printed last.

@@ -45,8 +45,7 @@ pub(crate) struct Live {
 impl Instances {
     /// None yet.
     pub(crate) fn new(prepared: Arc<Prepared>, shared: Arc<PluginShared>) -> Self {
-        let stages = StagePolicy::new(prepared.limits.cpu);
-        Self { prepared, shared, stages, idle: Mutex::default(), made_at: Instant::now() }
+        Self { prepared, shared, stages: StagePolicy::new(), idle: Mutex::default(), made_at: Instant::now() }
     }
 
     /// The plugin's configured name.

@@ -1,4 +1,4 @@
-//! What is told what happened to a plugin. An observer cannot answer, fail or delay anything.
+//! Observers: they are told what happens to plugins, and cannot answer, fail or delay anything.
 
 use std::time::Duration;
 

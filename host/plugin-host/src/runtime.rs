@@ -18,11 +18,14 @@ use crate::v0_1::bindings::{log, state, tokenizer, types};
 /// Core instances that one component may be made of: Rust's are 4, Python's 14.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 20;
 
+/// Threads for calls that take long, and as many for what spins.
+pub(crate) const GUEST_THREADS: usize = 2;
+
 /// What all plugins share.
 pub(crate) struct Runtime {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) linker: Linker<Guest>,
-    /// For calls that take long, and for those that take longer.
+    /// For calls that take long, and for those of versions that spin.
     threads: Option<(tokio::runtime::Runtime, tokio::runtime::Runtime)>,
     ticker: Ticker,
 }
@@ -45,7 +48,7 @@ impl Runtime {
         self.threads.as_ref().expect("only drop takes them").0.handle()
     }
 
-    /// Where calls go on that take longer than good ones do.
+    /// Where calls go on that compute for long though their version is known to spin.
     pub(crate) fn background_threads(&self) -> &Handle {
         self.threads.as_ref().expect("only drop takes them").1.handle()
     }
@@ -58,7 +61,7 @@ impl Runtime {
 
 fn guest_threads(name: &str, on_start: impl Fn() + Send + Sync + 'static) -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(GUEST_THREADS)
         .thread_name(name)
         .enable_time()
         .on_thread_start(on_start)

@@ -1,4 +1,5 @@
-//! Which plugins answer: for each model its generator, tool caller and failure policy, and what a header may change about it.
+//! Which plugins answer: for each model its generator, tool caller and failure policy, and what a header may change
+//! about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,8 +49,8 @@ impl Routing {
         }
     }
 
-    /// The plugins that decide what a request for `model` with these headers is answered with. While nothing can fail on purpose,
-    /// the failure policy is not asked, and a built-in one is not even instantiated.
+    /// The plugins that decide what a request for `model` with these headers is answered with. While nothing can fail on
+    /// purpose, the failure policy is not asked, and a built-in one is not even instantiated.
     pub fn strategies(&self, model: Option<&str>, headers: &HeaderMap) -> Result<Strategies, ApiError> {
         let serving = self.of(model);
         let mut strategies = serving.strategies.clone();

@@ -90,7 +90,7 @@ impl Core {
     /// The strategy gave no output for a sequence, which ends its request.
     pub(crate) fn failed(&mut self, id: SequenceId, error: StrategyError, at: EngineTime) {
         let Some(sequence) = self.sequences.get(&id).filter(|sequence| sequence.awaits_answer()) else { return };
-        let number = sequence.choice.number;
+        let (number, choice, mailbox) = (sequence.choice.number, sequence.choice.index, sequence.mailbox.clone());
         self.end(id, SequenceEvent::Failed(error.clone()));
         let Some(request) = self.requests.get_mut(&number) else { return };
         request.n_generating -= 1;
@@ -98,6 +98,7 @@ impl Core {
             None => self.end_request(number, Some(error)),
             Some(playback) => {
                 playback.push(Pending::Failed(error));
+                self.deliveries.push((mailbox, Delivery::NoOutput { choice }));
                 self.play(number, at);
             }
         }

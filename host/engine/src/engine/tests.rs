@@ -47,7 +47,7 @@ impl ResponseStrategy for Words {
 }
 
 /// Fails choice 1, answers the others.
-struct FailsSecondChoice;
+pub(crate) struct FailsSecondChoice;
 
 impl ResponseStrategy for FailsSecondChoice {
     fn name(&self) -> &str {
@@ -182,7 +182,7 @@ pub(crate) fn words(words: usize) -> Strategies {
     answering(Words { words, thinks: Duration::ZERO })
 }
 
-fn answering(generator: impl ResponseStrategy + 'static) -> Strategies {
+pub(crate) fn answering(generator: impl ResponseStrategy + 'static) -> Strategies {
     Strategies::text_only(Arc::new(generator))
 }
 

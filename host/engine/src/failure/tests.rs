@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::engine::Engine;
-use crate::engine::tests::{MS, Record, constant, engine, request, words};
+use crate::engine::tests::{FailsSecondChoice, MS, Record, answering, constant, engine, request, words};
 use crate::output::OutputEvent;
 use crate::output_stream::OutputStream;
 use crate::request::SamplingParams;
@@ -174,4 +174,17 @@ async fn a_hang_keeps_its_place_until_the_client_leaves_or_the_limit_comes() {
 
     let patient = story(vec![(Failure::Hang, Moment::OnSchedule)]).await;
     assert_eq!(patient, told(&[(600_000, "the connection was cut on purpose")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_strategy_failed_is_known_while_a_stall_holds_its_error_back() {
+    let (engine, _) = engine(2, 10, constant(10 * MS, 10 * MS));
+    let stalls = Always(vec![(Failure::Stall(100 * MS), Moment::OnSchedule)]);
+    let strategies = Strategies { failure_policy: Some(Arc::new(stalls)), ..answering(FailsSecondChoice) };
+    let mut stream = engine.submit(request(SamplingParams { n: 2, ..Default::default() }), strategies).unwrap();
+    let start = Instant::now();
+    stream.verdict().await;
+    assert_eq!((start.elapsed(), stream.take_due().is_none()), (Duration::ZERO, true));
+    assert!(stream.next().await.unwrap().is_err());
+    assert_eq!(start.elapsed(), 100 * MS);
 }

@@ -60,13 +60,13 @@ const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 /// A frame that has so many bytes is sent.
 const FRAME: usize = 32 << 10;
 
-/// Real time for which the status of a stream waits for what its strategy says. Without that there is no token either, and
-/// a rejection that is late only because the machine is busy should not have another status than on an idle one.
+/// Real time for which the status of a stream waits for what its strategy says: a rejection that is late only because the
+/// machine is busy should have the status that it has on an idle one.
 const VERDICT_LIMIT: Duration = Duration::from_secs(1);
 
 /// Answers with a stream. Its status leaves as soon as the request is accepted, as vLLM's does; but what is known right
 /// away is told with a status of its own: what fails on arrival, and what the strategy of a request that need not queue
-/// says within [`VERDICT_LIMIT`], or at all while engine time `stands_still`. With `keep_alive` the stream is never silent
+/// says within [`VERDICT_LIMIT`], without a limit while engine time `stands_still`. With `keep_alive` the stream is never silent
 /// for longer than that. `held` is given up when the last byte was handed over.
 pub(super) async fn respond<E: Events>(
     mut output: OutputStream,
@@ -81,7 +81,8 @@ pub(super) async fn respond<E: Events>(
         output.verdict().await;
     } else {
         // One that is late is told as an event of the stream.
-        let _ = timeout(VERDICT_LIMIT, output.verdict()).await;
+        let limit = keep_alive.map_or(VERDICT_LIMIT, |keep_alive| keep_alive.min(VERDICT_LIMIT));
+        let _ = timeout(limit, output.verdict()).await;
     }
     let first = output.take_due().transpose()?;
     stream.events.accepted(&mut frame);

@@ -254,7 +254,11 @@ impl Model {
                 let hung = self.sequences.range_mut((number as u64, 0)..(number as u64 + 1, 0));
                 hung.for_each(|(_, sequence)| (sequence.due, sequence.is_answered) = (None, false));
             }
-            Delivery::Output { .. } | Delivery::Selected | Delivery::Malformed | Delivery::Failed(_) => {}
+            Delivery::Output { .. }
+            | Delivery::NoOutput { .. }
+            | Delivery::Selected
+            | Delivery::Malformed
+            | Delivery::Failed(_) => {}
         }
     }
 
