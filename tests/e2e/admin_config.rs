@@ -1,6 +1,6 @@
 //! `GET` and `POST /admin/config`: what is in force, and changes of it that take effect at once, or not at all.
 
-use rehearsal_tests::Server;
+use rehearsal_tests::{Server, in_time};
 use serde_json::{Value, json};
 
 use crate::clock::advance;
@@ -18,7 +18,7 @@ async fn took(server: &Server) -> f64 {
         }
     };
     tokio::select! {
-        answer = server.post("/v1/completions", &body) => assert_eq!(answer.status, 200),
+        answer = in_time("it is answered", server.post("/v1/completions", &body)) => assert_eq!(answer.status, 200),
         () = passing => unreachable!(),
     }
     server.get("/admin/clock").await.json["now"].as_f64().unwrap() - before

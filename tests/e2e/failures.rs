@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use rehearsal_tests::{Answer, Server};
+use rehearsal_tests::{Answer, Server, in_time};
 use serde_json::{Value, json};
 
 use crate::EXE;
@@ -135,7 +135,7 @@ async fn a_hang_keeps_its_place_until_the_client_gives_up() {
         () = queued(&server, 2) => {}
     }
     hanging.abort();
-    assert_eq!(next.await.status, 200);
+    assert_eq!(in_time("the place is free", next).await.status, 200);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use rehearsal_server::process::serve::{self, Built, Front};
 use rehearsal_server::process::signals::StopSignals;
 use rehearsal_server::prompts::tokenizer::ServedTokenizer;
 use rehearsal_server::replica::{self, Replica};
+use rehearsal_tests::PATIENCE;
 use rehearsal_tests::histories::live;
 
 use crate::ALLOCATOR;
@@ -113,11 +114,7 @@ async fn nothing_is_held(replica: &Replica) -> String {
         GAUGES.map(gauge)
     };
     while held() != [0.0; GAUGES.len()] {
-        assert!(
-            began.elapsed() < Duration::from_secs(30),
-            "running, waiting, blocks, streams, connections: {:?}",
-            held()
-        );
+        assert!(began.elapsed() < PATIENCE, "running, waiting, blocks, streams, connections: {:?}", held());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     page()

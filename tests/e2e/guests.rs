@@ -1,9 +1,9 @@
 //! Guests that misbehave: each call ends in bounded time with the error that the README's table has, and no other
 //! request notices.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rehearsal_tests::{MISBEHAVE, Server, content_of, until};
+use rehearsal_tests::{MISBEHAVE, Server, content_of, in_time, until};
 use serde_json::json;
 
 use crate::{EXE, limits};
@@ -52,9 +52,7 @@ async fn each_misdeed_has_its_error() {
         ("internal", "plugin_internal", r#"plugin "guest": out of ideas"#),
         ("reject with 200", "plugin_invalid_output", r#"plugin "guest": it rejected the request with status 200"#),
     ] {
-        let start = Instant::now();
-        let answer = server.post(CHAT, &Server::chat(prompt, &json!({}))).await;
-        assert!(start.elapsed() < Duration::from_secs(30), "{prompt} took {:?}", start.elapsed());
+        let answer = in_time(prompt, server.post(CHAT, &Server::chat(prompt, &json!({})))).await;
         let error = &answer.json["error"];
         assert_eq!((answer.status, error["type"].as_str()), (500, Some("plugin_error")), "{prompt}: {}", answer.text);
         assert_eq!(error["code"], code, "{prompt}: {}", answer.text);
@@ -140,23 +138,22 @@ async fn more_calls_than_may_wait_are_refused_with_503() {
 }
 
 #[tokio::test]
-async fn a_spinning_guest_leaves_other_streams_their_pace() {
+async fn a_spinning_guest_holds_up_no_other_stream() {
     let server = serve(&["--max-num-seqs", "20", "--inter-token-latency", "20", "--time-to-first-token", "20"]).await;
     let text = "w ".repeat(40);
     let good = (0..10).map(|_| async {
         let stream = server.stream(CHAT, &Server::chat(&text, &json!({}))).await;
         assert_eq!(stream.text(0), text);
-        stream.token_times()
+        let times = stream.token_times();
+        assert!(*times.last().unwrap() - times[0] >= Duration::from_millis(700), "{times:?}");
     });
     let spin = async {
-        for _ in 0..3 {
+        loop {
             assert_eq!(server.post(CHAT, &Server::chat("spin", &json!({}))).await.status, 500);
         }
     };
-    let (times, ()) = tokio::join!(futures::future::join_all(good), spin);
-    for times in times {
-        // Deadlines are absolute: even on a loaded machine the end comes close to where it belongs.
-        let took = *times.last().unwrap() - times[0];
-        assert!(took >= Duration::from_millis(700) && took < Duration::from_millis(2500), "{took:?}");
+    tokio::select! {
+        _ = in_time("the others end", futures::future::join_all(good)) => {}
+        () = spin => unreachable!(),
     }
 }

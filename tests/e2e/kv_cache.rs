@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rehearsal_tests::{Server, until};
+use rehearsal_tests::{Server, in_time, until};
 use serde_json::{Value, json};
 use zeromq::{Socket, SocketRecv, SubSocket};
 
@@ -199,7 +199,7 @@ async fn a_subscriber_in_rust_hears_of_blocks() {
         if !binds {
             subscriber.connect(&format!("{theirs}:{port}")).await.unwrap();
         }
-        let heard = tokio::time::timeout(Duration::from_secs(20), subscriber.recv());
+        let heard = in_time("it hears of a block", subscriber.recv());
         let asks = async {
             // A subscription takes a moment to arrive.
             for at in 0.. {
@@ -208,7 +208,7 @@ async fn a_subscriber_in_rust_hears_of_blocks() {
             }
         };
         let message = tokio::select! {
-            message = heard => message.expect("it hears of a block").unwrap(),
+            message = heard => message.unwrap(),
             () = asks => unreachable!(),
         };
         assert_eq!(message.len(), 3);

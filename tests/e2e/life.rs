@@ -1,9 +1,9 @@
 //! How a server begins and ends.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rehearsal_tests::{PATIENCE, Server, until};
+use rehearsal_tests::{Server, until};
 use serde_json::json;
 
 use crate::clock::queued;
@@ -42,35 +42,32 @@ async fn health_asks_a_server_whether_it_is_ready() {
 }
 
 /// A request that takes as long as `args` say, and what becomes of it when a signal comes as soon as it has arrived.
-async fn stopped(args: &str, second_signal: bool) -> (bool, Option<i32>, Duration) {
+async fn stopped(args: &str, second_signal: bool) -> (bool, Option<i32>) {
     let server = serve(args).await;
     let request = server.http.post(format!("{}{COMPLETIONS}", server.url)).json(&json!({ "prompt": "hi" })).send();
     let answered = tokio::spawn(async move { request.await.is_ok_and(|response| response.status() == 200) });
     queued(&server, 1).await;
-    let start = Instant::now();
     server.signal("TERM").await;
     if second_signal {
         tokio::time::sleep(Duration::from_millis(200)).await;
         server.signal("INT").await;
     }
     let code = server.ended().await;
-    (answered.await.unwrap(), code, start.elapsed())
+    (answered.await.unwrap(), code)
 }
 
 #[tokio::test]
 async fn running_requests_have_the_shutdown_timeout_to_end() {
-    let (answered, code, _) = stopped("--time-to-first-token 2s --shutdown-timeout 30", false).await;
+    let (answered, code) = stopped("--time-to-first-token 2s --shutdown-timeout 30", false).await;
     assert_eq!((answered, code), (true, Some(0)));
-    let (answered, code, took) = stopped("--time-to-first-token 300s", false).await;
+    let (answered, code) = stopped("--time-to-first-token 300s", false).await;
     assert_eq!((answered, code), (false, Some(0)));
-    assert!(took < PATIENCE, "{took:?}");
 }
 
 #[tokio::test]
 async fn a_second_signal_stops_at_once() {
-    let (answered, code, took) = stopped("--time-to-first-token 300s --shutdown-timeout 300", true).await;
+    let (answered, code) = stopped("--time-to-first-token 300s --shutdown-timeout 300", true).await;
     assert_eq!((answered, code), (false, Some(0)));
-    assert!(took < PATIENCE, "{took:?}");
 }
 
 /// No home, a home that cannot be written, a user without a name: components are compiled without a cache.

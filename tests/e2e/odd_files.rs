@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use rehearsal_tests::examples::SHOUT;
 use rehearsal_tests::{MISBEHAVE, Server, until};
@@ -10,13 +9,10 @@ use serde_json::json;
 
 use crate::EXE;
 
-/// What a server says that does not start with `args`. It must not take long over it.
+/// What a server says that does not start with `args`; it may not be for ever over it.
 async fn refused(args: &[&str]) -> String {
-    let began = Instant::now();
     let refusal = Server::refused(EXE, &[&["--model", "m"], args].concat()).await;
     assert_eq!(refusal.code, Some(2), "{args:?}: {}", refusal.stderr);
-    // Far longer than it takes, and far less than for ever.
-    assert!(began.elapsed() < Duration::from_secs(15), "{args:?}: {:?}", began.elapsed());
     refusal.stderr
 }
 

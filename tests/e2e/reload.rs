@@ -13,7 +13,6 @@ use crate::EXE;
 
 const CHAT: &str = "/v1/chat/completions";
 
-/// What a reload may take here, with a machine that does other things.
 fn echo() -> &'static [u8] {
     rehearsal_builtin::find("echo").unwrap().component
 }
@@ -64,7 +63,11 @@ async fn mine(server: &Server) -> Value {
 
 /// Waits until `is_so` of what the server tells of its plugin.
 async fn until(server: &Server, is_so: impl Fn(&Value) -> bool) {
-    rehearsal_tests::until("the plugin is told of so", async || is_so(&mine(server).await).then_some(())).await;
+    rehearsal_tests::until("the server says so of its plugin", async || {
+        let mine = mine(server).await;
+        is_so(&mine).then_some(())
+    })
+    .await;
 }
 
 async fn reloads(server: &Server, outcome: &str) -> String {

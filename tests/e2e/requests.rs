@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rehearsal_tests::{Server, until};
 use serde_json::{Value, json};
 
+use crate::clock::advance;
 use crate::{EXE, serve};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -141,12 +142,14 @@ async fn what_is_forgotten_while_it_is_answered_is_written_down_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace.jsonl");
     let args = ["--model", "m", "--mode", "echo", "--capture", "2", "--capture-file", path.to_str().unwrap()];
-    let server = Server::start(EXE, &[&args[..], &["--inter-token-latency", "20ms"]].concat()).await;
+    let server =
+        Server::start(EXE, &[&args[..], &["--clock", "manual", "--inter-token-latency", "20ms"]].concat()).await;
     let body = Server::chat("one two three four five six seven eight nine ten", &json!({ "stream": true }));
     let streaming = server.post(CHAT, &body);
     let meddling = async {
         until("it is seen", async || requests(&server, "").await.pop()).await;
         server.http.delete(format!("{}{REQUESTS}", server.url)).send().await.unwrap();
+        advance(&server, &json!({ "until-idle": true })).await;
     };
     tokio::join!(streaming, meddling);
     assert_eq!(server.terminate().await, Some(0));

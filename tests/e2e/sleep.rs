@@ -1,6 +1,6 @@
 //! Servers that sleep or pause.
 
-use rehearsal_tests::{Server, content_of, until};
+use rehearsal_tests::{Server, content_of, in_time, until};
 use serde_json::{Value, json};
 
 use crate::EXE;
@@ -80,7 +80,8 @@ async fn what_runs_ends_with_what_it_has_or_goes_on() {
             let (late, ()) = tokio::join!(server.post(CHAT, &late), wake);
             assert_eq!((late.status, content_of(&late.json["choices"][0])), (200, "late"), "{mode}");
         };
-        let (answer, ()) = tokio::join!(server.post(CHAT, &early), sleep_and_wake);
+        let both = async { tokio::join!(server.post(CHAT, &early), sleep_and_wake) };
+        let (answer, ()) = in_time(mode, both).await;
         let choice = &answer.json["choices"][0];
         assert_eq!(
             (answer.status, content_of(choice), &choice["finish_reason"]),

