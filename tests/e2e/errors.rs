@@ -3,6 +3,7 @@
 use rehearsal_tests::{Answer, Server};
 use serde_json::{Value, json};
 
+use crate::clock::queued;
 use crate::serve;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -169,13 +170,8 @@ async fn a_full_queue_is_429() {
     let body = Server::chat("hi", &json!({}));
     let post = || server.http.post(format!("{}{CHAT}", server.url)).json(&body).send();
     let (running, waiting) = (tokio::spawn(post()), tokio::spawn(post()));
-    // Both are there when a third one is refused; until then it is dropped in time.
-    let refused = loop {
-        let third = tokio::time::timeout(std::time::Duration::from_millis(300), server.post(CHAT, &body)).await;
-        if let Ok(answer) = third {
-            break answer;
-        }
-    };
+    queued(&server, 2).await;
+    let refused = server.post(CHAT, &body).await;
     assert_eq!(shape(&refused), (429, "RateLimitError", None));
     let null = refused.json["error"].get("param").is_some_and(Value::is_null);
     assert!(null, "{}", refused.text);
