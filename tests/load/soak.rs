@@ -31,8 +31,11 @@ const GROWTH: [f64; 2] = [1.1, 1.5];
 /// What is looked at.
 const HELD: [&str; 3] = ["memory in MiB", "files", "threads"];
 
-/// Between two looks.
-const PERIOD: Duration = Duration::from_secs(10);
+/// Between two looks: several in each round of what goes on, whose phases hold up to half as many files more than others.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Of how many looks one is printed.
+const PRINTED: usize = 10;
 
 /// What must be 0 in the end.
 const GAUGES: [&str; 5] = [
@@ -158,16 +161,18 @@ async fn reloads(server: &Server, component: &Path, end: Instant) {
     }
 }
 
-/// What the server holds, every ten seconds: memory in MiB, file descriptors, threads.
+/// What the server holds: memory in MiB, file descriptors, threads.
 async fn watch(server: &Server, time: Duration) -> Vec<(Duration, [u64; 3])> {
     let begun = Instant::now();
     let mut levels = Vec::new();
     println!("{:>8}{:>10}{:>8}{:>10}", "s", "MiB", "files", "threads");
-    while begun.elapsed() + PERIOD <= time {
-        sleep(PERIOD).await;
+    while begun.elapsed() + LOOK <= time {
+        sleep(LOOK).await;
         let held = server.held();
         let [memory, files, threads] = [held[0] >> 20, held[1], held[2]];
-        println!("{:8}{memory:10}{files:8}{threads:10}", begun.elapsed().as_secs());
+        if levels.len() % PRINTED == PRINTED - 1 {
+            println!("{:8}{memory:10}{files:8}{threads:10}", begun.elapsed().as_secs());
+        }
         levels.push((begun.elapsed(), [memory, files, threads]));
     }
     levels
@@ -207,7 +212,7 @@ async fn judge(server: &Server, levels: &[(Duration, [u64; 3])], time: Duration)
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The medians of what was looked at, of one `period` after another.
+/// The medians of what was looked at, of one `period` after another; of one that ends before half of it, none.
 fn medians(looks: impl Iterator<Item = (Duration, u64)>, period: Duration) -> Vec<u64> {
     let mut periods = BTreeMap::<u128, Vec<u64>>::new();
     for (when, held) in looks {
@@ -217,5 +222,6 @@ fn medians(looks: impl Iterator<Item = (Duration, u64)>, period: Duration) -> Ve
         held.sort_unstable();
         held[held.len() / 2]
     };
-    periods.into_values().map(median).collect()
+    let is_half = |held: &Vec<u64>| LOOK * held.len() as u32 >= period / 2;
+    periods.into_values().filter(is_half).map(median).collect()
 }
