@@ -338,7 +338,7 @@ mod tests {
     fn paths_and_addresses_are_not_shown() {
         let shown = |message: &str| without_paths(message.to_owned());
         assert_eq!(
-            shown("see /home/a/b.txt and <f at 0x12ab> in http://x.y/z/q.html"),
+            shown("see /models/a/b.txt and <f at 0x12ab> in http://x.y/z/q.html"),
             "see <path> and <f> in http://x.y<path>"
         );
         assert_eq!(shown("n must be at least 1, got 0"), "n must be at least 1, got 0");
