@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::metrics::told;
 use crate::{EXE, serve};
 
 const COMPLETIONS: &str = "/v1/completions";
@@ -23,10 +24,9 @@ async fn to_the_end(stream: &mut TcpStream) -> String {
     String::from_utf8(text).unwrap()
 }
 
-async fn metric(server: &Server, row: &str) -> u64 {
-    let page = server.get("/metrics").await.text;
-    let found = page.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
-    found.unwrap_or_else(|| panic!("no {row} in\n{page}")).parse().unwrap()
+/// The count in this row of the server's page.
+pub(crate) async fn metric(server: &Server, row: &str) -> u64 {
+    told(&server.get("/metrics").await.text, row).parse().unwrap()
 }
 
 async fn eventually(server: &Server, row: &str, value: u64) {

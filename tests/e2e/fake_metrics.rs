@@ -3,6 +3,7 @@
 use rehearsal_tests::Server;
 use serde_json::{Value, json};
 
+use crate::metrics::value;
 use crate::{EXE, serve};
 
 async fn faking(metrics: &Value, more: &[&str]) -> Server {
@@ -11,9 +12,7 @@ async fn faking(metrics: &Value, more: &[&str]) -> Server {
 }
 
 async fn row(server: &Server, row: &str) -> f64 {
-    let page = server.get("/metrics").await.text;
-    let found = page.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
-    found.unwrap_or_else(|| panic!("no row {row} in\n{page}")).parse().unwrap()
+    value(&server.get("/metrics").await.text, row)
 }
 
 fn of_engine(name: &str) -> String {

@@ -6,13 +6,7 @@ use rehearsal_tests::{MISBEHAVE, Server, Unread, in_time, until};
 use serde_json::json;
 
 use crate::EXE;
-
-/// Lines that were dropped so far.
-async fn dropped(server: &Server, row: &str) -> u64 {
-    let page = server.get("/metrics").await.text;
-    let found = page.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
-    found.unwrap_or_else(|| panic!("no {row} in\n{page}")).parse().unwrap()
-}
+use crate::connections::metric;
 
 const LINES: &str = "rehearsal_log_lines_dropped_total";
 
@@ -28,7 +22,7 @@ async fn serves(server: &Server) {
 async fn a_reader_that_goes_away_is_given_up() {
     let server = Server::start_unread(EXE, &["--model", "m"], Unread::Closed).await;
     serves(&server).await;
-    assert!(dropped(&server, LINES).await >= 1);
+    assert!(metric(&server, LINES).await >= 1);
     assert_eq!(server.terminate().await, Some(0));
 }
 
@@ -48,7 +42,7 @@ async fn a_reader_that_does_not_read_stops_nothing() {
         serves(&server).await;
     })
     .await;
-    assert!(dropped(&server, LINES).await >= 1);
+    assert!(metric(&server, LINES).await >= 1);
     assert_eq!(in_time("it ends", server.terminate()).await, Some(0));
 }
 
@@ -60,7 +54,7 @@ async fn a_full_disk_is_no_failure() {
     serves(&server).await;
     // Written by threads of their own.
     for row in [LINES, "rehearsal_capture_lines_dropped_total"] {
-        until(row, async || (dropped(&server, row).await > 0).then_some(())).await;
+        until(row, async || (metric(&server, row).await > 0).then_some(())).await;
     }
     assert_eq!(server.terminate().await, Some(0));
 }
@@ -87,7 +81,7 @@ async fn a_guest_that_always_logs_is_limited_over_time() {
         server.post("/v1/completions", &json!({ "prompt": "chatter", "max_tokens": 1 })).await;
     }
     let row = r#"rehearsal_plugin_log_lines_dropped_total{plugin="misbehave"}"#;
-    let dropped = dropped(&server, row).await;
+    let dropped = metric(&server, row).await;
     // Each call is within its own limit: 2,700 lines, of which 1,000 are a burst and a hundred a second are let through.
     assert!((200..=1_700).contains(&dropped), "{dropped}");
 }

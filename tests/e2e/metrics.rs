@@ -50,10 +50,14 @@ async fn page(server: &Server) -> String {
     server.get("/metrics").await.text
 }
 
-/// The value of the row that begins so.
-fn value(page: &str, row: &str) -> f64 {
+/// What stands after the name and the labels of a row.
+pub(crate) fn told<'a>(page: &'a str, row: &str) -> &'a str {
     let found = page.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
-    found.unwrap_or_else(|| panic!("no row {row} in\n{page}")).parse().unwrap()
+    found.unwrap_or_else(|| panic!("no row {row} in\n{page}"))
+}
+
+pub(crate) fn value(page: &str, row: &str) -> f64 {
+    told(page, row).parse().unwrap()
 }
 
 #[tokio::test]
