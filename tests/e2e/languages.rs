@@ -81,11 +81,16 @@ impl Project {
         bash
     }
 
-    /// Does what its README says builds it.
-    fn build(&self, path: Option<&Path>) {
+    /// Does what its README says builds it, if that is not built yet. `setup` gives the folder of further programs.
+    fn build(&self, setup: impl Fn(&Project) -> Option<PathBuf>) {
+        if self.is_built() {
+            return;
+        }
         let [build, ..] = self.commands();
-        run(&mut self.bash(&build, path));
+        run(&mut self.bash(&build, setup(self).as_deref()));
         assert!(self.component.exists(), "{}", self.component.display());
+        // 400 MB of packages for JavaScript, which have done their work.
+        let _ = std::fs::remove_dir_all(self.folder.join("node_modules"));
         std::fs::write(self.stamp(), &self.hash).unwrap();
     }
 
@@ -124,8 +129,7 @@ impl Project {
     }
 }
 
-/// Projects like all examples that are there in `language`: built, tried and served as their README says. `setup` gives the folder of
-/// further programs.
+/// Projects like all examples that are there in `language`: built, tried and served as their README says.
 fn like_every_example(language: &str, setup: impl Fn(&Project) -> Option<PathBuf>) -> Vec<Project> {
     let list = Command::new(EXE).args(["plugin", "new", "--list"]).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
@@ -133,9 +137,7 @@ fn like_every_example(language: &str, setup: impl Fn(&Project) -> Option<PathBuf
     let projects: Vec<_> = examples
         .map(|example| {
             let project = Project::new(&format!("my-{example}-{language}"), example, language);
-            if !project.is_built() {
-                project.build(setup(&project).as_deref());
-            }
+            project.build(&setup);
             project.try_and_serve();
             project
         })
@@ -189,14 +191,15 @@ async fn rust() {
 
 #[tokio::test]
 async fn python() {
-    let projects = like_every_example("python", |project| python_of(project).parent().map(Path::to_owned));
+    let projects = like_every_example("python", programs_for_python);
     let is_dice = |text: &str| text.split(' ').count() == 8 && text.bytes().all(|byte| b" 123456".contains(&byte));
     projects[0].check(is_dice).await;
 }
 
-/// The Python of an environment that has what the project requires.
-fn python_of(project: &Project) -> PathBuf {
-    environment("componentize", &project.folder.join("requirements.txt"))
+/// The folder of an environment's programs that has what the project requires.
+fn programs_for_python(project: &Project) -> Option<PathBuf> {
+    let python = environment("componentize", &project.folder.join("requirements.txt"));
+    python.parent().map(Path::to_owned)
 }
 
 #[tokio::test]
@@ -223,9 +226,7 @@ async fn a_wrong_type_in_python_is_told_by_its_field() {
         "content=Content_Text(\" \".join(throws) or \"no dice\")",
         "content=Content_Text(17)",
     );
-    if !project.is_built() {
-        project.build(python_of(&project).parent());
-    }
+    project.build(programs_for_python);
     let said = project.refusal();
     for part in [
         "the trial of generate failed: plugin \"wrong-dice\" crashed: TypeError: completion.content.value is 17, and not of type str",
@@ -245,9 +246,7 @@ async fn a_wrong_type_in_javascript_is_told_by_its_field() {
         "val: words.join(\" \")",
         "val: words.join(\" \") }, reasoning: { tag: 7",
     );
-    if !project.is_built() {
-        project.build(None);
-    }
+    project.build(|_| None);
     let said = project.refusal();
     let wrong = "crashed: TypeError: completion.reasoning.tag is 7, and not a string at ";
     assert!(said.contains(wrong), "{said}");
@@ -263,9 +262,7 @@ async fn a_mistake_in_javascript_is_told_by_its_line() {
         "seeded(req.seed)",
         "seeded(req.sead.value)",
     );
-    if !project.is_built() {
-        project.build(None);
-    }
+    project.build(|_| None);
     let said = project.refusal();
     for part in [
         "crashed: TypeError: can't access property \"value\", req.sead is undefined at generator.generate<@plugin.js:",
