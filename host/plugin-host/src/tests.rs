@@ -114,7 +114,8 @@ async fn every_problem_of_every_plugin_is_listed() {
 
 #[tokio::test]
 async fn a_pinned_file_that_changed_is_refused() {
-    let path = std::env::temp_dir().join(format!("rehearsal-pin-{}.wasm", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("echo.wasm");
     std::fs::write(&path, rehearsal_builtin::find("echo").unwrap().component).unwrap();
     let pinned = |sha256: String| PluginSpec {
         source: PluginSource::File { path: path.clone(), sha256: Some(sha256), signed_by: None },
@@ -123,7 +124,6 @@ async fn a_pinned_file_that_changed_is_refused() {
     let errors = load(vec![pinned("0".repeat(64))]).await.err().unwrap();
     let found = errors[0].split("SHA-256 is ").nth(1).unwrap()[..64].to_owned();
     assert!(load(vec![pinned(found)]).await.is_ok());
-    std::fs::remove_file(path).unwrap();
 }
 
 /// Counts new versions.
@@ -141,7 +141,8 @@ impl PluginObserver for Reloads {
 /// A component is compiled and tried once; a replica has only the plugin's state and the observers for itself.
 #[tokio::test]
 async fn every_replica_serves_a_new_version_and_tells_its_own_observers() {
-    let path = std::env::temp_dir().join(format!("rehearsal-replicas-{}.wasm", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.wasm");
     let put = |name: &str| std::fs::write(&path, rehearsal_builtin::find(name).unwrap().component).unwrap();
     put("echo");
     let spec = PluginSpec { source: PluginSource::file(&path), ..builtin("echo") };
@@ -162,7 +163,6 @@ async fn every_replica_serves_a_new_version_and_tells_its_own_observers() {
     assert!(text(&generators[0]).await.contains("the same again"));
     put("random");
     host.reload().await;
-    std::fs::remove_file(&path).unwrap();
     let texts = [text(&generators[0]).await, text(&generators[1]).await];
     assert!(!texts[0].contains("the same again") && texts[0] == texts[1], "{texts:?}");
     assert_eq!(told.map(|reloads| reloads.0.load(std::sync::atomic::Ordering::Relaxed)), [1, 1]);

@@ -20,11 +20,19 @@ fn config(line: &str) -> Result<Config, Vec<String>> {
     config_with_env(line, &[])
 }
 
-/// Writes `text` to a file of its own and returns its path.
-fn file(name: &str, text: &str) -> String {
-    let path = std::env::temp_dir().join(format!("rehearsal-config-{}-{name}.yaml", std::process::id()));
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
+/// A file that holds `text` and is gone with the value; shown as its path.
+struct File(tempfile::TempPath);
+
+impl std::fmt::Display for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+fn file(text: &str) -> File {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, text).unwrap();
+    File(file.into_temp_path())
 }
 
 #[test]
@@ -55,7 +63,7 @@ fn top_level_keys_configure_the_built_in_unless_its_own_configuration_does() {
 
 #[test]
 fn a_key_has_four_spellings() {
-    let path = file("spellings", "max-num-seqs: 9");
+    let path = file("max-num-seqs: 9");
     for line in ["--max-num-seqs 9", "--max-num-seqs=9", "--max_num_seqs 9", &format!("--config {path}")] {
         assert_eq!(config(&format!("--model m {line}")).unwrap().engine.max_num_seqs.get(), 9, "{line}");
     }
@@ -72,7 +80,7 @@ fn a_key_has_four_spellings() {
 
 #[test]
 fn flags_win_over_environment_over_file_over_defaults() {
-    let path = file("layers", "model: from-file\nport: 1\nmax-num-seqs: 3\n");
+    let path = file("model: from-file\nport: 1\nmax-num-seqs: 3\n");
     let env = [("SIM_MODEL", "from-env")];
     let layered = config_with_env(&format!("--config {path} --port 2"), &env).unwrap();
     assert_eq!((layered.model.name.as_str(), layered.serving.address.port()), ("from-env", 2));
@@ -132,7 +140,7 @@ fn large_numbers_may_be_abbreviated() {
 
 #[test]
 fn all_problems_are_listed_at_once() {
-    let path = file("problems", "max-num-seq: 3\nmode: [a, b]\n");
+    let path = file("max-num-seq: 3\nmode: [a, b]\n");
     let unknown = config(&format!("--prot 1 2 --max-num-seqs 0 --config {path}")).unwrap_err();
     assert_eq!(
         unknown,
@@ -141,7 +149,7 @@ fn all_problems_are_listed_at_once() {
             format!("{path}: unknown key \"max-num-seq\"; did you mean max-num-seqs?"),
         ]
     );
-    let path = file("values", "mode: [a, b]\nserved-model-name: [a, b]\n");
+    let path = file("mode: [a, b]\nserved-model-name: [a, b]\n");
     let values = config(&format!(
         "--max-num-seqs 0 --port 70000 --inter-token-latency 10 --inter-token-latency-std-dev 4 --config {path}"
     ));
@@ -160,7 +168,6 @@ fn all_problems_are_listed_at_once() {
 #[test]
 fn plugins_come_from_flags_and_from_the_file() {
     let path = file(
-        "plugins",
         "model: m
 mode: mine
 plugins:
@@ -187,7 +194,6 @@ plugins:
 #[test]
 fn models_have_plugins_of_their_own() {
     let path = file(
-        "models",
         "model: m
 served-model-name: [plain, loud]
 request-overrides: false
@@ -199,12 +205,12 @@ models:
     assert_eq!(config.routing.models["loud"], ModelPlugins { mode: "echo".into(), ..config.routing.usual.clone() });
     let plugins: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
     assert_eq!(plugins, ["random", "tool-call", "failure", "embed", "echo"]);
-    let path = file("unserved", "model: m\nmodels: {ghost: {mode: echo}}\n");
+    let path = file("model: m\nmodels: {ghost: {mode: echo}}\n");
     assert_eq!(
         config_with_env(&format!("--config {path}"), &[]).unwrap_err(),
         [format!("models: \"ghost\" is not served; served are m (from {path})")]
     );
-    let path = file("unknown", "model: m\nmodels: {m: {generator: echo}}\n");
+    let path = file("model: m\nmodels: {m: {generator: echo}}\n");
     let problems = config_with_env(&format!("--config {path}"), &[]).unwrap_err();
     assert!(problems[0].contains("m: unknown key \"generator\""), "{problems:?}");
 }
@@ -293,12 +299,14 @@ fn every_flag_of_vllm_is_accepted() {
     const FLAGS: &str = include_str!("../../../../tests/data/vllm-flags-0.33.tsv");
     let rows: Vec<Vec<&str>> = FLAGS.lines().skip(1).map(|row| row.split('\t').collect()).collect();
     assert_eq!(rows.len(), 327);
+    let other_config = file("port: 1");
+    let other_config = other_config.to_string();
     for row in rows {
         let (flag, kind) = (row[1], row[2]);
         let value = match (flag, kind) {
             (_, "bool") => "",
             ("--model", _) => "m",
-            ("--config", _) => &file("flags", "port: 1"),
+            ("--config", _) => &other_config,
             ("--lora-modules", _) => "a=/p b=/q",
             ("--kv-events-config", _) => r#"{"enable_kv_cache_events":true}"#,
             ("--log-level", _) => "DEBUG",
@@ -370,7 +378,7 @@ fn no_name_stands_in_two_places() {
 
 #[test]
 fn unknown_flags_may_be_allowed() {
-    let path = file("unknown-keys", "model: m\nnever-heard-of: 1\n");
+    let path = file("model: m\nnever-heard-of: 1\n");
     for allow in ["--allow-unknown-flags", "--allow-unknown-flags=true"] {
         let line = format!("{allow} --from-the-future 1 2 --config {path}");
         let args = line.split_whitespace().map(str::to_owned);
@@ -386,9 +394,8 @@ fn unknown_flags_may_be_allowed() {
 
 #[test]
 fn names_without_effect_are_told_once_and_together() {
-    let path =
-        file("without-effect", "model: m\ntensor-parallel-size: 8\nno-effect-at-all: 1\nallow-unknown-flags: true\n");
-    let args = ["rehearsal", "--dtype", "auto", "-ep", "--config", &path].map(str::to_owned);
+    let path = file("model: m\ntensor-parallel-size: 8\nno-effect-at-all: 1\nallow-unknown-flags: true\n");
+    let args = ["rehearsal", "--dtype", "auto", "-ep", "--config", &path.to_string()].map(str::to_owned);
     let env = [("VLLM_USE_V1".to_owned(), "1".to_owned()), ("VLLM_API_KEY".to_owned(), "k".to_owned())];
     let Parsed::Run(settings) = args::parse(args, env).unwrap() else { panic!() };
     let notes: Vec<_> = settings.notes().collect();
@@ -410,7 +417,7 @@ fn a_printed_configuration_says_the_same_as_a_file() {
     assert!(!printed.contains("secret"), "{printed}");
     assert!(printed.contains("port: 1234  # the command line"), "{printed}");
     assert!(printed.contains("# mode: random  # default"), "{printed}");
-    let path = file("printed", &printed);
+    let path = file(&printed);
     // What was said, and where, differs.
     let understood = |line: &str| Config { settings: Settings::default(), ..config(line).unwrap() };
     let again = understood(&format!("--config {path} --seed 1 --api-key secret"));
@@ -425,7 +432,7 @@ fn two_names_of_one_thing_must_agree() {
         config(&format!("--model m --enable-kvcache {line}")).map(|config| config.engine.kv_cache.unwrap().n_blocks)
     };
     assert_eq!(size("--num-gpu-blocks-override 99"), Ok(99));
-    let path = file("two-names", "model: m\nkv-cache-size: 98\nnum-gpu-blocks-override: 99\n");
+    let path = file("model: m\nkv-cache-size: 98\nnum-gpu-blocks-override: 99\n");
     let problems = config(&format!("--config {path}")).unwrap_err();
     assert!(
         problems[0].ends_with("num-gpu-blocks-override means the same as another key in it: give one"),
@@ -525,7 +532,7 @@ fn ranks_may_be_spread_over_processes_as_in_vllm() {
 /// No message repeats what must not be seen.
 #[test]
 fn secrets_are_in_no_message() {
-    let path = file("secrets", "model: m\nhf-token: [hf_SECRET]\napi-key: {x: SECRET}\n");
+    let path = file("model: m\nhf-token: [hf_SECRET]\napi-key: {x: SECRET}\n");
     let problems = config(&format!("--config {path}")).unwrap_err();
     assert_eq!(problems.len(), 2);
     assert!(!problems.join(" ").contains("SECRET"), "{problems:?}");
@@ -547,7 +554,7 @@ fn a_level_that_is_misspelt_is_no_filter() {
 #[test]
 fn switches_in_files_say_what_they_say() {
     let reuses = |value: &str| {
-        let path = file("switches", &format!("model: m\nenable-kvcache: true\ndisable-prefix-caching: {value}\n"));
+        let path = file(&format!("model: m\nenable-kvcache: true\ndisable-prefix-caching: {value}\n"));
         config(&format!("--config {path}")).map(|config| config.engine.kv_cache.unwrap().reuses_prefixes)
     };
     assert_eq!((reuses("true"), reuses("\"false\""), reuses("\"0\"")), (Ok(false), Ok(true), Ok(true)));
@@ -587,7 +594,7 @@ fn printed_texts_stay_what_they_are() {
         let args =
             ["rehearsal", "--model", text, "--hash-seed", text, "--seed", "1", "--print-config"].map(str::to_owned);
         let Parsed::PrintConfig(settings) = args::parse(args, []).unwrap() else { panic!() };
-        let path = file("texts", &args::yaml(&settings));
+        let path = file(&args::yaml(&settings));
         assert_eq!(config(&format!("--config {path}")).map(|config| config.model.name), Ok(text.into()));
     }
 }
