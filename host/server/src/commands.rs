@@ -3,12 +3,14 @@
 mod calibrate;
 mod check;
 mod completions;
+mod files;
 mod fit;
 mod health;
 mod predict;
 mod profile;
 mod replay;
 mod sent;
+mod token_ids;
 
 use crate::plugin_tools;
 use crate::said::Said;

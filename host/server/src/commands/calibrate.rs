@@ -13,7 +13,8 @@ use rehearsal_timing::moment;
 use rehearsal_timing::trace::arrivals;
 use serde_json::{Value, json};
 
-use super::fit::{FitArgs, no_folder, write};
+use super::files::{no_folder, write};
+use super::fit::FitArgs;
 use super::predict::{ArrivalsName, rate};
 use super::sent;
 use crate::said::{self, Said};

@@ -14,7 +14,8 @@ use rehearsal_timing::predict::{Prediction, Spread, Times, predict};
 use rehearsal_timing::trace::{self, Arrivals};
 use rehearsal_timing::{Benchmark, Record, per_cent_off};
 
-use super::fit::{add_prompts, text_of, write};
+use super::files::{text_of, write};
+use super::token_ids::add_prompts;
 use crate::config::steps::profile_of;
 use crate::progress;
 use crate::said::{self, Said};

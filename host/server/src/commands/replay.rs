@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Map;
 use serde_json::value::RawValue;
 
-use super::fit::{text_of, write};
+use super::files::{text_of, write};
 use super::sent;
 use crate::said::{self, Said};
 

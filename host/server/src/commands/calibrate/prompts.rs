@@ -6,7 +6,7 @@ use rehearsal_engine::seed::{self, Purpose};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::commands::fit::text_of;
+use crate::commands::files::text_of;
 
 /// Prompts, by the number of the request.
 pub(super) enum Prompts {
