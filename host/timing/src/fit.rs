@@ -15,7 +15,8 @@ use rehearsal_engine::{StepConfig, StepTime};
 
 use crate::benchmark::{Benchmark, percentile};
 pub use form::Form;
-pub use replay::{Outcome, Run};
+pub use replay::Outcome;
+use replay::Run;
 use solve::{Problem, nearest};
 pub use verdict::{Verdict, errors, warnings};
 
@@ -109,6 +110,14 @@ pub fn fit(
         }
     }
     best.ok_or_else(|| "nothing was fitted".into())
+}
+
+/// What comes of each of `benchmarks` with the coefficients of `fitted`.
+///
+/// # Errors
+/// If a request cannot have run on such an engine.
+pub fn simulate(benchmarks: &[Benchmark], options: &FitOptions, fitted: &Fitted) -> Result<Vec<Outcome>, String> {
+    benchmarks.iter().map(|benchmark| Run::new(benchmark, options).simulate(&fitted.time)).collect()
 }
 
 /// One search, from what is usual.

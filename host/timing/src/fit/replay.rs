@@ -18,7 +18,7 @@ const PLENTY: u64 = 1 << 20;
 
 /// One benchmark, ready to be simulated.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub(super) struct Run {
     benchmark: Benchmark,
     arriving: Vec<Arriving>,
     /// Of the first of those: which record it is.
@@ -36,6 +36,13 @@ pub struct Outcome {
     engines: Vec<usize>,
     /// By engine, in order.
     steps: Vec<Vec<Step>>,
+}
+
+impl Outcome {
+    /// Sequences that decoded at once, at most.
+    pub(super) fn most_sequences(&self) -> u32 {
+        self.steps.iter().flatten().map(|step| step.counts.sequences).max().unwrap_or(0)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +67,7 @@ impl OfflineObserver for Steps {
 
 impl Run {
     /// The benchmark on an engine as in `options`.
-    pub fn new(benchmark: &Benchmark, options: &FitOptions) -> Self {
+    pub(super) fn new(benchmark: &Benchmark, options: &FitOptions) -> Self {
         let records = &benchmark.records;
         let knows_prompts = records.iter().any(|record| !record.prompt.is_empty() || record.cached_tokens > 0);
         let block_size = options.block_size.get();
@@ -104,7 +111,7 @@ impl Run {
     }
 
     /// Lets it run with steps of this time. Fails with which request cannot run.
-    pub fn simulate(&self, time: &StepTime) -> Result<Outcome, String> {
+    pub(super) fn simulate(&self, time: &StepTime) -> Result<Outcome, String> {
         let steps = self.config.steps.clone().map(|steps| StepConfig { time: time.clone(), ..steps });
         let config = EngineConfig { steps, ..self.config.clone() };
         let mut steps = Steps(vec![Vec::new(); self.n_engines]);
@@ -155,11 +162,6 @@ impl Run {
                 slopes.map(|slope| slope * weight / gaps).chain([0.0]),
             );
         }
-    }
-
-    /// Sequences that decoded at once, at most.
-    pub(super) fn most_sequences(outcome: &Outcome) -> u32 {
-        outcome.steps.iter().flatten().map(|step| step.counts.sequences).max().unwrap_or(0)
     }
 }
 

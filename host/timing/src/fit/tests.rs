@@ -51,8 +51,9 @@ fn the_coefficients_of_a_known_engine_are_found() {
     let benchmarks = [measured(2.0, 60, &truth, &options), measured(8.0, 80, &truth, &options)];
     let counts: Vec<_> = benchmarks.iter().map(|benchmark| vec![true; benchmark.records.len()]).collect();
     let fitted = fit(&benchmarks, &counts, &options, &mut |_, _| {}).unwrap();
-    for benchmark in &benchmarks {
-        let (errors, _) = errors(benchmark, &vec![true; benchmark.records.len()], &options, &fitted).unwrap();
+    let outcomes = simulate(&benchmarks, &options, &fitted).unwrap();
+    for ((benchmark, outcome), counts) in benchmarks.iter().zip(&outcomes).zip(&counts) {
+        let (errors, _) = errors(benchmark, outcome, counts, &fitted);
         // A step more or less is several per cent of a short time to first token.
         let worst = |errors: [f64; 3]| errors.into_iter().fold(0.0_f64, |worst, error| worst.max(error.abs()));
         assert!(worst(errors.tpot) < 1.0 && worst(errors.e2e) < 1.0, "{errors:?} of {fitted:?}");
@@ -91,7 +92,9 @@ fn an_unlimited_rate_is_fitted_too() {
         (record.ttft, record.e2e) = (ttft + 8e-3, e2e + 8e-3);
     }
     let counts = [vec![true; 120]];
-    let fitted = fit(std::slice::from_ref(&benchmark), &counts, &options, &mut |_, _| {}).unwrap();
-    let (errors, _) = errors(&benchmark, &counts[0], &options, &fitted).unwrap();
+    let benchmarks = [benchmark];
+    let fitted = fit(&benchmarks, &counts, &options, &mut |_, _| {}).unwrap();
+    let outcomes = simulate(&benchmarks, &options, &fitted).unwrap();
+    let (errors, _) = errors(&benchmarks[0], &outcomes[0], &counts[0], &fitted);
     assert!(errors.worst() < 1.0, "{errors:?} of {fitted:?}");
 }

@@ -1,6 +1,6 @@
 //! How good a fit is: how far percentiles are off, and what the benchmark does not cover.
 
-use super::{FitOptions, Fitted, Run};
+use super::{FitOptions, Fitted, Outcome};
 use crate::benchmark::{Benchmark, Record, per_cent_off, percentile, tpot};
 use crate::profile::{Covered, Errors};
 
@@ -45,18 +45,9 @@ impl Verdict {
     }
 }
 
-/// How far off `fitted` is on the records of `counts`, in per cent of p50, p90 and p99; and of times to first token in
-/// milliseconds too.
-///
-/// # Errors
-/// If a request cannot have run on such an engine.
-pub fn errors(
-    benchmark: &Benchmark,
-    counts: &[bool],
-    options: &FitOptions,
-    fitted: &Fitted,
-) -> Result<(Errors, [f64; 3]), String> {
-    let outcome = Run::new(benchmark, options).simulate(&fitted.time)?;
+/// How far off `outcome`, which came of `fitted`, is on the records of `counts`, in per cent of p50, p90 and p99; and of times
+/// to first token in milliseconds too.
+pub fn errors(benchmark: &Benchmark, outcome: &Outcome, counts: &[bool], fitted: &Fitted) -> (Errors, [f64; 3]) {
     let counted = |values: &mut dyn Iterator<Item = f64>| -> Vec<f64> {
         values.zip(counts).filter(|(_, counts)| **counts).map(|(value, _)| value).collect()
     };
@@ -73,28 +64,22 @@ pub fn errors(
         tpot: per_cent_off(&tpots, &measured(Record::tpot)),
         e2e: per_cent_off(&e2e, &measured(|record| record.e2e)),
     };
-    Ok((errors, ms))
+    (errors, ms)
 }
 
 impl Covered {
-    /// What these benchmarks have of everything.
-    ///
-    /// # Errors
-    /// If a request cannot have run on such an engine.
-    pub fn of(benchmarks: &[Benchmark], options: &FitOptions, fitted: &Fitted) -> Result<Self, String> {
+    /// What these benchmarks, of which these outcomes came, have of everything.
+    pub fn of(benchmarks: &[Benchmark], outcomes: &[Outcome]) -> Self {
         let records = || benchmarks.iter().flat_map(|benchmark| &benchmark.records);
         let range = |of: fn(&Record) -> u32| {
             [records().map(of).min().unwrap_or_default(), records().map(of).max().unwrap_or_default()]
         };
-        let mut most = 0;
-        for benchmark in benchmarks {
-            most = Run::most_sequences(&Run::new(benchmark, options).simulate(&fitted.time)?).max(most);
-        }
-        Ok(Self {
+        let most = outcomes.iter().map(Outcome::most_sequences).max().unwrap_or_default();
+        Self {
             prompt_tokens: range(|record| record.prompt_tokens),
             output_tokens: range(|record| record.output_tokens),
             sequences: [1, most.max(1)],
-        })
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rehearsal_timing::fit::{self, FitOptions, Fitted, Run, Verdict};
+use rehearsal_timing::fit::{self, FitOptions, Fitted, Outcome, Verdict};
 use rehearsal_timing::plot::{self, Distributions};
 use rehearsal_timing::profile::{Coefficients, Covered, EngineLimits, Errors, Profile, Status};
 use rehearsal_timing::{Benchmark, tpot};
@@ -30,18 +30,18 @@ impl FitArgs {
         };
         let held_out = parts(|at, n| at >= n - n / 3);
         let (seen, all) = (parts(|at, n| at < n - n / 3), parts(|_, _| true));
-        let fitted = fitted("fitting on two thirds", benchmarks, &seen, options)?;
+        let (fitted, outcomes) = fitted("fitting on two thirds", benchmarks, &seen, options)?;
         report += &format!(
             "\nfitted on the first two thirds of each run, off on the last third, in per cent of p50, p90, p99:\n{HEAD}"
         );
-        let (errors, verdict) = table(&mut report, benchmarks, &held_out, options, &fitted)?;
-        let fitted = self::fitted("fitting on all", benchmarks, &all, options)?;
+        let (errors, verdict) = table(&mut report, benchmarks, &outcomes, &held_out, &fitted)?;
+        let (fitted, outcomes) = self::fitted("fitting on all", benchmarks, &all, options)?;
         report += &format!("\nfitted on all of it, off on the same:\n{HEAD}");
-        table(&mut report, benchmarks, &all, options, &fitted)?;
+        table(&mut report, benchmarks, &outcomes, &all, &fitted)?;
         report += &format!("\n{}\n", verdict.words());
-        let profile = self.profile(benchmarks, options, &fitted, errors)?;
+        let profile = self.profile(benchmarks, &outcomes, options, &fitted, errors);
         if let Some(path) = &self.plot {
-            write(path, &picture(benchmarks, options, &fitted)?)?;
+            write(path, &picture(benchmarks, &outcomes, &fitted))?;
             report += &format!("wrote {}\n", path.display());
         }
         match &self.output {
@@ -57,14 +57,15 @@ impl FitArgs {
     fn profile(
         &self,
         benchmarks: &[Benchmark],
+        outcomes: &[Outcome],
         options: &FitOptions,
         fitted: &Fitted,
         errors: Errors,
-    ) -> Result<Profile, String> {
+    ) -> Profile {
         let n: usize = benchmarks.iter().map(|benchmark| benchmark.records.len()).sum();
         let tools = benchmarks.first().map_or("", |benchmark| benchmark.tool);
         let several = (options.data_parallel_size.get() > 1).then_some(options.data_parallel_size);
-        Ok(Profile {
+        Profile {
             name: None,
             status: Status::Measured,
             model: self.model.clone(),
@@ -86,41 +87,44 @@ impl FitArgs {
                 async_scheduling: Some(options.async_scheduling),
                 data_parallel_size: several,
             },
-            covered: Some(Covered::of(benchmarks, options, fitted)?),
+            covered: Some(Covered::of(benchmarks, outcomes)),
             errors: Some(errors.rounded()),
-        })
+        }
     }
 }
 
 const HEAD: &str = "                 TTFT                 TPOT                 E2E\n";
 
+/// The best coefficients, and what comes of them.
 fn fitted(
     what: &'static str,
     benchmarks: &[Benchmark],
     counts: &[Vec<bool>],
     options: &FitOptions,
-) -> Result<Fitted, String> {
+) -> Result<(Fitted, Vec<Outcome>), String> {
     let bar = progress::steps(what, 1);
     let fitted = fit::fit(benchmarks, counts, options, &mut |done, of| {
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
-    fitted
+    let fitted = fitted?;
+    let outcomes = fit::simulate(benchmarks, options, &fitted)?;
+    Ok((fitted, outcomes))
 }
 
 /// A row of errors for each benchmark; those of the worst one, and what to think of all.
 fn table(
     report: &mut String,
     benchmarks: &[Benchmark],
+    outcomes: &[Outcome],
     counts: &[Vec<bool>],
-    options: &FitOptions,
     fitted: &Fitted,
 ) -> Result<(Errors, Verdict), String> {
     let mut worst: Option<Errors> = None;
     let mut of_all = Verdict::Good;
-    for (benchmark, counts) in benchmarks.iter().zip(counts) {
-        let (errors, ms) = fit::errors(benchmark, counts, options, fitted)?;
+    for ((benchmark, outcome), counts) in benchmarks.iter().zip(outcomes).zip(counts) {
+        let (errors, ms) = fit::errors(benchmark, outcome, counts, fitted);
         let three = |errors: [f64; 3]| errors.map(|error| format!("{error:+6.1}")).concat();
         let (ttft, tpot, e2e) = (three(errors.ttft), three(errors.tpot), three(errors.e2e));
         let name = Path::new(&benchmark.name).file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -136,7 +140,7 @@ fn table(
 }
 
 /// Measured and simulated distributions of all benchmarks together.
-fn picture(benchmarks: &[Benchmark], options: &FitOptions, fitted: &Fitted) -> Result<String, String> {
+fn picture(benchmarks: &[Benchmark], outcomes: &[Outcome], fitted: &Fitted) -> String {
     let mut panels = ["TTFT, ms", "TPOT, ms", "E2E, s"].map(|title| {
         let none = |name: &str| (name.to_owned(), Vec::new());
         Distributions {
@@ -144,9 +148,8 @@ fn picture(benchmarks: &[Benchmark], options: &FitOptions, fitted: &Fitted) -> R
             values: vec![none("measured"), none("simulated")],
         }
     });
-    for benchmark in benchmarks {
-        let outcome = Run::new(benchmark, options).simulate(&fitted.time)?;
-        for (record, (ttft, e2e)) in benchmark.records.iter().zip(outcome.times) {
+    for (benchmark, outcome) in benchmarks.iter().zip(outcomes) {
+        for (record, &(ttft, e2e)) in benchmark.records.iter().zip(&outcome.times) {
             let of_token = tpot(ttft, e2e, record.output_tokens);
             let simulated = [(ttft + fitted.overhead) * 1e3, of_token * 1e3, e2e + fitted.overhead];
             let measured = [record.ttft * 1e3, record.tpot() * 1e3, record.e2e];
@@ -156,5 +159,5 @@ fn picture(benchmarks: &[Benchmark], options: &FitOptions, fitted: &Fitted) -> R
             }
         }
     }
-    Ok(plot::distributions(&panels))
+    plot::distributions(&panels)
 }
