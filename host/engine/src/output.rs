@@ -3,8 +3,10 @@
 
 mod completion;
 mod logprobs;
+mod part;
 mod stop;
 mod timing;
+mod writing;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,15 +15,18 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::history::SequenceHistory;
-use crate::request::{SamplingParams, ToolCall};
+use crate::request::SamplingParams;
 use crate::tokenizer::Tokenizer;
 
+use completion::token;
 pub use completion::{Completion, Content, FinishReason};
-use completion::{Tokens, token};
 pub use logprobs::{Alternatives, GivenLogprob, TokenLogprob, prompt_logprobs};
-use stop::{find_end, hold_back};
+pub use part::OutputCall;
+use part::{OutputText, Part};
+pub use stop::StopReason;
 use timing::PartKind;
 pub use timing::{Delays, Timing};
+use writing::Writing;
 
 /// What comes out of a request.
 #[derive(Debug, Clone)]
@@ -52,57 +57,6 @@ impl DueTokens {
     }
 }
 
-/// One call of a tool. Its name is one token, its arguments are as many as they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputCall {
-    /// On the wire.
-    pub id: String,
-    /// The function's.
-    pub name: String,
-    /// JSON text of an object; cut where the output reached its limit.
-    pub arguments: String,
-    ends: Vec<u32>,
-}
-
-/// Text, and where each of its tokens ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct OutputText {
-    text: String,
-    ends: Vec<u32>,
-}
-
-/// What an output is made of, in the order of its tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    /// What the model thinks before it answers.
-    Reasoning(OutputText),
-    /// The answer.
-    Content(OutputText),
-    /// A call of a tool that was offered.
-    Call(OutputCall),
-}
-
-impl Part {
-    fn n_tokens(&self) -> usize {
-        match self {
-            Self::Reasoning(text) | Self::Content(text) => text.ends.len(),
-            Self::Call(call) => 1 + call.ends.len(),
-        }
-    }
-
-    /// Keeps the first `n_tokens`, at least one.
-    fn truncate(&mut self, n_tokens: usize) {
-        let (text, ends, n_tokens) = match self {
-            Self::Reasoning(OutputText { text, ends }) | Self::Content(OutputText { text, ends }) => {
-                (text, ends, n_tokens)
-            }
-            Self::Call(OutputCall { arguments, ends, .. }) => (arguments, ends, n_tokens - 1),
-        };
-        ends.truncate(n_tokens);
-        text.truncate(ends.last().map_or(0, |end| *end as usize));
-    }
-}
-
 /// What one token of an output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
@@ -122,17 +76,6 @@ pub enum Piece<'a> {
         /// What comes next.
         text: &'a str,
     },
-}
-
-/// What ended an output before its strategy did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StopReason {
-    /// This stop string.
-    Text(String),
-    /// This token.
-    Token(u32),
-    /// It repeated itself.
-    Repetition,
 }
 
 /// The output of one choice, final before its first token is sent. One index counts the tokens of all of its parts.
@@ -308,89 +251,6 @@ impl CompletionOutput {
     /// What ended it before its strategy did.
     pub fn stop_reason(&self) -> Option<&StopReason> {
         self.stop_reason.as_ref()
-    }
-}
-
-/// An output on its way: parts follow one another until there is no more room or an end was found.
-struct Writing<'a> {
-    sampling: &'a SamplingParams,
-    tokenizer: &'a dyn Tokenizer,
-    wants_ids: bool,
-    /// Tokens that may follow.
-    room: usize,
-    n_tokens: usize,
-    parts: SmallVec<[Part; 1]>,
-    ids: Vec<u32>,
-    /// Something found no room.
-    was_cut: bool,
-    stop_reason: Option<StopReason>,
-}
-
-impl<'a> Writing<'a> {
-    fn new(room: usize, sampling: &'a SamplingParams, tokenizer: &'a dyn Tokenizer, wants_ids: bool) -> Self {
-        let (parts, ids) = (SmallVec::new(), Vec::new());
-        Self { sampling, tokenizer, wants_ids, room, n_tokens: 0, parts, ids, was_cut: false, stop_reason: None }
-    }
-
-    /// As much of a text as fits, cut at `limit` by its strategy's own choice.
-    fn text(&mut self, content: Content, limit: Option<u32>) -> Result<Tokens, String> {
-        let mut tokens = Tokens::new(content, self.room, self.tokenizer, self.wants_ids)?;
-        let wanted = limit.map_or(tokens.len(), |limit| tokens.len().min(limit as usize));
-        self.was_cut |= wanted > self.room;
-        match limit {
-            Some(_) => tokens.truncate_to_count(wanted.min(self.room), self.tokenizer),
-            None => tokens.truncate(self.room),
-        }
-        Ok(tokens)
-    }
-
-    /// Adds a text up to the first end in it.
-    fn push(&mut self, tokens: Tokens, part: fn(OutputText) -> Part) {
-        if self.stop_reason.is_some() || tokens.len() == 0 {
-            return;
-        }
-        let Tokens { mut text, mut ends, mut ids } = tokens;
-        let stop = find_end(&text, &ends, &ids, self.sampling, self.n_tokens, &self.ids);
-        self.room -= ends.len();
-        if let Some(stop) = stop {
-            ends.truncate(stop.token_idx);
-            // The token that completed it may have more text behind it.
-            ends.push(stop.text_end as u32);
-            text.truncate(stop.text_end);
-            ids.truncate(ends.len());
-            self.stop_reason = Some(stop.reason);
-        }
-        if !self.sampling.stop.is_empty() && !self.sampling.include_stop_str_in_output {
-            hold_back(&text, &mut ends, &self.sampling.stop);
-        }
-        self.n_tokens += ends.len();
-        self.ids.append(&mut ids);
-        self.parts.push(part(OutputText { text, ends }));
-    }
-
-    /// Adds as many calls as there is room for, the last one perhaps in part; whether there is any. None follows a stop
-    /// string.
-    fn calls(&mut self, calls: Vec<ToolCall>) -> bool {
-        let n_parts = self.parts.len();
-        for call in calls.into_iter().take_while(|_| self.stop_reason.is_none()) {
-            if self.room == 0 {
-                self.was_cut = true;
-                break;
-            }
-            self.room -= 1;
-            let mut arguments = Tokens::split(call.arguments, self.tokenizer, self.wants_ids);
-            self.was_cut |= arguments.len() > self.room;
-            arguments.truncate(self.room);
-            self.room -= arguments.len();
-            let Tokens { text: arguments, ends, ids } = arguments;
-            if self.wants_ids {
-                self.ids.push(self.tokenizer.id_of_piece(&call.name));
-                self.ids.extend(ids);
-            }
-            let id = call.id.unwrap_or_default();
-            self.parts.push(Part::Call(OutputCall { id, name: call.name, arguments, ends }));
-        }
-        self.parts.len() > n_parts
     }
 }
 

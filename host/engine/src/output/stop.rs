@@ -1,8 +1,18 @@
 //! What ends an output before its strategy does: stop strings, stop tokens, repetition. And what a stream holds back because
 //! it may become a stop string.
 
-use super::StopReason;
 use crate::request::{RepetitionDetection, SamplingParams};
+
+/// What ended an output before its strategy did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopReason {
+    /// This stop string.
+    Text(String),
+    /// This token.
+    Token(u32),
+    /// It repeated itself.
+    Repetition,
+}
 
 /// Where the output ended.
 pub(super) struct StopFound {

@@ -1,7 +1,7 @@
 //! Splitting, cutting, stopping, holding back, over real texts.
 
 use super::*;
-use crate::request::RepetitionDetection;
+use crate::request::{RepetitionDetection, ToolCall};
 use crate::tokenizer::BuiltinTokenizer;
 
 fn output(text: &str, max_tokens: u32, sampling: SamplingParams) -> CompletionOutput {

@@ -1,17 +1,15 @@
 //! What a client is told when something is wrong: vLLM's body, and the only place that knows status codes.
 
-use std::sync::LazyLock;
+mod answer;
+mod hidden_paths;
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use regex_lite::Regex;
-use rehearsal_engine::{Fault, PluginFault, QueueFull, StrategyError};
-use serde::Serialize;
-use serde_json::Value;
+use rehearsal_engine::{QueueFull, StrategyError};
 
-use super::broken;
 use super::invalid::Invalid;
+pub use answer::ErrorBody;
 
 /// Everything that can be wrong with a request.
 #[derive(Debug, thiserror::Error)]
@@ -144,180 +142,6 @@ impl ApiError {
     pub fn invalid_user_input(message: impl ToString) -> Self {
         Self::InvalidUserInput(message.to_string())
     }
-
-    /// The body, with the status inside it.
-    pub fn body(&self) -> ErrorBody {
-        let (status, kind) = self.status_and_type();
-        let mut error = ErrorObject {
-            message: match self {
-                // In a plugin's own words.
-                Self::Strategy(_) => self.to_string(),
-                _ => without_paths(self.to_string()),
-            },
-            kind: kind.into(),
-            param: None,
-            code: Value::from(status.as_u16()),
-        };
-        match self {
-            Self::UnsupportedMediaType
-            | Self::BadRequest(_)
-            | Self::UnreadableBody
-            | Self::Internal(_)
-            | Self::UnknownPlugin { .. }
-            | Self::InvalidUserInput(_)
-            | Self::UnknownAdapter { .. }
-            | Self::UnknownPoolingModel { .. }
-            | Self::BodyTooLarge { .. }
-            | Self::BodyStalled
-            | Self::BodyBroken(_)
-            | Self::Stopping
-            | Self::Paused
-            | Self::QueueFull(_) => {}
-            Self::Fields(fields) => error.param = Some(fields.first.clone()),
-            Self::Invalid { param, .. } => error.param = param.map(str::to_owned),
-            Self::UnknownModel { .. } => error.param = Some("model".into()),
-            Self::InvalidRequest { param, .. } => error.param = Some((*param).into()),
-            Self::UnknownResponse { .. } => error.param = Some("response_id".into()),
-            Self::Strategy(StrategyError::Rejected(rejection)) => {
-                error.kind = rejection.kind.clone().unwrap_or(error.kind);
-                error.param = rejection.param.clone();
-                error.code = rejection.code.clone().map_or(error.code, Value::String);
-            }
-            Self::Strategy(StrategyError::Plugin(fault)) => error.code = plugin_code(fault.fault.kind()).into(),
-            Self::Strategy(_) => {}
-        }
-        ErrorBody { error }
-    }
-
-    /// The answer's status.
-    pub fn status(&self) -> StatusCode {
-        self.status_and_type().0
-    }
-
-    /// The answer, in the shape of another API.
-    pub fn with_body(self, body: &impl Serialize) -> Response {
-        match self {
-            Self::Strategy(StrategyError::Disconnected) => return broken::cut_connection(),
-            Self::Strategy(StrategyError::Malformed) => return broken::malformed(),
-            // The framework's own, in its own shape.
-            Self::UnreadableBody => return detail(self.status(), &self.to_string()),
-            _ => {}
-        }
-        let mut response = (self.status(), Json(body)).into_response();
-        for (name, value) in self.headers() {
-            let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
-            if !FRAMING.contains(&name.as_str()) {
-                response.headers_mut().append(name, value);
-            }
-        }
-        response
-    }
-
-    fn status_and_type(&self) -> (StatusCode, &'static str) {
-        match self {
-            Self::UnsupportedMediaType | Self::BadRequest(_) | Self::UnreadableBody | Self::Fields(_) => {
-                (StatusCode::BAD_REQUEST, "Bad Request")
-            }
-            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
-            Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "BadRequestError"),
-            Self::InvalidUserInput(_) => (StatusCode::BAD_REQUEST, "InvalidUserInput"),
-            Self::InvalidRequest { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error"),
-            Self::UnknownResponse { .. } => (StatusCode::NOT_FOUND, "invalid_request_error"),
-            Self::UnknownModel { .. }
-            | Self::UnknownPoolingModel { .. }
-            | Self::UnknownAdapter { .. }
-            | Self::UnknownPlugin { .. } => (StatusCode::NOT_FOUND, "NotFoundError"),
-            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "BadRequestError"),
-            Self::BodyStalled => (StatusCode::REQUEST_TIMEOUT, "BadRequestError"),
-            Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "BadRequestError"),
-            Self::Stopping | Self::Paused => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableError"),
-            Self::QueueFull(_) => (StatusCode::TOO_MANY_REQUESTS, "RateLimitError"),
-            Self::Strategy(error) => {
-                let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let kind = match error {
-                    StrategyError::Rejected(_) => usual_type(status),
-                    StrategyError::Plugin(_) => "plugin_error",
-                    StrategyError::Disconnected | StrategyError::Malformed => "",
-                    StrategyError::Lost => "InternalServerError",
-                };
-                (status, kind)
-            }
-        }
-    }
-
-    fn headers(&self) -> Vec<(String, String)> {
-        let mut headers = Vec::new();
-        if let Self::Strategy(error) = self {
-            if let Some(plugin) = error.plugin() {
-                headers.push(("x-rehearsal-plugin".into(), plugin.into()));
-            }
-            match error {
-                StrategyError::Rejected(rejection) => headers.extend(rejection.headers.iter().cloned()),
-                StrategyError::Plugin(PluginFault { fault: Fault::Saturated { .. }, .. }) => {
-                    headers.push(("retry-after".into(), "1".into()));
-                }
-                _ => {}
-            }
-        }
-        headers
-    }
-}
-
-/// vLLM shows no paths and no addresses of its own, and takes what a client sent for such, too.
-fn without_paths(message: String) -> String {
-    static HIDDEN: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
-        let regex = |pattern: &str| Regex::new(pattern).expect("patterns that are tried by a test");
-        [
-            (regex(r" at 0x[0-9a-fA-F]+>"), ">"),
-            (regex(r#"\n?\s*File "[^"]+", line \d+, in \S+(\n\s+.*)?"#), ""),
-            (regex(r"/(?:home|usr|opt|var|tmp|root|lib|mnt|srv)(?:/[\w.\-]+)+"), "<path>"),
-            (regex(r"(?:/[\w\-]+)+/[\w\-]+\.\w+"), "<path>"),
-        ]
-    });
-    if !message.contains(['/', '"']) && !message.contains(" at 0x") {
-        return message;
-    }
-    let hide = |message: String, (regex, shown): &(Regex, &str)| regex.replace_all(&message, *shown).into_owned();
-    HIDDEN.iter().fold(message, hide).trim().to_owned()
-}
-
-/// The type that vLLM and OpenAI's clients go with a status.
-fn usual_type(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 => "AuthenticationError",
-        403 => "PermissionDeniedError",
-        404 => "NotFoundError",
-        422 => "UnprocessableEntityError",
-        429 => "RateLimitError",
-        400..=499 => "BadRequestError",
-        _ => "InternalServerError",
-    }
-}
-
-/// `{"error": {…}}`
-#[derive(Debug, Serialize)]
-pub struct ErrorBody {
-    error: ErrorObject,
-}
-
-#[derive(Debug, Serialize)]
-struct ErrorObject {
-    message: String,
-    #[serde(rename = "type")]
-    kind: String,
-    param: Option<String>,
-    /// The status, but a plugin may say more in words.
-    code: Value,
-}
-
-/// Headers that decide where a message ends: only the server sets them.
-const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "connection", "content-type"];
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let body = self.body();
-        self.with_body(&body)
-    }
 }
 
 /// What the framework answers by itself.
@@ -328,19 +152,4 @@ pub fn detail(status: StatusCode, detail: &str) -> Response {
 /// `error.code` of a plugin that broke in this way.
 pub(crate) fn plugin_code(kind: &str) -> String {
     format!("plugin_{kind}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_and_addresses_are_not_shown() {
-        let shown = |message: &str| without_paths(message.to_owned());
-        assert_eq!(
-            shown("see /models/a/b.txt and <f at 0x12ab> in http://x.y/z/q.html"),
-            "see <path> and <f> in http://x.y<path>"
-        );
-        assert_eq!(shown("n must be at least 1, got 0"), "n must be at least 1, got 0");
-    }
 }
