@@ -1,9 +1,11 @@
 //! The engine as its callers see it, on a paused clock: exact times, no sockets.
 
+mod answers;
 mod clock;
 mod kv_cache;
 mod lora;
 mod pause;
+mod timing;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -208,114 +210,6 @@ async fn timeline(mut stream: OutputStream) -> Vec<(Duration, usize)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn total_time_is_ttft_and_a_gap_for_each_further_token() {
-    let (engine, record) = engine(5, 10, constant(100 * MS, 20 * MS));
-    let events = timeline(submit(&engine, 4)).await;
-    assert_eq!(events, [(100 * MS, 1), (120 * MS, 1), (140 * MS, 1), (160 * MS, 1)]);
-    assert_eq!(record.of("finished"), [(0, 0)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn ttft_is_the_longer_of_simulated_prefill_and_strategy() {
-    let (engine, _) = engine(5, 10, constant(100 * MS, 20 * MS));
-    for (thinks, first) in [(30 * MS, 100 * MS), (250 * MS, 250 * MS)] {
-        let strategy = answering(Words { words: 2, thinks });
-        let stream = engine.submit(request(SamplingParams::default()), strategy).unwrap();
-        assert_eq!(timeline(stream).await, [(first, 1), (first + 20 * MS, 1)]);
-    }
-}
-
-/// Answers later choices sooner.
-struct LastFirst;
-
-impl ResponseStrategy for LastFirst {
-    fn name(&self) -> &str {
-        "last-first"
-    }
-
-    fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
-        Box::pin(async {
-            tokio::time::sleep(MS * (10 - choice.index)).await;
-            Ok(Completion { content: Some(Content::Text("word ".repeat(3))), ..Default::default() })
-        })
-    }
-}
-
-/// However their calls return, the choices of a request come in their order: the same bytes on every run.
-#[tokio::test(start_paused = true)]
-async fn choices_that_return_in_another_order_are_told_in_their_own() {
-    for itl in [Duration::ZERO, 2 * MS] {
-        let (engine, _) = engine(5, 10, constant(Duration::ZERO, itl));
-        let three = request(SamplingParams { n: 3, ..SamplingParams::default() });
-        let stream = engine.submit(three, answering(LastFirst)).unwrap();
-        let order: Vec<_> = stream.map(|event| due(event).choice).collect().await;
-        let expected = if itl.is_zero() { vec![0, 1, 2] } else { [0, 1, 2].repeat(3) };
-        assert_eq!(order, expected, "{itl:?}");
-    }
-}
-
-/// Says itself when its tokens fall due, after thinking for a while.
-struct Timed(Timing, Duration);
-
-impl ResponseStrategy for Timed {
-    fn name(&self) -> &str {
-        "timed"
-    }
-
-    fn generate<'a>(&'a self, _: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
-        Box::pin(async {
-            tokio::time::sleep(self.1).await;
-            let (content, timing) = (Some(Content::Text("word ".repeat(4))), Some(Box::new(self.0.clone())));
-            let reasoning = Some(Content::Text("hm hm ".into()));
-            Ok(Completion { reasoning, content, timing, ..Default::default() })
-        })
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_strategys_own_times_are_added_to_the_models_or_replace_them() {
-    let (engine, _) = engine(5, 10, constant(100 * MS, 20 * MS));
-    let of_tokens = Delays::OfTokens([1, 2, 3, 4].map(|ms| ms * MS).into());
-    let of_parts = Delays::OfParts { reasoning: Some(3 * MS), content: Some(5 * MS), arguments: None };
-    for (delays, replaces, thinks, expected) in [
-        (of_tokens.clone(), false, 0, [107, 128, 150, 173, 197, 217]),
-        (of_tokens.clone(), true, 0, [7, 8, 10, 13, 17, 37]),
-        (of_parts.clone(), true, 0, [7, 10, 15, 20, 25, 30]),
-        (of_parts, false, 0, [107, 130, 155, 180, 205, 230]),
-        // The first token waits for the answer.
-        (of_tokens, true, 50, [50, 51, 53, 56, 60, 80]),
-    ] {
-        let timing = Timing { ttft: Some(7 * MS), delays, replaces };
-        let request = GenerationRequest { separates_reasoning: true, ..request(SamplingParams::default()) };
-        let stream = engine.submit(request, answering(Timed(timing, thinks * MS))).unwrap();
-        let times: Vec<_> = timeline(stream).await.iter().map(|(at, _)| at.as_millis()).collect();
-        assert_eq!(times, expected);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_transferred_kv_cache_takes_the_place_of_ttft() {
-    let (engine, _) = engine(5, 10, constant(100 * MS, 20 * MS));
-    let decode = GenerationRequest { remote_prefill: true, ..request(SamplingParams::default()) };
-    assert_eq!(timeline(engine.submit(decode, words(2)).unwrap()).await, [(5 * MS, 1), (25 * MS, 1)]);
-}
-
-/// The gap that follows a token has the load of the moment at which that token fell due.
-#[tokio::test(start_paused = true)]
-async fn a_running_stream_feels_others_come_and_go() {
-    let latency = ConfiguredLatency { time_factor_under_load: 3.0, ..constant(Duration::ZERO, 10 * MS) };
-    let (engine, _) = engine(2, 10, latency);
-    let first = engine.submit(request(SamplingParams::default()), words(5)).unwrap();
-    let first = tokio::spawn(timeline(first));
-    tokio::time::sleep(5 * MS).await;
-    let second = engine.submit(request(SamplingParams::default()), words(2)).unwrap();
-    // It runs from 5 to 35 ms; the first's tokens at 10 and, thirty later, 40 see it come and not any more.
-    assert_eq!(timeline(second).await, [(Duration::ZERO, 1), (30 * MS, 1)]);
-    let expected = [0, 10, 40, 50, 60].map(|at| (at * MS, 1));
-    assert_eq!(first.await.unwrap(), expected);
-}
-
-#[tokio::test(start_paused = true)]
 async fn places_are_held_until_the_last_token_and_given_in_order_of_arrival() {
     let (engine, record) = engine(2, 10, constant(10 * MS, 10 * MS));
     let streams: Vec<_> = (0..6).map(|_| submit(&engine, 5)).collect();
@@ -400,107 +294,4 @@ async fn an_observer_that_panics_changes_nothing() {
     let events = tokio::join!(timeline(submit(&engine, 2)), timeline(submit(&engine, 1)));
     assert_eq!(events, (vec![(10 * MS, 1), (20 * MS, 1)], vec![(30 * MS, 1)]));
     record.assert_each_ends_once();
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_empty_answer_is_one_event() {
-    let (engine, _) = engine(1, 10, constant(10 * MS, 10 * MS));
-    let events: Vec<_> = submit(&engine, 0).map(due).collect().await;
-    let [event] = &events[..] else { panic!("{events:?}") };
-    assert!(event.is_last());
-    assert_eq!((event.output.text(), event.output.finish_reason()), ("", &FinishReason::Stop));
-}
-
-/// Calls the first offered tool so many times.
-struct Calls(usize);
-
-impl ToolCallStrategy for Calls {
-    fn name(&self) -> &str {
-        "calls"
-    }
-
-    fn call_tools<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Vec<ToolCall>, StrategyError>> {
-        let name = choice.request.wishes.tools[0].name.clone();
-        let call = ToolCall { id: None, name, arguments: "{}".into() };
-        Box::pin(async { Ok(vec![call; self.0]) })
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn offered_tools_are_called_as_the_tool_choice_wants() {
-    let tool = Tool { name: "f".into(), description: None, parameters: "{}".into() };
-    let named = ToolChoice::Function("f".into());
-    for (tool_choice, parallel_tool_calls, calls, expected) in [
-        (ToolChoice::Auto, true, 2, Ok((2, FinishReason::ToolCalls))),
-        (ToolChoice::Auto, false, 2, Ok((1, FinishReason::ToolCalls))),
-        (ToolChoice::Auto, true, 0, Ok((0, FinishReason::Stop))),
-        (ToolChoice::None, true, 2, Ok((0, FinishReason::Stop))),
-        (named.clone(), true, 1, Ok((1, FinishReason::Stop))),
-        (ToolChoice::Required, true, 0, Err("no call although the tool choice demands one")),
-    ] {
-        let (engine, _) = engine(1, 10, constant(Duration::ZERO, Duration::ZERO));
-        let mut request = request(SamplingParams::default());
-        request.wishes = Wishes {
-            tools: vec![tool.clone()],
-            tool_choice: tool_choice.clone(),
-            parallel_tool_calls,
-            ..Default::default()
-        };
-        let strategies = Strategies { tool_caller: Some(Arc::new(Calls(calls))), ..words(3) };
-        let event = engine.submit(request, strategies).unwrap().next().await.unwrap();
-        match (event.map(|event| due(Ok(event))), expected) {
-            (Ok(event), Ok((n_calls, finish_reason))) => {
-                assert_eq!(event.output.tool_calls().count(), n_calls, "{tool_choice:?}");
-                assert_eq!(*event.output.finish_reason(), finish_reason, "{tool_choice:?}");
-                let ids: Vec<_> = event.output.tool_calls().map(|call| &call.id).collect();
-                assert!(ids.iter().all(|id| id.starts_with("chatcmpl-tool-") && id.len() == 30), "{ids:?}");
-            }
-            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
-            (event, expected) => panic!("{event:?} instead of {expected:?}"),
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn output_is_cut_to_what_the_window_leaves() {
-    let (engine, _) = engine(1, 10, constant(Duration::ZERO, Duration::ZERO));
-    let mut long_prompt = request(SamplingParams { max_tokens: Some(100), ..Default::default() });
-    long_prompt.prompts[0].n_tokens = 1020;
-    let events: Vec<_> = engine.submit(long_prompt, words(50)).unwrap().map(due).collect().await;
-    let output = &events[0].output;
-    assert_eq!((output.n_tokens(), output.finish_reason()), (4, &FinishReason::Length));
-}
-
-#[tokio::test(start_paused = true)]
-async fn ids_and_seeds_follow_from_the_seed_and_the_order() {
-    struct Seeds(Mutex<Vec<u64>>);
-    impl ResponseStrategy for Seeds {
-        fn name(&self) -> &str {
-            "seeds"
-        }
-        fn generate<'a>(&'a self, choice: &'a Choice) -> BoxFuture<'a, Result<Completion, StrategyError>> {
-            self.0.lock().unwrap().push(choice.seed);
-            Box::pin(async { Ok(Completion::default()) })
-        }
-    }
-    let run = |first_has_seed: bool| async move {
-        let (engine, _) = engine(1, 10, constant(Duration::ZERO, Duration::ZERO));
-        let seeds = Arc::new(Seeds(Mutex::default()));
-        let mut ids = Vec::new();
-        for seed in [first_has_seed.then_some(1), None, Some(42)] {
-            let stream = engine
-                .submit(request(SamplingParams { seed, ..Default::default() }), Strategies::text_only(seeds.clone()))
-                .unwrap();
-            ids.push(stream.request_id().to_owned());
-            stream.collect::<Vec<_>>().await;
-        }
-        let seeds = seeds.0.lock().unwrap().clone();
-        (ids, seeds)
-    };
-    let (ids, seeds) = run(false).await;
-    assert_eq!(run(false).await, (ids.clone(), seeds.clone()));
-    assert!(ids.iter().all(|id| id.len() == 16) && ids[0] != ids[1]);
-    let (_, other) = run(true).await;
-    assert_ne!(seeds[0], other[0]);
-    assert_eq!(seeds[2], other[2], "a client's seed decides alone");
 }

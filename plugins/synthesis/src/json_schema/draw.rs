@@ -1,10 +1,12 @@
 //! Draws a value keyword by keyword.
 
-use rehearsal_sdk::{Rng, RngExt};
-use serde_json::{Map, Value, json};
+mod array;
+mod object;
 
-use super::lengths::lengths;
-use super::merge::{both, merge};
+use rehearsal_sdk::{Rng, RngExt};
+use serde_json::{Map, Value};
+
+use super::merge::merge;
 use super::validate::is_admitted;
 use super::{Bounds, REFERENCES, numbers, resolve, short, text};
 
@@ -31,12 +33,6 @@ const MOST_TRIES: usize = 25_000;
 
 /// Elements of an array, or properties of an object, that are made up.
 const MOST_ELEMENTS: usize = 2_000;
-
-/// Attempts at an element that differs from the others.
-const UNIQUE_TRIES: usize = 32;
-
-/// Names for properties that the schema demands without naming them.
-const NAMES: [&str; 8] = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"];
 
 /// One attempt.
 pub(super) struct Draw<'a, R> {
@@ -206,118 +202,6 @@ impl<'a, R: Rng> Draw<'a, R> {
         .into())
     }
 
-    fn array(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<Value, String> {
-        let size = |keyword: &str| schema.get(keyword).and_then(Value::as_f64).map(|size| size as usize);
-        let prefix = schema.get("prefixItems").or_else(|| schema.get("items").filter(|items| items.is_array()));
-        let prefix = prefix.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let (shortest, longest) = lengths(size("minItems"), size("maxItems"), self.bounds.array_length)?;
-        // What may lead back here grows with every level.
-        let reach = if schema.values().any(leads_on) { 2 * depth } else { depth };
-        let length = match reach {
-            DEEP.. => size("minItems").unwrap_or(0),
-            SHALLOW.. => shortest,
-            _ => self.rng.random_range(shortest..=longest),
-        };
-        let is_whole = schema.contains_key("maxItems") || reach >= DEEP;
-        // None can stand where nothing is admitted.
-        let most = prefix.iter().position(|schema| *schema == Value::Bool(false)).unwrap_or(usize::MAX);
-        let length = if is_whole { length } else { length.max(prefix.len()) }.min(most);
-        let rest = if schema.contains_key("prefixItems") {
-            schema.get("items")
-        } else {
-            schema.get("items").filter(|items| !items.is_array())
-        };
-        let rest = rest.or_else(|| schema.get("additionalItems")).or_else(|| schema.get("unevaluatedItems"));
-        let contained = schema.get("contains").filter(|_| size("maxContains") != Some(0));
-        let n_contained = contained.map_or(0, |_| size("minContains").unwrap_or(1));
-        // Those that are not named come first among those that it must contain.
-        let contained =
-            both(rest.cloned().unwrap_or(Value::Bool(true)), contained.cloned().unwrap_or(Value::Bool(true)));
-        let rest = rest.cloned().unwrap_or(json!({ "type": "string" }));
-        let length = if rest == Value::Bool(false) { length.min(prefix.len()) } else { length.max(n_contained) };
-        if length > MOST_ELEMENTS {
-            return Err(format!("an array of {length} elements is more than the {MOST_ELEMENTS} that are made up"));
-        }
-        let is_unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
-        let mut elements: Vec<Value> = Vec::with_capacity(length);
-        for index in 0..length {
-            let is_contained = index < prefix.len() + n_contained;
-            let element_schema = prefix.get(index).unwrap_or(if is_contained { &contained } else { &rest });
-            let mut element = self.value(element_schema, depth + 1)?;
-            let mut tries = 0;
-            while is_unique && elements.contains(&element) && tries < UNIQUE_TRIES {
-                element = self.value(element_schema, depth + 1)?;
-                tries += 1;
-                // There are only so many words.
-                if let Value::String(word) = &element {
-                    let numbered = Value::String(format!("{word} {index}"));
-                    if is_admitted(self.root, element_schema, &numbered) {
-                        element = numbered;
-                    }
-                }
-            }
-            if is_unique && elements.contains(&element) {
-                if elements.len() >= shortest {
-                    break;
-                }
-                return Err(format!("{shortest} different elements were not found for {}", short(element_schema)));
-            }
-            elements.push(element);
-        }
-        Ok(Value::Array(elements))
-    }
-
-    fn object(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<Value, String> {
-        let none = Map::new();
-        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-        let required = required(schema);
-        let size = |keyword: &str| schema.get(keyword).and_then(Value::as_f64).map(|size| size as usize);
-        let most = size("maxProperties").unwrap_or(usize::MAX);
-        let chance = if depth == 0 { self.bounds.optional_property } else { self.bounds.optional_field };
-
-        let mut object = Map::new();
-        for name in &required {
-            let property = self.property_schema(schema, properties, name);
-            object.insert((*name).to_owned(), self.value(&property, depth + 1)?);
-        }
-        let fewest = size("minProperties").unwrap_or(0);
-        if fewest > MOST_ELEMENTS {
-            return Err(format!("an object of {fewest} properties is more than the {MOST_ELEMENTS} that are made up"));
-        }
-        for (name, property) in properties {
-            let is_wanted = depth < SHALLOW && !self.is_sparse && self.rng.random_range(0..100) < u32::from(chance);
-            if !object.contains_key(name) && object.len() < most && (is_wanted || object.len() < fewest) {
-                // One that cannot be had need not be there.
-                if let Ok(value) = self.value(property, depth + 1) {
-                    object.insert(name.clone(), value);
-                }
-            }
-        }
-        for number in 0..fewest {
-            let name = NAMES[number % NAMES.len()];
-            let name = if number < NAMES.len() { name.to_owned() } else { format!("{name}{}", number / NAMES.len()) };
-            if object.len() < fewest && !object.contains_key(&name) {
-                let property = self.property_schema(schema, properties, &name);
-                object.insert(name, self.value(&property, depth + 1)?);
-            }
-        }
-        Ok(Value::Object(object))
-    }
-
-    /// What the schema says of a property, named or not.
-    fn property_schema(&self, schema: &Map<String, Value>, properties: &Map<String, Value>, name: &str) -> Value {
-        if let Some(property) = properties.get(name) {
-            return property.clone();
-        }
-        let patterns = schema.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
-        let mut matching =
-            patterns.filter(|(pattern, _)| text::matches(pattern, name)).map(|(_, property)| property.clone());
-        matching
-            .next_back()
-            .or_else(|| schema.get("additionalProperties").or_else(|| schema.get("unevaluatedProperties")).cloned())
-            .unwrap_or(json!({ "type": "string" }))
-    }
-
     /// One of `values`; deep down mostly one that does not lead deeper, if there is one.
     fn pick_shallow<'b>(&mut self, values: &'b [Value], depth: usize, leads_deeper: fn(&Value) -> bool) -> &'b Value {
         if depth >= SHALLOW && self.rng.random_ratio(7, 8) {
@@ -332,26 +216,6 @@ impl<'a, R: Rng> Draw<'a, R> {
     fn pick<'b>(&mut self, values: &'b [Value]) -> &'b Value {
         &values[self.rng.random_range(0..values.len())]
     }
-}
-
-/// The properties that an object must have, and those that they demand.
-fn required(schema: &Map<String, Value>) -> Vec<&str> {
-    fn names(list: Option<&Value>) -> impl Iterator<Item = &str> {
-        list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-    }
-    let mut required: Vec<_> = names(schema.get("required")).collect();
-    let mut looked_at = 0;
-    while let Some(name) = required.get(looked_at).copied() {
-        for keyword in ["dependentRequired", "dependencies"] {
-            for demanded in names(schema.get(keyword).and_then(|demands| demands.get(name))) {
-                if !required.contains(&demanded) {
-                    required.push(demanded);
-                }
-            }
-        }
-        looked_at += 1;
-    }
-    required
 }
 
 /// Whether a schema refers to another, which alone can lead back to where it stands.
