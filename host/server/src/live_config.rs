@@ -79,3 +79,32 @@ impl Change<'_> {
         *self.settings = self.changed;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rehearsal_timing::profile::builtin;
+
+    use super::*;
+    use crate::args::{self, Parsed};
+
+    /// The profile itself cannot be changed while the server runs.
+    #[tokio::test]
+    async fn a_profiles_file_that_is_gone_or_changed_is_as_it_was_at_the_start() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let write = |name: &str| std::fs::write(&file, builtin(name).unwrap().to_yaml()).unwrap();
+        write("llama-3.1-8b-a100");
+        let line = ["rehearsal", "--model", "m", "--latency-calculator", "step", "--latency-profile"];
+        let words = line.into_iter().chain(file.path().to_str()).map(str::to_owned);
+        let Ok(Parsed::Run(settings)) = args::parse(words, []) else { panic!("these are flags") };
+        let config = Config::new(&settings).unwrap();
+        let live = LiveConfig::new(config.settings.clone());
+        let steps_then = async || {
+            let changes = || Map::from_iter([("failure-injection-rate".to_owned(), Value::from(10))]);
+            live.understand(changes).await.map(|change| change.config.engine.steps)
+        };
+        write("qwen3-8b-h100");
+        assert_eq!(steps_then().await, Ok(config.engine.steps.clone()));
+        drop(file);
+        assert_eq!(steps_then().await, Ok(config.engine.steps));
+    }
+}

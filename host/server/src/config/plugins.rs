@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rehearsal_plugin_host::signature::PublicKey;
-use rehearsal_plugin_host::{Limits, PluginSource, PluginSpec, regular_file};
+use rehearsal_plugin_host::{Limits, PluginSource, PluginSpec};
 use serde_json::{Map, Value};
 
 use super::key::{Spec, keys};
@@ -53,7 +53,7 @@ pub(super) fn cache(reader: &mut Reader<'_>) -> Option<PathBuf> {
 
 /// The specifications of what the user listed and of the built-ins among `picked`. Problems go to the reader.
 pub(super) fn read(reader: &mut Reader<'_>, picked: &[&str]) -> Vec<PluginSpec> {
-    let key = reader.given(&PLUGIN_KEY).flatten().and_then(|path| match public_key(&path) {
+    let key = reader.given(&PLUGIN_KEY).flatten().and_then(|path| match public_key(&path, reader) {
         Ok(key) => Some(key),
         Err(problem) => {
             reader.refuse(&PLUGIN_KEY, format!("{}: {problem}", path.display()));
@@ -134,8 +134,8 @@ fn resolve(listed: Listed, reader: &mut Reader<'_>) -> Option<PluginSpec> {
     Some(PluginSpec { name, source, config, limits })
 }
 
-fn public_key(path: &Path) -> Result<PublicKey, String> {
-    let pem = regular_file::read_text(path, MOST_KEY_BYTES).map_err(|error| error.to_string())?;
+fn public_key(path: &Path, reader: &Reader<'_>) -> Result<PublicKey, String> {
+    let pem = reader.text_of(path, MOST_KEY_BYTES).map_err(|error| error.to_string())?;
     PublicKey::from_pem(&pem)
 }
 

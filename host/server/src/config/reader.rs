@@ -1,5 +1,8 @@
 //! Reads keys from what the user said, and collects everything that is wrong.
 
+use std::io;
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use super::key::{Key, Spec};
@@ -47,6 +50,11 @@ impl<'a> Reader<'a> {
     /// Whether the user said anything about a key.
     pub(super) fn is_given<T>(&self, key: &Key<T>) -> bool {
         self.settings.get(&key.spec).is_some()
+    }
+
+    /// The text of a file that a key names, of at most so many bytes.
+    pub(super) fn text_of(&self, path: &Path, most: u64) -> io::Result<String> {
+        self.settings.text_of(path, most)
     }
 
     /// Adds a problem of a key's value.

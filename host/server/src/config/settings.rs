@@ -1,7 +1,11 @@
 //! What the user said of each key, and where. Filled by `args`, read by the topics' files.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rehearsal_plugin_host::regular_file;
 use serde_json::Value;
 
 use super::key::Spec;
@@ -13,6 +17,8 @@ pub struct Settings {
     /// Accepted names that mean nothing here, as the user wrote them.
     without_effect: Vec<String>,
     warnings: Vec<String>,
+    /// Texts of files that keys name, as they were first read.
+    files: Arc<Mutex<BTreeMap<PathBuf, String>>>,
 }
 
 /// Where a value came from, for messages.
@@ -43,6 +49,18 @@ impl Settings {
     /// The value of a key and where it came from; `None` if the user said nothing of it.
     pub fn get(&self, spec: &Spec) -> Option<&(Value, Origin)> {
         self.values.get(spec.name)
+    }
+
+    /// The text of a file that a key names, of at most so many bytes, as it was when it was first read: where the key cannot be
+    /// changed while the server runs, what its file says cannot be either.
+    pub(super) fn text_of(&self, path: &Path, most: u64) -> io::Result<String> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = files.get(path) {
+            return Ok(text.clone());
+        }
+        let text = regular_file::read_text(path, most)?;
+        files.insert(path.to_owned(), text.clone());
+        Ok(text)
     }
 
     /// What a user should know of and is no problem: accepted names that mean nothing here, all in one line, and unknown

@@ -1,5 +1,6 @@
 //! The batch that steps: with a profile of the step's time, and the limits that vLLM's scheduler goes by.
 
+use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
 
@@ -13,10 +14,10 @@ use super::reader::Reader;
 use super::{latency, values};
 
 keys! { Latency:
-    LATENCY_PROFILE: Profile = Spec::one("latency-profile", "FILE|NAME")
+    LATENCY_PROFILE: String = Spec::one("latency-profile", "FILE|NAME")
         .help("how long steps take, for latency-calculator: step: a file of `rehearsal fit`, or a built-in one (`rehearsal \
                profile list`). Its max-num-seqs, max-num-batched-tokens, max-model-len and KV cache are the defaults then"),
-        profile;
+        values::name;
     STEP_TIME_STD_DEV: f64 = Spec::one("step-time-std-dev", "SHARE")
         .help("standard deviation of a step's time, as a share of it, from 0 to 0.3; not given: the profile's"), share;
     MAX_NUM_BATCHED_TOKENS: NonZeroU32 = Spec::one("max-num-batched-tokens", "TOKENS")
@@ -37,7 +38,11 @@ const MOST_BYTES: u64 = 1 << 20;
 
 /// The profile, if the batch steps.
 pub(super) fn profile_in_force(reader: &mut Reader<'_>) -> Option<Profile> {
-    let profile = reader.given(&LATENCY_PROFILE);
+    let profile = reader.given(&LATENCY_PROFILE).and_then(|name| {
+        let read = |path: &Path| reader.text_of(path, MOST_BYTES);
+        let profile = builtin(&name).map_or_else(|| from_file(&name, read), Ok);
+        profile.map_err(|problem| reader.refuse(&LATENCY_PROFILE, problem)).ok()
+    });
     let is_given = reader.is_given(&LATENCY_PROFILE);
     match latency::is_step(reader) {
         Some(true) if !is_given => {
@@ -119,11 +124,6 @@ fn warn_of_no_steps(reader: &mut Reader<'_>) {
     warn(reader, &DATA_PARALLEL_LOCKSTEP);
 }
 
-/// A built-in profile, or a file.
-fn profile(value: &Value) -> Result<Profile, String> {
-    profile_of(&values::name(value)?)
-}
-
 /// The built-in profile of this name, or the one in this file.
 pub(crate) fn profile_of(name: &str) -> Result<Profile, String> {
     builtin(name).map_or_else(|| read_profile(name), Ok)
@@ -131,7 +131,11 @@ pub(crate) fn profile_of(name: &str) -> Result<Profile, String> {
 
 /// The profile in a file. Fails with the file's name and what is wrong with it.
 pub(crate) fn read_profile(path: &str) -> Result<Profile, String> {
-    let text = regular_file::read_text(Path::new(path), MOST_BYTES).map_err(|error| {
+    from_file(path, |path| regular_file::read_text(path, MOST_BYTES))
+}
+
+fn from_file(path: &str, read: impl FnOnce(&Path) -> io::Result<String>) -> Result<Profile, String> {
+    let text = read(Path::new(path)).map_err(|error| {
         let names: Vec<_> = builtins().map(|(name, _)| name).collect();
         format!(
             "{path:?} is no built-in profile, and no file that can be read ({error}); built in are {}",
