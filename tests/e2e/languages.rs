@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use rehearsal_tests::{Server, content_of};
 use serde_json::json;
@@ -87,11 +88,26 @@ impl Project {
             return;
         }
         let [build, ..] = self.commands();
-        run(&mut self.bash(&build, setup(self).as_deref()));
+        let mut build = self.bash(&build, setup(self).as_deref());
+        if self.folder.join("package.json").exists() {
+            self.with_packages(|| run(&mut build));
+        } else {
+            run(&mut build);
+        }
         assert!(self.component.exists(), "{}", self.component.display());
-        // 400 MB of packages for JavaScript, which have done their work.
-        let _ = std::fs::remove_dir_all(self.folder.join("node_modules"));
         std::fs::write(self.stamp(), &self.hash).unwrap();
+    }
+
+    /// Builds with packages for JavaScript that another project has installed, if one has: they are 400 MB.
+    fn with_packages(&self, build: impl FnOnce()) {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ours, kept) = (self.folder.join("node_modules"), self.folder.with_file_name("node_modules"));
+        let _ = std::fs::rename(&kept, &ours);
+        build();
+        // Still there if one was cut off with packages of its own.
+        let _ = std::fs::remove_dir_all(&kept);
+        std::fs::rename(ours, kept).unwrap();
     }
 
     /// Does all else that its README says.
