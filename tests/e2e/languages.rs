@@ -82,13 +82,15 @@ impl Project {
         bash
     }
 
-    /// Does what its README says builds it, if that is not built yet. `setup` gives the folder of further programs.
-    fn build(&self, setup: impl Fn(&Project) -> Option<PathBuf>) {
+    /// Does what its README says builds it, if that is not built yet.
+    fn build(&self) {
         if self.is_built() {
             return;
         }
         let [build, ..] = self.commands();
-        let mut build = self.bash(&build, setup(self).as_deref());
+        let requirements = self.folder.join("requirements.txt");
+        let python = requirements.exists().then(|| environment("componentize", &requirements));
+        let mut build = self.bash(&build, python.as_deref().and_then(Path::parent));
         if self.folder.join("package.json").exists() {
             self.with_packages(|| run(&mut build));
         } else {
@@ -146,14 +148,14 @@ impl Project {
 }
 
 /// Projects like all examples that are there in `language`: built, tried and served as their README says.
-fn like_every_example(language: &str, setup: impl Fn(&Project) -> Option<PathBuf>) -> Vec<Project> {
+fn like_every_example(language: &str) -> Vec<Project> {
     let list = Command::new(EXE).args(["plugin", "new", "--list"]).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
     let examples = list.lines().filter(|line| line.contains(language)).filter_map(|line| line.split(' ').next());
     let projects: Vec<_> = examples
         .map(|example| {
             let project = Project::new(&format!("my-{example}-{language}"), example, language);
-            project.build(&setup);
+            project.build();
             project.try_and_serve();
             project
         })
@@ -200,22 +202,16 @@ pub(crate) fn is_here(program: &str) -> bool {
 
 #[tokio::test]
 async fn rust() {
-    let projects = like_every_example("rust", |_| None);
+    let projects = like_every_example("rust");
     run(Command::new(env!("CARGO")).arg("test").current_dir(&projects[0].folder).env_remove("CARGO_TARGET_DIR"));
     projects[0].check(|text| text.starts_with("ONE TWO THREE")).await;
 }
 
 #[tokio::test]
 async fn python() {
-    let projects = like_every_example("python", programs_for_python);
+    let projects = like_every_example("python");
     let is_dice = |text: &str| text.split(' ').count() == 8 && text.bytes().all(|byte| b" 123456".contains(&byte));
     projects[0].check(is_dice).await;
-}
-
-/// The folder of an environment's programs that has what the project requires.
-fn programs_for_python(project: &Project) -> Option<PathBuf> {
-    let python = environment("componentize", &project.folder.join("requirements.txt"));
-    python.parent().map(Path::to_owned)
 }
 
 #[tokio::test]
@@ -223,7 +219,7 @@ async fn javascript() {
     if !is_here("node") || !is_here("npm") {
         return;
     }
-    let projects = like_every_example("javascript", |_| None);
+    let projects = like_every_example("javascript");
     let mut sorted = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
     sorted.sort_unstable();
     projects[0]
@@ -242,7 +238,7 @@ async fn a_wrong_type_in_python_is_told_by_its_field() {
         "content=Content_Text(\" \".join(throws) or \"no dice\")",
         "content=Content_Text(17)",
     );
-    project.build(programs_for_python);
+    project.build();
     let said = project.refusal();
     for part in [
         "the trial of generate failed: plugin \"wrong-dice\" crashed: TypeError: completion.content.value is 17, and not of type str",
@@ -262,7 +258,7 @@ async fn a_wrong_type_in_javascript_is_told_by_its_field() {
         "val: words.join(\" \")",
         "val: words.join(\" \") }, reasoning: { tag: 7",
     );
-    project.build(|_| None);
+    project.build();
     let said = project.refusal();
     let wrong = "crashed: TypeError: completion.reasoning.tag is 7, and not a string at ";
     assert!(said.contains(wrong), "{said}");
@@ -278,7 +274,7 @@ async fn a_mistake_in_javascript_is_told_by_its_line() {
         "seeded(req.seed)",
         "seeded(req.sead.value)",
     );
-    project.build(|_| None);
+    project.build();
     let said = project.refusal();
     for part in [
         "crashed: TypeError: can't access property \"value\", req.sead is undefined at generator.generate<@plugin.js:",
