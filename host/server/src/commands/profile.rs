@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use rehearsal_timing::profile::{Profile, builtins};
 
-use crate::config::steps::read_profile;
+use crate::config::steps::profile_of;
 use crate::said::{self, Said};
 
 /// The built-in latency profiles
@@ -34,7 +34,7 @@ pub(super) fn run(words: &[String]) -> Result<Said, Vec<String>> {
         What::List => Ok(Said::Text(list())),
         What::Show { name } => match builtins().find(|(known, _)| *known == name) {
             Some((_, yaml)) => Ok(Said::Text(yaml.to_owned())),
-            None => read_profile(&name).map(|profile| Said::Text(profile.to_yaml())).map_err(|problem| vec![problem]),
+            None => profile_of(&name).map(|profile| Said::Text(profile.to_yaml())).map_err(|problem| vec![problem]),
         },
     }
 }

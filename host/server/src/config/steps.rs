@@ -39,8 +39,7 @@ const MOST_BYTES: u64 = 1 << 20;
 /// The profile, if the batch steps.
 pub(super) fn profile_in_force(reader: &mut Reader<'_>) -> Option<Profile> {
     let profile = reader.given(&LATENCY_PROFILE).and_then(|name| {
-        let read = |path: &Path| reader.text_of(path, MOST_BYTES);
-        let profile = builtin(&name).map_or_else(|| from_file(&name, read), Ok);
+        let profile = found(&name, |path| reader.text_of(path, MOST_BYTES));
         profile.map_err(|problem| reader.refuse(&LATENCY_PROFILE, problem)).ok()
     });
     let is_given = reader.is_given(&LATENCY_PROFILE);
@@ -125,24 +124,25 @@ fn warn_of_no_steps(reader: &mut Reader<'_>) {
 }
 
 /// The built-in profile of this name, or the one in this file.
+///
+/// # Errors
+/// With the name and what is wrong with it.
 pub(crate) fn profile_of(name: &str) -> Result<Profile, String> {
-    builtin(name).map_or_else(|| read_profile(name), Ok)
+    found(name, |path| regular_file::read_text(path, MOST_BYTES))
 }
 
-/// The profile in a file. Fails with the file's name and what is wrong with it.
-pub(crate) fn read_profile(path: &str) -> Result<Profile, String> {
-    from_file(path, |path| regular_file::read_text(path, MOST_BYTES))
-}
-
-fn from_file(path: &str, read: impl FnOnce(&Path) -> io::Result<String>) -> Result<Profile, String> {
-    let text = read(Path::new(path)).map_err(|error| {
+fn found(name: &str, read: impl FnOnce(&Path) -> io::Result<String>) -> Result<Profile, String> {
+    if let Some(profile) = builtin(name) {
+        return Ok(profile);
+    }
+    let text = read(Path::new(name)).map_err(|error| {
         let names: Vec<_> = builtins().map(|(name, _)| name).collect();
         format!(
-            "{path:?} is no built-in profile, and no file that can be read ({error}); built in are {}",
+            "{name:?} is no built-in profile, and no file that can be read ({error}); built in are {}",
             names.join(", ")
         )
     })?;
-    Profile::parse(&text).map_err(|problem| format!("{path}: {problem}"))
+    Profile::parse(&text).map_err(|problem| format!("{name}: {problem}"))
 }
 
 fn tokens(value: &Value) -> Result<NonZeroU32, String> {
